@@ -1,0 +1,1 @@
+"""The command line. Each command imports what it needs inside its body, so that `--help` is instant."""

@@ -1,0 +1,1 @@
+"""What every package may use: errors, atomic files, measuring, pages. Imports no other package of ours."""

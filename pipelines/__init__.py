@@ -1,0 +1,1 @@
+"""Spark jobs: sources to Delta tables. Each job is a pure `compute` and a thin runner."""

@@ -1,0 +1,28 @@
+"""Fixtures that every test may use: one Spark session, the real data, a home."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+REAL_DATA = Path(os.environ.get("MARQUEE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """One local session for all tests that compute with Spark in this process."""
+    from pipelines.session import spark_session
+
+    session = spark_session("local[2]", shuffle_partitions=2, scratch=tmp_path_factory.mktemp("spark"))
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data (see `MARQUEE_TEST_DATA` in the README)."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no real data at {REAL_DATA}: set MARQUEE_TEST_DATA")
+    return REAL_DATA

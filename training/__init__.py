@@ -1,0 +1,1 @@
+"""Data sets from Feast, layers, models, metrics and figures. Never imports pyspark."""
