@@ -1,0 +1,58 @@
+"""`user_rating_stats`: running statistics of a user's ratings, of the release years rated, and top genres."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from feature_repo.schema import LIKED_RATING, PADDING_GENRE, TOP_GENRES
+from pipelines.running import known_from, mean_and_std, moment_sums, running_sums
+
+YEAR_ORIGIN = 2000.0
+"""Years are summed relative to this one: their squares then stay small, hence exact."""
+
+
+def compute(ratings: DataFrame, movies: DataFrame) -> DataFrame:
+    """One row per user and instant at which the user rated."""
+    genres = sorted(row[0] for row in movies.select(F.explode("genres")).distinct().collect())
+    rated = ratings.join(F.broadcast(movies.select("movie_id", "genres", "release_year")), "movie_id")
+    liked = F.col("rating") >= LIKED_RATING
+    liked_genres = {
+        _likes(position): (liked & F.array_contains("genres", genre)).cast("int")
+        for position, genre in enumerate(genres)
+    }
+    sums = running_sums(
+        rated,
+        "user_id",
+        moment_sums("user_rating", F.col("rating"))
+        | moment_sums("user_release_year", F.col("release_year"), YEAR_ORIGIN)
+        | liked_genres,
+    )
+    return sums.select(
+        "user_id",
+        F.col("user_rating_n").alias("user_rating_count"),
+        *mean_and_std("user_rating"),
+        *mean_and_std("user_release_year", YEAR_ORIGIN),
+        _top_genres(genres).alias("user_top_genres"),
+        known_from(),
+    )
+
+
+def _likes(position: int) -> str:
+    """The column that counts the likes of the genre at `position` (genre names are no column names)."""
+    return f"likes_{position}"
+
+
+def _top_genres(genres: list[str]) -> Column:
+    """The most liked genres, most frequent first, then by name, padded."""
+    padding = F.array_repeat(F.lit(PADDING_GENRE), TOP_GENRES)
+    if not genres:
+        return padding
+    # Sorted ascending by (-likes, name); genres never liked are left out.
+    counted = F.array(
+        *(
+            F.struct((-F.col(_likes(position))).alias("order"), F.lit(genre).alias("genre"))
+            for position, genre in enumerate(genres)
+        )
+    )
+    ranked = F.sort_array(F.filter(counted, lambda entry: entry["order"] < 0))
+    names = F.transform(ranked, lambda entry: entry["genre"])
+    return F.slice(F.concat(names, padding), 1, TOP_GENRES)
