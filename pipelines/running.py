@@ -61,7 +61,7 @@ def moment_sums(prefix: str, value: Column, origin: float = 0.0) -> dict[str, Co
 
 
 def mean_and_std(prefix: str, origin: float = 0.0) -> tuple[Column, Column]:
-    """`{prefix}_mean` and `{prefix}_std` (population) out of the totals of `moment_sums`; null where n = 0."""
+    """`{prefix}_mean` and `{prefix}_std` out of the totals of `moment_sums`; null where n = 0."""
     n = F.nullif(F.col(f"{prefix}_n"), F.lit(0))
     total, squares = F.col(f"{prefix}_sum"), F.col(f"{prefix}_squares")
     variance = (squares - total * total / n) / n

@@ -1,9 +1,15 @@
 """The Spark session that the jobs run in."""
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from delta import configure_spark_with_delta_pip
 from pyspark.sql import SparkSession
+
+from common.errors import MarqueeError
 
 
 def spark_session(
@@ -11,6 +17,7 @@ def spark_session(
     memory: str = "3g",
     shuffle_partitions: int = 8,
     scratch: Path | None = None,
+    log: Path | None = None,
 ) -> SparkSession:
     """A Spark session with Delta Lake, in UTC.
 
@@ -19,8 +26,12 @@ def spark_session(
         memory: heap of the driver (which on a local master does all the work).
         shuffle_partitions: the most partitions of a shuffle; adaptive execution merges small ones.
         scratch: where Spark spills; its own default where None.
+        log: the file that gets all that the JVM prints; this process's own output where None.
 
     The first session ever downloads Delta's jars (some 90 MB) from Maven Central.
+
+    Raises:
+        MarqueeError: Spark did not start.
     """
     builder = (
         SparkSession.builder.appName("marquee")
@@ -44,4 +55,35 @@ def spark_session(
         builder = builder.config("spark.local.dir", str(scratch)).config(
             "spark.sql.warehouse.dir", str(scratch / "warehouse")
         )
-    return configure_spark_with_delta_pip(builder).getOrCreate()
+    try:
+        with output_into(log):
+            return configure_spark_with_delta_pip(builder).getOrCreate()
+    except Exception as error:  # whatever Py4J or the launcher throws, the person's remedy is the same
+        where = f" (its own words are in {log})" if log else ""
+        raise MarqueeError(
+            f"Spark did not start{where}: {error}. `marquee doctor` says what is missing."
+        ) from error
+
+
+@contextmanager
+def output_into(log: Path | None) -> Iterator[None]:
+    """Let child processes that start meanwhile write into `log`: the JVM inherits our file descriptors."""
+    if log is None:
+        yield
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            os.close(saved[0])
+            os.close(saved[1])

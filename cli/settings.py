@@ -1,0 +1,70 @@
+"""One typed settings object; every field can be set as `MARQUEE_<FIELD>` in the environment."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from common.errors import MarqueeError
+
+
+class Settings(BaseSettings):
+    """Where things are and how much of the machine to use."""
+
+    model_config = SettingsConfigDict(env_prefix="MARQUEE_", frozen=True, extra="forbid")
+
+    home: Path = Field(default=Path(".marquee"), description="The folder that holds all state.")
+    spark_master: str = Field(default="local[*]", description="URL of the Spark master.")
+    spark_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="Heap of the Spark driver.")
+    spark_shuffle_partitions: int = Field(default=8, ge=1, description="The most partitions of a shuffle.")
+    download_base_url: str = Field(
+        default="https://files.grouplens.org/datasets/movielens", description="Where MovieLens archives are."
+    )
+    duckdb_memory: str = Field(
+        default="2GB", description="Memory limit of the point-in-time join; past it, it spills."
+    )
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @property
+    def lake(self) -> Path:
+        """The Delta tables."""
+        return self.home / "lake"
+
+    @property
+    def sources(self) -> Path:
+        """Archives fetched and data generated."""
+        return self.home / "sources"
+
+    @property
+    def runs(self) -> Path:
+        """One folder a run."""
+        return self.home / "runs"
+
+    @property
+    def spark_log(self) -> Path:
+        """What Spark's JVM has to say."""
+        return self.home / "logs" / "spark.log"
+
+
+def load_settings(home: Path | None = None) -> Settings:
+    """Settings from the environment, `home` from the command line where it was given.
+
+    Also exports `MARQUEE_HOME` and `MARQUEE_DUCKDB_MEMORY`, which `feature_store.yaml` refers to.
+
+    Raises:
+        MarqueeError: a variable has a value that cannot be used.
+    """
+    try:
+        settings = Settings(home=home) if home is not None else Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise MarqueeError(f"MARQUEE_{name}={first['input']!r} cannot be used: {first['msg']}.") from error
+    os.environ["MARQUEE_HOME"] = str(settings.home)
+    os.environ["MARQUEE_DUCKDB_MEMORY"] = settings.duckdb_memory
+    return settings
