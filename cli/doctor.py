@@ -1,0 +1,155 @@
+"""`marquee doctor`: is everything here that the road needs, and if not, how is it mended?"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+from rich.table import Table
+
+from cli.console import console
+from cli.settings import Settings, load_settings
+from common.errors import MarqueeError
+
+JAVA_VERSIONS = (17, 21)
+MEMORY_NEEDED = 6 * 1024**3
+DISK_NEEDED = 5 * 1024**3
+PINNED = {"feast": "0.67.0", "pyspark": "4.1.1", "delta-spark": "4.2.0", "great-expectations": "1.24.1"}
+"""Versions that are known to work together, others are known not to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `remedy` is what to do where it is not well."""
+
+    subject: str
+    well: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(fetch: bool, home: Path | None) -> None:
+    """`marquee doctor`.
+
+    Raises:
+        MarqueeError: something is amiss.
+    """
+    settings = load_settings(home)
+    checks: list[Callable[[Settings], Finding]] = [python, java, versions, memory, disk, home_folder, jars]
+    if fetch and java(settings).well:
+        fetch_jars(settings)
+    findings = [check(settings) for check in checks]
+    listing = Table("", "what", "found", "how to mend it")
+    for finding in findings:
+        mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
+        listing.add_row(mark, finding.subject, finding.found, "" if finding.well else finding.remedy)
+    console.print(listing)
+    amiss = [finding.subject for finding in findings if not finding.well]
+    if amiss:
+        raise MarqueeError(f"Not well: {', '.join(amiss)}. The table says how to mend each.")
+
+
+def python(_: Settings) -> Finding:
+    """Python 3.11 or 3.12."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    return Finding("Python", (3, 11) <= sys.version_info < (3, 13), version, "install Python 3.11 or 3.12")
+
+
+def java(_: Settings) -> Finding:
+    """A full JDK or JRE that Spark 4.1 runs on."""
+    remedy = "apt-get install openjdk-17-jre-headless, or point JAVA_HOME at a full Java 17 or 21"
+    try:
+        launcher = java_launcher()
+        answer = subprocess.run(
+            [launcher, "-version"], capture_output=True, text=True, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return Finding("Java", False, "none that runs", remedy)
+    first = answer.stderr.splitlines()[0] if answer.stderr else ""
+    version = re.search(r'version "(\d+)', first)
+    well = version is not None and int(version[1]) in JAVA_VERSIONS
+    return Finding("Java", well, first, remedy)
+
+
+def java_launcher() -> str:
+    """The `java` that Spark would start."""
+    java_home = os.environ.get("JAVA_HOME")
+    return str(Path(java_home, "bin", "java")) if java_home else "java"
+
+
+def versions(_: Settings) -> Finding:
+    """The packages whose versions must fit each other."""
+    wrong = []
+    for package, pinned in PINNED.items():
+        try:
+            found = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found = "none"
+        if found != pinned:
+            wrong.append(f"{package} {found} (not {pinned})")
+    return Finding(
+        "packages",
+        not wrong,
+        ", ".join(wrong) or "as in the lock file",
+        "install from requirements.lock (./setup.sh)",
+    )
+
+
+def memory(settings: Settings) -> Finding:
+    """Enough for Spark's heap and a model beside it."""
+    available = psutil.virtual_memory().available
+    return Finding(
+        "memory",
+        available >= MEMORY_NEEDED,
+        f"{available / 1024**3:.1f} GiB available",
+        f"free some: {MEMORY_NEEDED / 1024**3:.0f} GiB are needed; "
+        f"Spark takes {settings.spark_memory} of them (MARQUEE_SPARK_MEMORY)",
+    )
+
+
+def disk(settings: Settings) -> Finding:
+    """Enough for the lake and Spark's spill files."""
+    free = shutil.disk_usage(existing_parent(settings.home)).free
+    return Finding(
+        "disk",
+        free >= DISK_NEEDED,
+        f"{free / 1024**3:.0f} GiB free",
+        "free some, or set MARQUEE_HOME elsewhere",
+    )
+
+
+def home_folder(settings: Settings) -> Finding:
+    """The home can be written."""
+    folder = existing_parent(settings.home)
+    well = os.access(folder, os.W_OK)
+    return Finding("home", well, str(settings.home), f"make {folder} writable, or set MARQUEE_HOME elsewhere")
+
+
+def existing_parent(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def jars(_: Settings) -> Finding:
+    """Delta's jars, as Spark's package manager keeps them."""
+    kept = sorted(Path.home().glob(".ivy2*/jars/io.delta_delta-spark_*.jar"))
+    return Finding(
+        "Delta's jars",
+        bool(kept),
+        kept[-1].name if kept else "not downloaded yet",
+        "marquee doctor --fetch (needs Maven Central once)",
+    )
+
+
+def fetch_jars(settings: Settings) -> None:
+    """Download Delta's jars by starting Spark once."""
+    from cli.data import start_spark
+
+    console.print("[dim]Starting Spark once, which downloads Delta's jars (some 90 MB) where they lack[/]")
+    start_spark(settings).stop()

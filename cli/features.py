@@ -1,0 +1,83 @@
+"""`marquee features`: what a person needs of the feature store."""
+
+import json
+from pathlib import Path
+
+from rich.table import Table
+
+from cli.console import console, count
+from cli.display import Stages
+from cli.home import writing
+from cli.settings import load_settings
+from common.errors import MarqueeError
+
+
+def plan(home: Path | None) -> None:
+    """`marquee features plan`."""
+    from feature_repo import store
+
+    settings = load_settings(home)
+    changes = store.plan(settings.home)
+    for change in changes:
+        console.print(str(change), markup=False)
+    if not changes:
+        console.print("The registry is up to date: nothing to apply.")
+
+
+def apply(home: Path | None) -> None:
+    """`marquee features apply`."""
+    from feature_repo import store
+
+    settings = load_settings(home)
+    stages = Stages(console)
+    with writing(settings.home), stages.stage("apply") as stage:
+        changes = store.apply(settings.home)
+        stage.outcome = f"{len(changes)} changes in {settings.home / 'registry.db'}"
+
+
+def materialize(home: Path | None) -> None:
+    """`marquee features materialize`."""
+    from feature_repo import store
+
+    settings = load_settings(home)
+    stages = Stages(console)
+    with writing(settings.home), stages.stage("materialize") as stage:
+        views = store.materialize(settings.home, on_progress=stage.report)
+        rows = sum(view.rows for view in views)
+        stage.outcome = f"{count(rows)} keys of {len(views)} views in {settings.home / 'online.db'}"
+
+
+def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None) -> None:
+    """`marquee features lookup`.
+
+    Raises:
+        MarqueeError: neither id was given.
+    """
+    if user is None and movie is None:
+        raise MarqueeError("Nothing to look up: give --user ID, --movie ID or both.")
+    from feature_repo.store import open_store
+    from serving.lookup import lookup as look_up
+
+    found = look_up(open_store(load_settings(home).home), user_id=user, movie_id=movie)
+    if as_json:
+        console.print_json(json.dumps(found.to_dict()))
+        return
+    listing = Table("feature", "value")
+    for name, value in found.features.items():
+        listing.add_row(name, "–" if value is None else str(value))
+    console.print(listing)
+    for key in found.unknown:
+        asked = user if key == "user_id" else movie
+        console.print(f"[yellow]{key} {asked} is unknown:[/] the online store has no row for it.")
+
+
+def dataset(service: str, labels: Path, out: Path, home: Path | None) -> None:
+    """`marquee features dataset`."""
+    from feature_repo.store import open_store
+    from training.dataset import dataset_file
+
+    settings = load_settings(home)
+    stages = Stages(console)
+    with stages.stage("dataset") as stage:
+        rows = dataset_file(open_store(settings.home), service, labels, out)
+        stage.outcome = f"{count(rows)} labels with the features of {service} in {out}"

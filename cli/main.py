@@ -1,0 +1,242 @@
+"""`marquee`: the command line. Commands import what they need inside their bodies: `--help` is instant."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from common.errors import MarqueeError
+
+# Before anything imports TensorFlow: its start-up notes are not for people.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+HELP = {"no_args_is_help": True, "rich_markup_mode": "rich"}
+app = typer.Typer(help="Point-in-time-correct features for movie recommendation.", **HELP)  # type: ignore[arg-type]
+data = typer.Typer(help="Get or make data, and look at it.", **HELP)  # type: ignore[arg-type]
+pipeline = typer.Typer(help="Run the Spark jobs.", **HELP)  # type: ignore[arg-type]
+features = typer.Typer(help="The feature store: plan, apply, materialize, look up, join.", **HELP)  # type: ignore[arg-type]
+app.add_typer(data, name="data")
+app.add_typer(pipeline, name="pipeline")
+app.add_typer(features, name="features")
+
+
+class SourceName(StrEnum):
+    """Where ratings come from."""
+
+    synthetic = "synthetic"
+    movielens = "movielens"
+
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="The folder that holds all state (default: MARQUEE_HOME, .marquee)."),
+]
+SourceOption = Annotated[SourceName, typer.Option("--source", help="Where ratings come from.")]
+PathOption = Annotated[
+    Path | None, typer.Option("--path", help="Folder of a MovieLens data set, in any of its layouts.")
+]
+PostersOption = Annotated[Path | None, typer.Option("--posters", help="Folder of <movieId>.jpg.")]
+FirstMoviesOption = Annotated[
+    int | None,
+    typer.Option("--first-movies", min=1, help="Keep movies with an id up to this (papers: 1000)."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+RunOption = Annotated[Path | None, typer.Option("--run", help="Folder of a run (default: the newest).")]
+
+
+@app.command()
+def run(
+    source: SourceOption = SourceName.synthetic,
+    path: PathOption = None,
+    posters: PostersOption = None,
+    first_movies: FirstMoviesOption = None,
+    models: Annotated[str, typer.Option(help="Models to train, by comma.")] = "gbt,din,mmdin",
+    seed: SeedOption = 0,
+    home: Home = None,
+) -> None:
+    """Go the whole road: data, tables, validation, features, store, models, report."""
+    from cli.road import RoadOptions, run_road
+
+    run_road(RoadOptions(source.value, path, posters, first_movies, tuple(models.split(",")), seed), home)
+
+
+@data.command("fetch")
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="ml-latest-small, ml-latest, ml-32m, ml-1m, …")],
+    home: Home = None,
+) -> None:
+    """Download a MovieLens archive, check it and unpack it; an interrupted download is resumed."""
+    from cli.data import fetch_archive
+
+    fetch_archive(name, home)
+
+
+@data.command("synth")
+def data_synth(
+    ratings: Annotated[int | None, typer.Option(help="How many ratings.")] = None,
+    users: Annotated[int | None, typer.Option(help="How many users.")] = None,
+    movies: Annotated[int | None, typer.Option(help="How many movies.")] = None,
+    seed: SeedOption = 0,
+    home: Home = None,
+) -> None:
+    """Generate synthetic ratings, movies and posters, with each event's true like-probability on the side."""
+    from cli.data import synthesise
+
+    synthesise(ratings, users, movies, seed, home)
+
+
+@data.command("describe")
+def data_describe(home: Home = None) -> None:
+    """Say what is in the lake: tables, rows, time span, versions."""
+    from cli.data import describe
+
+    describe(home)
+
+
+@pipeline.command("ingest")
+def pipeline_ingest(
+    source: SourceOption = SourceName.synthetic,
+    path: PathOption = None,
+    posters: PostersOption = None,
+    first_movies: FirstMoviesOption = None,
+    seed: SeedOption = 0,
+    home: Home = None,
+) -> None:
+    """Read a source into the lake; rows that break a rule go to the quarantine."""
+    from cli.pipeline import ingest_source
+    from cli.road import RoadOptions
+
+    ingest_source(RoadOptions(source.value, path, posters, first_movies, (), seed), home)
+
+
+@pipeline.command("run")
+def pipeline_run(
+    jobs: Annotated[
+        list[str] | None, typer.Argument(help="Feature tables to compute (default: all).")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Compute feature tables from what is in the lake."""
+    from cli.pipeline import run_jobs
+
+    run_jobs(jobs or [], home)
+
+
+@app.command()
+def validate(home: Home = None) -> None:
+    """Check every table of the lake; exit code 2 where one breaks a rule."""
+    from cli.pipeline import validate_lake
+
+    validate_lake(home)
+
+
+@features.command("plan")
+def features_plan(home: Home = None) -> None:
+    """Show what `apply` would change in the registry."""
+    from cli.features import plan
+
+    plan(home)
+
+
+@features.command("apply")
+def features_apply(home: Home = None) -> None:
+    """Publish entities, views and services to the registry."""
+    from cli.features import apply
+
+    apply(home)
+
+
+@features.command("materialize")
+def features_materialize(home: Home = None) -> None:
+    """Bring the newest row of every key into the online store."""
+    from cli.features import materialize
+
+    materialize(home)
+
+
+@features.command("lookup")
+def features_lookup(
+    user: Annotated[int | None, typer.Option(help="user_id")] = None,
+    movie: Annotated[int | None, typer.Option(help="movie_id")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    home: Home = None,
+) -> None:
+    """Read the features of a user, a movie or both from the online store."""
+    from cli.features import lookup
+
+    lookup(user, movie, as_json, home)
+
+
+@features.command("dataset")
+def features_dataset(
+    service: Annotated[str, typer.Option(help="Feature service, such as mmdin_v1.")],
+    labels: Annotated[
+        Path, typer.Option(help="Parquet with user_id, movie_id, event_timestamp; more is kept.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parquet to write: the labels and their features.")],
+    home: Home = None,
+) -> None:
+    """Join a service's features to labels, each as of its own instant."""
+    from cli.features import dataset
+
+    dataset(service, labels, out, home)
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="din, mmdin, gbt, …")],
+    split: Annotated[str, typer.Option(help="time (honest) or random (leaky, as papers do).")] = "time",
+    seed: SeedOption = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder of the artefact.")] = None,
+    home: Home = None,
+) -> None:
+    """Train one model on the tables in the lake."""
+    from cli.models import train_one
+
+    train_one(model, split, seed, out, home)
+
+
+@app.command()
+def evaluate(
+    artefact: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
+    home: Home = None,
+) -> None:
+    """Score a trained model again on its test rows, features joined anew."""
+    from cli.models import evaluate_one
+
+    evaluate_one(artefact, home)
+
+
+@app.command()
+def report(run_folder: RunOption = None, home: Home = None) -> None:
+    """Write a run's page again, from what the run left."""
+    from cli.models import rewrite_report
+
+    rewrite_report(run_folder, home)
+
+
+@app.command()
+def doctor(
+    fetch: Annotated[bool, typer.Option("--fetch", help="Also download Delta's jars now.")] = False,
+    home: Home = None,
+) -> None:
+    """Check Java, jars, memory, disk and versions, and say how to mend each."""
+    from cli.doctor import examine
+
+    examine(fetch, home)
+
+
+def main() -> None:
+    """Run the command line; a mistake that a person can mend is one sentence and exit code 2."""
+    try:
+        app()
+    except MarqueeError as error:
+        from rich.console import Console
+
+        Console(stderr=True, soft_wrap=True, highlight=False).print(
+            f"[bold red]Error:[/] {error}", markup=True
+        )
+        sys.exit(2)

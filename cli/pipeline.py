@@ -1,0 +1,161 @@
+"""`marquee pipeline` and `marquee validate`: the Spark side of the road."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.console import console, count
+from cli.data import generate_once, start_spark
+from cli.display import Stage, Stages
+from cli.home import writing
+from cli.settings import Settings, load_settings
+from common.errors import MarqueeError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from cli.road import RoadOptions
+    from pipelines.ingest import IngestReport
+    from pipelines.sources.source import Source
+    from validation.gate import ValidationReport
+
+
+def open_source(spark: "SparkSession", settings: Settings, options: "RoadOptions", stage: Stage) -> "Source":
+    """The source that was asked for; synthetic data are generated first.
+
+    Raises:
+        MarqueeError: a MovieLens folder is needed and none was given, or one was given in vain.
+    """
+    if options.source == "movielens":
+        from pipelines.sources.movielens import read_movielens
+
+        if options.path is None:
+            raise MarqueeError(
+                "The source movielens needs --path FOLDER: "
+                "`marquee data fetch ml-latest-small` downloads one and says where it is."
+            )
+        source = read_movielens(spark, options.path, options.posters, options.first_movies)
+        stage.outcome = source.description
+        return source
+    from pipelines.sources.synthetic import SyntheticConfig, read_synthetic
+
+    if options.path is not None or options.posters is not None:
+        raise MarqueeError("--path and --posters belong to --source movielens: add it, or leave them out.")
+    folder = generate_once(spark, settings, SyntheticConfig(seed=options.seed), stage)
+    return read_synthetic(spark, folder, options.first_movies)
+
+
+def ingest_stage(
+    spark: "SparkSession", settings: Settings, source: "Source", stages: Stages
+) -> "IngestReport":
+    """Source to clean tables and quarantine."""
+    from pipelines.ingest import ingest
+
+    with stages.stage("ingest") as stage:
+        report = ingest(spark, source, settings.lake)
+        accepted = ", ".join(f"{count(table.accepted)} {name}" for name, table in report.tables.items())
+        quarantined = sum(table.quarantined for table in report.tables.values())
+        stage.outcome = f"{accepted}; {count(quarantined)} rows quarantined"
+    return report
+
+
+def features_stage(
+    spark: "SparkSession", settings: Settings, names: Iterable[str], stages: Stages
+) -> dict[str, int]:
+    """Clean tables to feature tables; rows written, by table."""
+    from pipelines.jobs import run_job
+
+    names = list(names)
+    rows = {}
+    with stages.stage("features") as stage:
+        for position, name in enumerate(names):
+            stage.report(position, len(names), name)
+            rows[name] = run_job(spark, settings.lake, name)
+        stage.outcome = f"{count(sum(rows.values()))} rows in {len(rows)} tables"
+    return rows
+
+
+def validation_stage(
+    spark: "SparkSession",
+    settings: Settings,
+    names: Iterable[str],
+    out: Path,
+    stages: Stages,
+    title: str = "validate",
+) -> "ValidationReport":
+    """Check tables; `out` gets Data Docs and the page."""
+    from feature_repo.schema import QUARANTINE
+    from pipelines import lake
+    from validation.gate import validate
+
+    with stages.stage(title) as stage:
+        frames = {name: lake.read(spark, settings.lake, name) for name in names}
+        quarantine = lake.read(spark, settings.lake, QUARANTINE)
+        report = validate(frames, out, quarantine, on_progress=stage.report)
+        verdict = "all rules hold" if report.passed else "[red]rules are broken[/]"
+        stage.outcome = f"{len(frames)} tables, {verdict}: {out / 'validation.html'}"
+    return report
+
+
+def stop_if_failed(report: "ValidationReport", out: Path) -> None:
+    """The gate.
+
+    Raises:
+        MarqueeError: a table breaks a rule.
+    """
+    from validation.gate import render_table
+
+    if not report.passed:
+        console.print(render_table(report))
+        broken = ", ".join(table.name for table in report.tables if not table.passed)
+        raise MarqueeError(
+            f"Validation stopped the run: {broken} broke a rule; {out / 'validation.html'} shows which rows."
+        )
+
+
+def ingest_source(options: "RoadOptions", home: Path | None) -> None:
+    """`marquee pipeline ingest`."""
+    settings = load_settings(home)
+    stages = Stages(console)
+    with writing(settings.home):
+        spark = spark_stage(settings, stages)
+        with stages.stage("source") as stage:
+            source = open_source(spark, settings, options, stage)
+        ingest_stage(spark, settings, source, stages)
+
+
+def run_jobs(names: list[str], home: Path | None) -> None:
+    """`marquee pipeline run`."""
+    from pipelines.jobs import job_names
+
+    settings = load_settings(home)
+    jobs = job_names(names)
+    stages = Stages(console)
+    with writing(settings.home):
+        spark = spark_stage(settings, stages)
+        for name, rows in features_stage(spark, settings, jobs, stages).items():
+            console.print(f"  {name}: {count(rows)} rows in {settings.lake / name}")
+
+
+def validate_lake(home: Path | None) -> None:
+    """`marquee validate`."""
+    from feature_repo.schema import TABLES
+    from validation.gate import render_table
+
+    settings = load_settings(home)
+    out = settings.home / "validation"
+    stages = Stages(console)
+    with writing(settings.home):
+        spark = spark_stage(settings, stages)
+        report = validation_stage(spark, settings, TABLES, out, stages)
+    stop_if_failed(report, out)
+    console.print(render_table(report))
+
+
+def spark_stage(settings: Settings, stages: Stages) -> "SparkSession":
+    """Start Spark, and say so: the first start ever downloads jars."""
+    console.print("[dim]Starting Spark (the first start downloads Delta's jars)[/]")
+    with stages.stage("Spark") as stage:
+        spark = start_spark(settings)
+        stage.outcome = f"{settings.spark_master}, {settings.spark_memory} heap"
+    return spark

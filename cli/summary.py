@@ -1,0 +1,73 @@
+"""`summary.json`: what a run took in, made, measured and cost."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cli.display import StageCost
+from common.errors import MarqueeError
+from common.files import write_atomically
+
+FILE = "summary.json"
+
+
+@dataclass(frozen=True, slots=True)
+class TableCount:
+    """Rows of a table; of a source table also what was read, and what went to quarantine by which rule.
+
+    `read` = `rows` + `quarantined`. `left_out` were not asked for and hence not read (`--first-movies`).
+    """
+
+    rows: int
+    read: int | None = None
+    quarantined: int | None = None
+    broken_rules: dict[str, int] = field(default_factory=dict)
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One run.
+
+    Args:
+        models: by name: `labels` (asked, returned), `metrics` on the test split, `folder` of the artefact.
+    """
+
+    run: str
+    options: dict[str, Any]
+    tables: dict[str, TableCount]
+    models: dict[str, dict[str, Any]]
+    stages: list[StageCost]
+
+
+def write(summary: Summary, folder: Path) -> None:
+    """Write the summary into the run's folder."""
+    write_atomically(folder / FILE, json.dumps(asdict(summary), indent=2) + "\n")
+
+
+def read(folder: Path) -> Summary:
+    """The summary of a run.
+
+    Raises:
+        MarqueeError: the folder holds none.
+    """
+    try:
+        found = json.loads((folder / FILE).read_text())
+    except FileNotFoundError:
+        raise MarqueeError(f"{folder} is no finished run: it has no {FILE}.") from None
+    found["tables"] = {name: TableCount(**table) for name, table in found["tables"].items()}
+    found["stages"] = [StageCost(**cost) for cost in found["stages"]]
+    return Summary(**found)
+
+
+def newest_run(runs: Path) -> Path:
+    """The newest finished run.
+
+    Raises:
+        MarqueeError: there is none.
+    """
+    finished = sorted(folder.parent for folder in runs.glob(f"*/{FILE}"))
+    if not finished:
+        raise MarqueeError(f"There is no finished run in {runs}: `marquee run` makes one.")
+    return finished[-1]
