@@ -33,6 +33,8 @@ def spark_session(
     Raises:
         MarqueeError: Spark did not start.
     """
+    # Spark would start its Python workers with whatever `python3` is on the PATH.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = (
         SparkSession.builder.appName("marquee")
         .master(master)
