@@ -240,3 +240,7 @@ def main() -> None:
             f"[bold red]Error:[/] {error}", markup=True
         )
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Running the command as a person would, and reading what it left."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+
+ROOT = Path(__file__).parents[1]
+COMMAND = [sys.executable, "-m", "cli.main"]
+
+
+def environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "MARQUEE_HOME": str(home), "MARQUEE_SPARK_MASTER": "local[2]", "COLUMNS": "200"}
+
+
+def marquee(home: Path, *arguments: object, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*COMMAND, *(str(argument) for argument in arguments)],
+        cwd=ROOT,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def newest_summary(home: Path) -> dict[str, Any]:
+    """`summary.json` of the newest run."""
+    newest = max(home.glob("runs/*/summary.json"))
+    return dict(json.loads(newest.read_text()))
+
+
+def table(home: Path, name: str) -> pa.Table:
+    """A table of the lake."""
+    return DeltaTable(home / "lake" / name).to_pyarrow_table()
+
+
+def query(sql: str, rows: pa.Table) -> pa.Table:
+    """What DuckDB answers to a query over `rows`."""
+    with duckdb.connect() as connection:
+        connection.register("rows", rows)
+        return connection.execute(sql).to_arrow_table()
+
+
+def content(home: Path, name: str) -> list[dict[str, Any]]:
+    """A table's rows, sorted, without the time of writing: what two runs must agree on."""
+    rows = table(home, name)
+    if "created_timestamp" in rows.column_names:
+        rows = rows.drop_columns(["created_timestamp"])
+    return list(query("SELECT * FROM rows ORDER BY ALL", rows).to_pylist())

@@ -1,0 +1,212 @@
+"""The whole road on the real ratings, in a process of its own, and what it left."""
+
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, POSTER_STATISTICS, SERVICES
+from tests.feature_oracle import Movie, Rating, features_at_labels
+from tests.marquee import marquee, newest_summary, query, table
+
+pytestmark = pytest.mark.road
+RATINGS = 100_004
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, real_data: Path) -> Path:
+    """A home in which the road was gone once."""
+    home = tmp_path_factory.mktemp("real") / "home"
+    done = marquee(
+        home,
+        *("run", "--source", "movielens", "--path", real_data / "movielens-small"),
+        *("--posters", real_data / "posters"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home
+
+
+@pytest.fixture(scope="module")
+def summary(home: Path) -> dict[str, Any]:
+    return newest_summary(home)
+
+
+@pytest.fixture(scope="module")
+def ratings(real_data: Path) -> list[Rating]:
+    with (real_data / "movielens-small" / "ratings.csv").open() as file:
+        return [
+            Rating(int(row["userId"]), int(row["movieId"]), float(row["rating"]), int(row["timestamp"]))
+            for row in csv.DictReader(file)
+        ]
+
+
+@pytest.fixture(scope="module")
+def truth(
+    home: Path, real_data: Path, ratings: list[Rating]
+) -> Mapping[tuple[int, int, int], dict[str, Any]]:
+    """The oracle's features at every label."""
+    movies = {}
+    with (real_data / "movielens-small" / "movies.csv").open() as file:
+        for row in csv.DictReader(file):
+            year = re.search(r"\((\d{4})[^()]*\)\s*$", row["title"])
+            genres = [] if row["genres"].startswith("(") else sorted(row["genres"].split("|"))
+            movies[int(row["movieId"])] = Movie(genres, int(year[1]) if year else None)
+    columns = ["movie_id", *POSTER_STATISTICS]
+    posters = {
+        row["movie_id"]: {name: row[name] for name in POSTER_STATISTICS}
+        for row in table(home, "posters").select(columns).to_pylist()
+    }
+    return features_at_labels(ratings, movies, posters)
+
+
+def dataset(home: Path, labels: pa.Table, folder: Path) -> pa.Table:
+    """What `marquee features dataset` gives for labels."""
+    asked, given = folder / "labels.parquet", folder / "dataset.parquet"
+    pq.write_table(labels, asked)
+    done = marquee(home, "features", "dataset", "--service", "mmdin_v1", "--labels", asked, "--out", given)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return pq.read_table(given)
+
+
+def labels_of(ratings: list[Rating]) -> pa.Table:
+    instants = pa.array([rating.instant * 1_000_000 for rating in ratings], pa.int64())
+    return pa.table(
+        {
+            "user_id": pa.array([rating.user for rating in ratings], pa.int64()),
+            "movie_id": pa.array([rating.movie for rating in ratings], pa.int64()),
+            EVENT_TIMESTAMP: instants.cast(pa.timestamp("us", "UTC")),
+            "stars": pa.array([rating.stars for rating in ratings], pa.float64()),
+        }
+    )
+
+
+def differences(row: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Features of a row that are not what the oracle says: counts and lists exactly, numbers to 1e-9."""
+    wrong = []
+    for table_ in SERVICES["mmdin_v1"]:
+        for column in table_.feature_columns:
+            got, want = row[column.name], expected.get(column.name)
+            if isinstance(want, float):
+                same = isinstance(got, float) and math.isclose(got, want, rel_tol=1e-9, abs_tol=1e-9)
+            else:
+                same = got == want
+            if not same:
+                wrong.append(f"{column.name}: {got} instead of {want}")
+    return wrong
+
+
+def test_every_rating_is_accepted_or_quarantined(summary: dict[str, Any]) -> None:
+    counts = summary["tables"]["ratings"]
+    assert counts["read"] == RATINGS
+    assert counts["rows"] + counts["quarantined"] == RATINGS
+
+
+def test_every_label_asked_for_is_returned(summary: dict[str, Any]) -> None:
+    assert set(summary["models"]) == {"gbt", "din", "mmdin"}
+    for model in summary["models"].values():
+        assert model["labels"] == {"asked": RATINGS, "returned": RATINGS}
+
+
+def test_key_and_instant_are_unique_in_every_feature_table(home: Path) -> None:
+    for declared in FEATURE_TABLES:
+        rows = table(home, declared.name)
+        key = ", ".join(declared.unique)
+        repeated = query(f"SELECT {key} FROM rows GROUP BY {key} HAVING count(*) > 1", rows)
+        assert rows.num_rows > 0, declared.name
+        assert repeated.num_rows == 0, declared.name
+
+
+def test_features_at_all_real_labels_equal_the_oracle(
+    home: Path, ratings: list[Rating], truth: Mapping[tuple[int, int, int], dict[str, Any]], tmp_path: Path
+) -> None:
+    given = dataset(home, labels_of(ratings), tmp_path)
+    assert given.num_rows == RATINGS
+    assert given["stars"].to_pylist() == [rating.stars for rating in ratings], "order or values changed"
+    for rating, row in zip(ratings, given.to_pylist(), strict=True):
+        wrong = differences(row, truth[rating.user, rating.movie, rating.instant])
+        assert wrong == [], rating
+
+
+def test_features_at_arbitrary_instants_contain_strictly_earlier_events_only(
+    home: Path, ratings: list[Rating], tmp_path: Path
+) -> None:
+    event = sorted(ratings, key=lambda rating: rating.instant)[len(ratings) // 2]
+    at = datetime.fromtimestamp(event.instant, UTC)
+    first = datetime.fromtimestamp(min(rating.instant for rating in ratings), UTC)
+    instants = [
+        first - DAY,
+        first,
+        at - timedelta(microseconds=1),
+        at,
+        at + timedelta(microseconds=1),
+        at + DAY,
+        datetime(2030, 1, 1, tzinfo=UTC),
+    ]
+    labels = pa.table(
+        {
+            "user_id": [event.user] * len(instants),
+            "movie_id": [event.movie] * len(instants),
+            EVENT_TIMESTAMP: pa.array(instants, pa.timestamp("us", "UTC")),
+        }
+    )
+    given = dataset(home, labels, tmp_path)
+    for row, instant in zip(given.to_pylist(), instants, strict=True):
+        earlier = [r for r in ratings if datetime.fromtimestamp(r.instant, UTC) < instant]
+        by_user = [r for r in earlier if r.user == event.user]
+        of_movie = [r for r in earlier if r.movie == event.movie]
+        liked = sorted((r.instant, r.movie) for r in by_user if r.stars >= 3.5)[::-1][:5]
+        padded = [movie for _, movie in liked] + [0] * (5 - len(liked))
+        assert row["user_rating_count"] == (len(by_user) or None), instant
+        assert row["movie_rating_count"] == (len(of_movie) or None), instant
+        assert row["user_recent_liked_movie_ids"] == (padded if liked else None), instant
+
+
+def test_online_lookup_equals_the_newest_offline_row(home: Path, ratings: list[Rating]) -> None:
+    from feature_repo.store import open_store
+    from serving.lookup import lookup
+
+    users = sorted({rating.user for rating in ratings})[::3][:200]
+    movies = sorted({rating.movie for rating in ratings})[::40][:200]
+    assert min(len(users), len(movies)) == 200
+    newest: dict[str, dict[int, dict[str, Any]]] = {}
+    for declared in FEATURE_TABLES:
+        key = declared.key[0].name
+        newest_first = f"row_number() OVER (PARTITION BY {key} ORDER BY {EVENT_TIMESTAMP} DESC)"
+        found = query(f"SELECT * FROM rows QUALIFY {newest_first} = 1", table(home, declared.name))
+        newest[declared.name] = {row[key]: row for row in found.to_pylist()}
+    store = open_store(home)
+    for user, movie in zip(users, movies, strict=True):
+        online = lookup(store, user_id=user, movie_id=movie).features
+        for declared in FEATURE_TABLES:
+            key_value = user if declared.key[0].name == "user_id" else movie
+            row = newest[declared.name].get(key_value, {})
+            for column in declared.feature_columns:
+                assert online[column.name] == row.get(column.name), (user, movie, column.name)
+
+
+def test_lookup_command_gives_known_features_and_names_unknown_ids(home: Path) -> None:
+    known = marquee(home, "features", "lookup", "--user", 1, "--movie", 1, "--json")
+    assert known.returncode == 0, known.stderr
+    answer = json.loads(known.stdout)
+    assert answer["unknown"] == []
+    assert answer["features"]["user_rating_count"] == 20
+    stranger = marquee(home, "features", "lookup", "--user", 999_999, "--movie", 1)
+    assert stranger.returncode == 0
+    assert "user_id 999999 is unknown" in stranger.stdout
+
+
+def test_run_leaves_its_pages_and_its_summary(home: Path, summary: dict[str, Any]) -> None:
+    folder = home / "runs" / summary["run"]
+    for page in ("report.html", "validation/validation.html"):
+        text = (folder / page).read_text()
+        assert not re.search(r"(src|href)\s*=\s*[\"']?https?://", text), f"{page} loads from the web"
+    assert all(stage["seconds"] >= 0 and stage["peak_memory"] > 0 for stage in summary["stages"])
