@@ -1,0 +1,24 @@
+"""The lake's tables as Arrow schemas."""
+
+import pyarrow as pa
+
+from feature_repo.schema import Column, Table, Type
+
+ARROW_TYPES: dict[Type, pa.DataType] = {
+    Type.INT64: pa.int64(),
+    Type.FLOAT64: pa.float64(),
+    Type.STRING: pa.string(),
+    Type.TIMESTAMP: pa.timestamp("us", "UTC"),
+    Type.INT64_LIST: pa.list_(pa.int64()),
+    Type.STRING_LIST: pa.list_(pa.string()),
+}
+
+
+def arrow_field(column: Column) -> pa.Field:
+    """One column as an Arrow field. Delta's nullability is left open: the gate checks presence."""
+    return pa.field(column.name, ARROW_TYPES[column.type])
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """All columns of a table, in stored order."""
+    return pa.schema([arrow_field(column) for column in table.all_columns])

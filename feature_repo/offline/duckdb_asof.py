@@ -1,0 +1,551 @@
+"""The embedded offline store: point-in-time joins by DuckDB's ASOF join over Delta tables.
+
+Tables are read by deltalake as Arrow datasets (only the columns asked for), so no extension has to be
+downloaded. Each view is one as-of join of the labels' keys and instants; the label table itself never enters
+DuckDB, hence its columns come back as they were. Cost: O(n log n) of labels plus rows per view, in a memory
+limit, spilling to disk; nothing passes through pandas. The rules of the join stand in `shared`.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pads
+from feast.data_source import DataSource
+from feast.feature_logging import LoggingConfig, LoggingSource
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
+from feast.infra.offline_stores.file_source import FileLoggingDestination
+from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalMetadata
+from feast.infra.registry.base_registry import BaseRegistry
+from feast.on_demand_feature_view import OnDemandFeatureView
+from feast.repo_config import FeastConfigBaseModel, RepoConfig
+from feast.utils import compute_non_entity_date_range
+from pydantic import field_validator
+
+from common.errors import MarqueeError
+from feature_repo.offline.shared import (
+    EVENT_TIMESTAMP,
+    ArrowJob,
+    Labels,
+    View,
+    append,
+    check_columns,
+    check_outputs,
+    dataset,
+    frame_to_arrow,
+    label_key,
+    labels_of,
+    locate,
+    requested_views,
+    source_columns,
+    utc,
+)
+
+FEW_LABELS = 20
+"""With this many rows per label or more, a view's rows are first reduced to the labels' keys: that costs a
+look-up per row and saves sorting the others."""
+
+_RANK = 2**64
+_NEVER_CREATED, _LAST_CREATED = -(2**63), 2**63 - 1
+
+
+class AsOfDuckDBOfflineStoreConfig(FeastConfigBaseModel):
+    """What `offline_store:` in feature_store.yaml may hold.
+
+    Args:
+        type: the store's class, as Feast wants it.
+        lake: folder that relative table paths start from; None for the repository's own.
+        memory_limit: how much DuckDB may take before it spills, such as "2GB".
+        threads: how many threads it may use; None for all cores.
+        temp_directory: where it spills; None for the system's temporary folder.
+        versions: Delta versions to read, by table path; those not named are read at their newest.
+    """
+
+    type: str = "feature_repo.offline.duckdb_asof.AsOfDuckDBOfflineStore"
+    lake: str | None = None
+    memory_limit: str = "2GB"
+    threads: int | None = None
+    temp_directory: str | None = None
+    versions: dict[str, int] | None = None
+
+    @field_validator("lake")
+    @classmethod
+    def _lake_is_absolute(cls, lake: str | None) -> str | None:
+        # Feast's command turns click's exceptions into one line, and works in the repository's folder.
+        if lake is not None and "${MARQUEE_HOME}" in lake:
+            raise click.UsageError("MARQUEE_HOME is not set: export it (export MARQUEE_HOME=$PWD/.marquee).")
+        if lake is not None and "://" not in lake and not Path(lake).is_absolute():
+            raise click.UsageError(f"The lake {lake} is a relative path: make MARQUEE_HOME an absolute one.")
+        return lake
+
+
+class AsOfDuckDBOfflineStore(OfflineStore):
+    """Feast's interface to the join; see the module."""
+
+    supports_filter_by_created_timestamp = True
+
+    @staticmethod
+    def get_historical_features(
+        config: RepoConfig,
+        feature_views: list[FeatureView],
+        feature_refs: list[str],
+        entity_df: pd.DataFrame | pa.Table | str | None,
+        registry: BaseRegistry,
+        project: str,
+        full_feature_names: bool = False,
+        filter_by_created_timestamp: bool = False,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> ArrowJob:
+        """Join features to labels.
+
+        Args:
+            entity_df: the labels as pandas or Arrow; or SQL for DuckDB, in which the lake's tables go by
+                name; or None for all keys seen from `start_date` to `end_date`, at `end_date`.
+
+        Raises:
+            MarqueeError: the labels or a table are not as they should be.
+        """
+        views = requested_views(feature_views, feature_refs, full_feature_names)
+        if entity_df is None:
+            start, end = compute_non_entity_date_range(feature_views, start_date, end_date)
+            labels = labels_of(_keys_seen(config, views, start, end))
+        else:
+            labels = labels_of(_label_table(config, entity_df))
+        check_outputs(labels.table.column_names, views)
+
+        def compute() -> pa.Table:
+            return point_in_time_join(config, labels, views, filter_by_created_timestamp)
+
+        return ArrowJob(
+            config,
+            compute,
+            full_feature_names,
+            OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
+            _metadata(feature_refs, labels),
+        )
+
+    @staticmethod
+    def pull_latest_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None,
+        start_date: datetime,
+        end_date: datetime,
+    ) -> ArrowJob:
+        """The newest row of each key in [start_date, end_date]; rows with a null key are left out."""
+
+        def compute() -> pa.Table:
+            return latest_rows(
+                config,
+                data_source,
+                join_key_columns,
+                feature_name_columns,
+                timestamp_field,
+                created_timestamp_column,
+                start_date,
+                end_date,
+            )
+
+        return ArrowJob(config, compute)
+
+    @staticmethod
+    def pull_all_from_table_or_query(
+        config: RepoConfig,
+        data_source: DataSource,
+        join_key_columns: list[str],
+        feature_name_columns: list[str],
+        timestamp_field: str,
+        created_timestamp_column: str | None = None,
+        start_date: datetime | None = None,
+        end_date: datetime | None = None,
+    ) -> ArrowJob:
+        """All rows in [start_date, end_date]; either end may be open."""
+
+        def compute() -> pa.Table:
+            rows = dataset(config, data_source)
+            columns = _pulled(
+                join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column
+            )
+            with connection(config) as con:
+                con.register("rows", rows)
+                where = _where(_between(rows.schema, timestamp_field, start_date, end_date))
+                table = con.sql(f"SELECT {_names(columns)} FROM rows{where}").to_arrow_table()
+            return _with_dummy_key(_as_stored(table, rows.schema), join_key_columns)
+
+        return ArrowJob(config, compute)
+
+    @staticmethod
+    def offline_write_batch(
+        config: RepoConfig,
+        feature_view: FeatureView,
+        table: pa.Table,
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        append(config, feature_view, table)
+        if progress:
+            progress(table.num_rows)
+
+    @staticmethod
+    def write_logged_features(
+        config: RepoConfig,
+        data: pa.Table | Path,
+        source: LoggingSource,  # noqa: ARG004
+        logging_config: LoggingConfig,
+        registry: BaseRegistry,  # noqa: ARG004
+    ) -> None:
+        destination = logging_config.destination
+        if not isinstance(destination, FileLoggingDestination):
+            raise MarqueeError(f"Features are logged to files, not to {type(destination).__name__}.")
+        rows = pads.dataset(data) if isinstance(data, Path) else data
+        pads.write_dataset(
+            rows,
+            locate(config, destination.path),
+            format="parquet",
+            partitioning=destination.partition_by,
+            basename_template=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{{i}}.parquet",
+            existing_data_behavior="overwrite_or_ignore",
+        )
+
+    def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
+        """A table that is not built yet may be applied; one that is there must have its timestamps."""
+        source_path = getattr(data_source, "path", None)
+        if source_path is None or not Path(locate(config, source_path)).exists():
+            return
+        names = dataset(config, data_source).schema.names
+        for column in (data_source.timestamp_field, data_source.created_timestamp_column):
+            if column and column not in names:
+                raise MarqueeError(f"The table at {locate(config, source_path)} has no column {column}.")
+
+    def get_table_column_names_and_types_from_data_source(
+        self, config: RepoConfig, data_source: DataSource
+    ) -> list[tuple[str, str]]:
+        return source_columns(config, data_source)
+
+
+# --- DuckDB -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def connection(config: RepoConfig) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB of its own, in memory, spilling to a folder that is removed afterwards."""
+    settings = config.offline_store
+    with tempfile.TemporaryDirectory(prefix="marquee-duckdb-", dir=settings.temp_directory) as spill:
+        options: dict[str, Any] = {"memory_limit": settings.memory_limit, "temp_directory": spill}
+        if settings.threads is not None:
+            options["threads"] = settings.threads
+        try:
+            con = duckdb.connect(":memory:", config=options)
+        except duckdb.Error as error:
+            raise MarqueeError(f"DuckDB does not accept the offline store's settings: {error}.") from error
+        try:
+            con.execute("SET TimeZone = 'UTC'")
+            yield con
+        except duckdb.OutOfMemoryException as error:
+            raise MarqueeError(
+                f"The join does not fit in memory_limit {settings.memory_limit}, even with spilling: raise it"
+                f" in feature_store.yaml ({error})."
+            ) from error
+        finally:
+            con.close()
+
+
+def point_in_time_join(
+    config: RepoConfig, labels: Labels, views: Sequence[View], filter_by_created: bool = False
+) -> pa.Table:
+    """The labels' columns as they are, then the features of each view, one row per label, in order.
+
+    Args:
+        labels: n rows.
+        views: each joined on its own.
+        filter_by_created: rows that were written after the label's instant do not exist.
+    """
+    result = labels.table
+    with connection(config) as con:
+        for view in views:
+            if not view.features:
+                continue
+            rows = dataset(config, view.source)
+            check_columns(view, rows.schema)
+            con.register("rows", rows)
+            con.register("labels", _join_table(labels, view, rows.schema))
+            few = result.num_rows * FEW_LABELS <= rows.count_rows() if view.keys else False
+            query = as_of_query(view, rows.schema, _window(labels, view, rows.schema), few, filter_by_created)
+            joined = con.sql(query).to_arrow_table()
+            con.unregister("labels")
+            con.unregister("rows")
+            for (stored, output), column in zip(view.features, joined.columns, strict=True):
+                result = result.append_column(output, column.cast(rows.schema.field(stored).type))
+    return result
+
+
+def as_of_query(
+    view: View, schema: pa.Schema, window: Sequence[str], few_labels: bool, filter_by_created: bool = False
+) -> str:
+    """SQL for one view: its features for each row of `labels`, in order.
+
+    `labels` has `row`, `instant`, `oldest` (with a TTL) and `k0, k1, …`; `rows` is the view's table. A row's
+    rank is its instant and, below that, when it was created, as one number; a label's rank is above all rows
+    of its instant. One inequality of ranks is then the whole rule, ties included; no row is removed first.
+    """
+    instant = _microseconds(schema, view.timestamp)
+    created = _microseconds(schema, view.created) if view.created else None
+    keys = [f"{_name(key)} AS k{i}" for i, (_, key) in enumerate(view.keys)]
+    features = [f"{_name(stored)} AS f{i}" for i, (stored, _) in enumerate(view.features)]
+    where = list(window)
+    for i, (_, key) in enumerate(view.keys):
+        if few_labels:
+            where.append(f"{_name(key)} IN (SELECT k{i} FROM labels)")
+    rank = f"{instant}::HUGEINT * {_RANK}"
+    if created:
+        rank += f" + coalesce({created}, {_NEVER_CREATED})"
+    found = f"SELECT {', '.join([*keys, f'{instant} AS instant', f'{rank} AS rank', *features])} FROM rows"
+    found += _where(where)
+    if filter_by_created and created:
+        found = _known_by_rank(view, schema, where)
+    outputs = [f"r.f{i}" for i in range(len(view.features))]
+    if view.ttl is not None:
+        outputs = [f"CASE WHEN r.instant >= l.oldest THEN {output} END" for output in outputs]
+    on = " AND ".join([*(f"l.k{i} = r.k{i}" for i in range(len(view.keys))), "l.rank >= r.rank"])
+    ranked = f"SELECT *, instant::HUGEINT * {_RANK} + {_LAST_CREATED} AS rank FROM labels"
+    return f"SELECT {', '.join(outputs)} FROM ({ranked}) l ASOF LEFT JOIN ({found}) r ON {on} ORDER BY l.row"
+
+
+def _known_by_rank(view: View, schema: pa.Schema, where: list[str]) -> str:
+    """The rows of a view, ranked by when they were both in effect and written.
+
+    As time goes on, a row replaces the one before it when it becomes known, unless it is older than that
+    one: then it never is the answer, and is left out.
+    """
+    assert view.created is not None
+    instant, created = _microseconds(schema, view.timestamp), _microseconds(schema, view.created)
+    keys = [f"k{i}" for i in range(len(view.keys))]
+    columns = [f"{_name(key)} AS k{i}" for i, (_, key) in enumerate(view.keys)]
+    columns += [f"{_name(stored)} AS f{i}" for i, (stored, _) in enumerate(view.features)]
+    columns += [
+        f"{instant} AS instant",
+        f"{instant}::HUGEINT * {_RANK} + {created} AS version",
+        f"greatest({instant}, {created}) AS known",
+    ]
+    present = [*where, f"{_name(view.created)} IS NOT NULL", f"{_name(view.timestamp)} IS NOT NULL"]
+    partition = f"PARTITION BY {', '.join(keys)} " if keys else ""
+    return (
+        f"SELECT * EXCLUDE (version, known), known::HUGEINT * {_RANK} AS rank"
+        f" FROM (SELECT {', '.join(columns)} FROM rows{_where(present)})"
+        f" QUALIFY version = max(version) OVER ({partition}ORDER BY known, version ROWS UNBOUNDED PRECEDING)"
+        f" AND row_number() OVER ({partition.rstrip() + ', known ' if keys else 'PARTITION BY known '}"
+        "ORDER BY version DESC) = 1"
+    )
+
+
+def latest_rows(
+    config: RepoConfig,
+    source: DataSource,
+    keys: list[str],
+    features: list[str],
+    timestamp: str,
+    created: str | None,
+    start: datetime | None,
+    end: datetime | None,
+) -> pa.Table:
+    """The newest row of each key, ties broken by `created`; narrow columns first, then those rows only."""
+    rows = dataset(config, source)
+    schema = rows.schema
+    columns = _pulled(keys, features, timestamp, created)
+    rank = f"{_microseconds(schema, timestamp)}::HUGEINT * {_RANK}"
+    if created:
+        rank += f" + coalesce({_microseconds(schema, created)}, {_NEVER_CREATED})"
+    where = _where(_between(schema, timestamp, start, end))
+    group = ", ".join(_name(key) for key in keys)
+    with connection(config) as con:
+        con.register("rows", rows)
+        best = f"SELECT {group + ', ' if keys else ''}max({rank}) AS rank FROM rows{where}"
+        best += f" GROUP BY {group}" if keys else ""
+        on = " AND ".join(
+            [*(f"rows.{_name(key)} = best.{_name(key)}" for key in keys), f"{rank} = best.rank"]
+        )
+        # Rows that agree in key and both timestamps are the same row, written twice.
+        partition = f"PARTITION BY {', '.join('rows.' + _name(key) for key in keys)}" if keys else ""
+        query = (
+            f"SELECT {', '.join('rows.' + _name(column) for column in columns)}"
+            f" FROM rows JOIN ({best}) best ON {on}{where} QUALIFY row_number() OVER ({partition}) = 1"
+        )
+        table = con.sql(query).to_arrow_table()
+    return _with_dummy_key(_as_stored(table, schema), keys)
+
+
+def _label_table(config: RepoConfig, entities: pd.DataFrame | pa.Table | str) -> pa.Table:
+    if isinstance(entities, pa.Table):
+        return entities
+    if isinstance(entities, pa.RecordBatchReader):
+        return entities.read_all()
+    if isinstance(entities, pd.DataFrame):
+        return frame_to_arrow(entities)
+    if isinstance(entities, str):
+        with connection(config) as con:
+            for name, rows in _tables_named(config, entities):
+                con.register(name, rows)
+            try:
+                return con.sql(entities).to_arrow_table()
+            except duckdb.Error as error:
+                raise MarqueeError(f"The label query fails in DuckDB: {error}.") from error
+    raise MarqueeError(
+        f"Labels are a pandas frame, an Arrow table or SQL, not {type(entities).__name__}: convert them."
+    )
+
+
+def _tables_named(config: RepoConfig, query: str) -> Iterator[tuple[str, pads.Dataset]]:
+    """The lake's tables whose name occurs in the query."""
+    from deltalake import DeltaTable
+
+    lake = Path(locate(config, "."))
+    for folder in sorted(lake.iterdir()) if lake.is_dir() else ():
+        if folder.name in query and (folder / "_delta_log").is_dir():
+            version = (config.offline_store.versions or {}).get(folder.name)
+            yield folder.name, DeltaTable(folder, version=version).to_pyarrow_dataset()
+
+
+def _keys_seen(config: RepoConfig, views: Sequence[View], start: datetime, end: datetime) -> pa.Table:
+    """Labels for all keys that a view has a row of in [start, end], at `end`, in order of the keys.
+
+    Views of different keys contribute rows of their own, in which the other keys are null.
+    """
+    found: list[pa.Table] = []
+    with connection(config) as con:
+        for view in views:
+            rows = dataset(config, view.source)
+            check_columns(view, rows.schema)
+            con.register("rows", rows)
+            columns = ", ".join(f"{_name(stored)} AS {_name(label)}" for label, stored in view.keys)
+            where = _between(rows.schema, view.timestamp, start, end)
+            where += [f"{_name(stored)} IS NOT NULL" for _, stored in view.keys]
+            query = f"SELECT DISTINCT {columns or '1 AS one'} FROM rows{_where(where)}"
+            kinds = pa.schema(
+                [pa.field(label, rows.schema.field(stored).type) for label, stored in view.keys]
+            )
+            table = con.sql(query).to_arrow_table()
+            if view.keys:
+                found.append(table.cast(kinds))
+            con.unregister("rows")
+    if not found:
+        return pa.table({EVENT_TIMESTAMP: pa.array([utc(end)], pa.timestamp("us", "UTC"))})
+    names = list(dict.fromkeys(name for table in found for name in table.column_names))
+    union = pa.concat_tables(found, promote_options="permissive")
+    keys = (
+        union.group_by(names, use_threads=False)
+        .aggregate([])
+        .sort_by([(name, "ascending") for name in names])
+    )
+    moment = pa.repeat(pa.scalar(utc(end), pa.timestamp("us", "UTC")), keys.num_rows)
+    return keys.select(names).append_column(EVENT_TIMESTAMP, moment)
+
+
+def _join_table(labels: Labels, view: View, schema: pa.Schema) -> pa.Table:
+    """What of the labels enters DuckDB: row number, rank, keys."""
+    n = len(labels.instants)
+    columns: dict[str, Any] = {"row": np.arange(n), "instant": labels.instants}
+    if view.ttl is not None:
+        columns["oldest"] = labels.oldest_allowed(view.ttl)
+    for i, (label, stored) in enumerate(view.keys):
+        columns[f"k{i}"] = label_key(labels.table, label, view, schema.field(stored).type)
+    return pa.table(columns)
+
+
+def _window(labels: Labels, view: View, schema: pa.Schema) -> list[str]:
+    """Conditions that leave out rows which no label can see, so that whole files may be skipped."""
+    if not len(labels.instants):
+        return []
+    oldest = None if view.ttl is None else int(labels.oldest_allowed(view.ttl).min())
+    return _within(schema, view.timestamp, oldest, int(labels.instants.max()))
+
+
+def _between(schema: pa.Schema, column: str, start: datetime | None, end: datetime | None) -> list[str]:
+    low, high = (None if moment is None else _since_epoch(moment) for moment in (start, end))
+    return _within(schema, column, low, high)
+
+
+def _within(schema: pa.Schema, column: str, low: int | None, high: int | None) -> list[str]:
+    """Conditions that a column of instants is in [low, high] (microseconds).
+
+    Timestamps are compared with constants of their own type, which DuckDB hands on to the Parquet reader.
+    """
+    kind = schema.field(column).type
+    if pa.types.is_timestamp(kind) and kind.unit != "ns":
+        make = "make_timestamp" if kind.tz is None else "make_timestamptz"
+        value, limit = _name(column), f"{make}({{}})"
+    else:
+        value, limit = _microseconds(schema, column), "{}"
+    bounds = [f"{value} >= {limit.format(low)}"] if low is not None else []
+    return bounds + ([f"{value} <= {limit.format(high)}"] if high is not None else [])
+
+
+def _microseconds(schema: pa.Schema, column: str) -> str:
+    """SQL for a column of instants as microseconds since 1970, rounded up; naive ones are UTC."""
+    kind, name = schema.field(column).type, _name(column)
+    if pa.types.is_timestamp(kind):
+        if kind.unit == "ns":
+            # // rounds towards zero: up where the instant is negative, as it should
+            return f"(epoch_ns({name}) + CASE WHEN epoch_ns({name}) > 0 THEN 999 ELSE 0 END) // 1000"
+        return f"epoch_us({name})"
+    if pa.types.is_date(kind):
+        return f"epoch_us({name}::TIMESTAMP)"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return f"epoch_us({name}::TIMESTAMPTZ)"
+    raise MarqueeError(f"Column {column} holds {kind}, not timestamps.")
+
+
+def _since_epoch(moment: datetime) -> int:
+    return (utc(moment) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(_name(column) for column in columns)
+
+
+def _where(conditions: Sequence[str]) -> str:
+    return f" WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _pulled(keys: list[str], features: list[str], timestamp: str, created: str | None) -> list[str]:
+    return list(dict.fromkeys([*keys, *features, timestamp, *([created] if created else [])]))
+
+
+def _as_stored(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Columns in their stored types, in one chunk: Feast writes only a table's first chunk online."""
+    kinds = pa.schema([pa.field(name, schema.field(name).type) for name in table.column_names])
+    return table.cast(kinds).combine_chunks()
+
+
+def _with_dummy_key(table: pa.Table, keys: list[str]) -> pa.Table:
+    """A view without entities has one row, under the key that Feast gives it."""
+    if keys:
+        return table
+    return table.append_column(DUMMY_ENTITY_ID, pa.repeat(pa.scalar(DUMMY_ENTITY_VAL), table.num_rows))
+
+
+def _metadata(feature_refs: list[str], labels: Labels) -> RetrievalMetadata:
+    def moment(microseconds: int) -> datetime:
+        return pd.Timestamp(microseconds, unit="us", tz="UTC").to_pydatetime()
+
+    known = len(labels.instants) > 0
+    return RetrievalMetadata(
+        features=feature_refs,
+        keys=[name for name in labels.table.column_names if name != labels.timestamp],
+        min_event_timestamp=moment(int(labels.instants.min())) if known else None,
+        max_event_timestamp=moment(int(labels.instants.max())) if known else None,
+    )
