@@ -1,0 +1,17 @@
+"""Layers of the model zoo, one a file, in `keras.ops` only."""
+
+from training.layers.bucketised_embedding import BucketisedEmbedding
+from training.layers.id_dropout import IdDropout
+from training.layers.interest_attention import InterestAttention
+from training.layers.modality_gate import ModalityGate
+from training.layers.multihead_residual import MultiHeadResidual
+from training.layers.multivalued_embedding import MultiValuedEmbedding
+
+__all__ = [
+    "BucketisedEmbedding",
+    "IdDropout",
+    "InterestAttention",
+    "ModalityGate",
+    "MultiHeadResidual",
+    "MultiValuedEmbedding",
+]

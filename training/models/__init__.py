@@ -1,0 +1,88 @@
+"""The model zoo: one config class and one model in each file, listed here once.
+
+A model is known by its key. Its builder makes it from its configuration and the input specification of its
+feature service; every model takes the dictionary of arrays that the specification gives.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, Literal
+
+from common.errors import MarqueeError
+from training.models.config import ModelConfig
+
+Kind = Literal["keras", "sklearn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model of the zoo.
+
+    Args:
+        key: its name on the command line, and its file.
+        config: name of its configuration class in that file.
+        service: the feature service that it reads.
+        kind: "keras" (trained by `training.trainer`) or "sklearn".
+        title: its name for people.
+    """
+
+    key: str
+    config: str
+    service: str
+    kind: Kind
+    title: str
+
+    @property
+    def config_class(self) -> type[ModelConfig]:
+        return getattr(import_module(f"training.models.{self.key}"), self.config)  # type: ignore[no-any-return]
+
+    @property
+    def build(self) -> Callable[..., Any]:
+        """`build(config, spec)`: the untrained network of a "keras" model."""
+        return import_module(f"training.models.{self.key}").build  # type: ignore[no-any-return]
+
+    @property
+    def fit(self) -> Callable[..., Any]:
+        """`fit(config, spec, train, liked, valid, valid_liked, seed)`: the fitted estimator of an "sklearn"
+        model and its learning curve."""
+        return import_module(f"training.models.{self.key}").fit  # type: ignore[no-any-return]
+
+    @property
+    def matrix(self) -> Callable[..., Any]:
+        """`matrix(spec, arrays)`: what an "sklearn" model reads."""
+        return import_module(f"training.models.{self.key}").matrix  # type: ignore[no-any-return]
+
+
+MODELS: dict[str, Entry] = {
+    entry.key: entry
+    for entry in (
+        Entry("din", "DINConfig", "din_v1", "keras", "DIN"),
+        Entry("mmdin", "MMDINConfig", "mmdin_v1", "keras", "MMDIN"),
+        Entry("gbt", "GBTConfig", "gbt_v1", "sklearn", "Gradient-boosted trees"),
+    )
+}
+
+
+def check_models(keys: Iterable[str]) -> None:
+    """Refuse a list of models that names an unknown one, before any work is done.
+
+    Raises:
+        MarqueeError: as `model`.
+    """
+    for key in keys:
+        model(key)
+
+
+def model(key: str) -> Entry:
+    """The model of that name.
+
+    Raises:
+        MarqueeError: there is none; the sentence names the nearest, or all.
+    """
+    if key in MODELS:
+        return MODELS[key]
+    near = get_close_matches(key, MODELS, n=1)
+    advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(MODELS)}."
+    raise MarqueeError(f"There is no model '{key}': {advice}")

@@ -1,0 +1,56 @@
+"""DIN: the Deep Interest Network."""
+
+from typing import Any
+
+from pydantic import Field
+
+from training.backend import keras
+from training.inputs import InputConfig, InputSpec
+from training.layers import InterestAttention
+from training.models.config import KerasConfig
+from training.models.towers import EmbeddingConfig, Towers, join, logit, mlp, model_inputs
+
+
+class DINConfig(KerasConfig):
+    """Configuration of `din`.
+
+    Args:
+        embedding: widths and regularisation of embeddings.
+        attention_units: hidden layers of the attention unit.
+        attention_softmax: normalise the weights of the history.
+        units: hidden layers above.
+        dropout: after each of them.
+        l2: on their kernels.
+    """
+
+    inputs: InputConfig = InputConfig(shrinkage=5.0)
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    attention_units: tuple[int, ...] = Field(default=(32,), min_length=1)
+    attention_softmax: bool = False
+    units: tuple[int, ...] = Field(default=(64, 32), min_length=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    l2: float = Field(default=0.0, ge=0)
+
+
+def build(config: DINConfig, spec: InputSpec) -> Any:
+    """The network, from the spec's dictionary of tensors to logits (batch, 1).
+
+    The history is pooled by an `InterestAttention` to the candidate; user, candidate, pooled history and
+    scene go side by side into an MLP.
+
+    Raises:
+        MarqueeError: the feature service has no history.
+
+    Reference: G. Zhou et al., Deep Interest Network for Click-Through Rate Prediction, KDD 2018.
+    """
+    inputs = model_inputs(spec)
+    towers = Towers(spec, inputs, config.embedding)
+    candidate, history, mask = towers.history()
+    interest = InterestAttention(config.attention_units, normalise=config.attention_softmax, name="interest")(
+        candidate, history, mask
+    )
+    joined = join(
+        [*towers.behaviour("user"), *towers.behaviour("movie"), interest, *towers.scene()], "features"
+    )
+    hidden = mlp(joined, config.units, config.dropout, config.l2)
+    return keras.Model(inputs, logit(hidden), name="din")

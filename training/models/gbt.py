@@ -1,0 +1,89 @@
+"""Gradient-boosted trees: the reference that a network has to beat."""
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from training.curve import Curve, Epoch
+from training.inputs import Arrays, InputConfig, InputSpec
+from training.models.config import ModelConfig
+
+
+class GBTConfig(ModelConfig):
+    """Configuration of `gbt`, on numbers only.
+
+    Args:
+        learning_rate: shrinkage of each tree.
+        iterations: the most trees; early stopping on the validation rows may end sooner.
+        leaves: of a tree, at most.
+        min_leaf: rows of a leaf, at least.
+        l2: regularisation of leaf values.
+        features: share of the columns that each split may use.
+        patience: trees without a better validation loss before growing stops.
+    """
+
+    inputs: InputConfig = InputConfig(bucketised=False, ids=False, lists=False, scene=False, missing="nan")
+    learning_rate: float = Field(default=0.05, gt=0)
+    iterations: int = Field(default=400, ge=1)
+    leaves: int = Field(default=15, ge=2)
+    min_leaf: int = Field(default=100, ge=1)
+    l2: float = Field(default=1.0, ge=0)
+    features: float = Field(default=0.5, gt=0, le=1)
+    patience: int = Field(default=30, ge=1)
+
+
+def fit(
+    config: GBTConfig,
+    spec: InputSpec,
+    train: Arrays,
+    liked: np.ndarray,
+    valid: Arrays,
+    valid_liked: np.ndarray,
+    seed: int = 0,
+) -> tuple[Any, Curve]:
+    """Grow trees until the validation loss stops falling, and keep those up to its least.
+
+    Args:
+        config: how.
+        spec: of the inputs.
+        train, liked: training rows.
+        valid, valid_liked: validation rows, for early stopping only.
+        seed: of the columns that splits are drawn from.
+
+    Returns:
+        The fitted `HistGradientBoostingClassifier`, and its curve, one point for each tree.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    def classifier(iterations: int, stop: bool) -> Any:
+        return HistGradientBoostingClassifier(
+            learning_rate=config.learning_rate,
+            max_iter=iterations,
+            max_leaf_nodes=config.leaves,
+            min_samples_leaf=config.min_leaf,
+            l2_regularization=config.l2,
+            max_features=config.features,
+            early_stopping=stop,
+            n_iter_no_change=config.patience,
+            tol=0.0,
+            random_state=seed,
+        )
+
+    rows, valid_rows = matrix(spec, train), matrix(spec, valid)
+    grown = classifier(config.iterations, stop=True)
+    grown.fit(rows, liked, X_val=valid_rows, y_val=valid_liked)
+    losses = -np.asarray(grown.validation_score_)
+    curve = [
+        Epoch(trees, loss=float(-grown.train_score_[trees]), val_log_loss=float(losses[trees]))
+        for trees in range(len(losses))
+        if trees
+    ]
+    best = max(1, int(losses.argmin()))
+    # Early stopping keeps the trees beyond the best ones too; the same seed grows the best ones again.
+    return classifier(best, stop=False).fit(rows, liked), Curve(curve, best)
+
+
+def matrix(spec: InputSpec, arrays: Arrays) -> np.ndarray:
+    """All blocks of numbers side by side, (rows, columns)."""
+    return np.concatenate([arrays[item.name] for item in spec.select("numeric")], axis=1)

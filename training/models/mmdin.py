@@ -1,0 +1,90 @@
+"""MMDIN: the MultiHead MultiModal Deep Interest Network."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from training.backend import keras
+from training.inputs import InputConfig, InputSpec
+from training.layers import InterestAttention, MultiHeadResidual
+from training.models.config import KerasConfig
+from training.models.towers import EmbeddingConfig, Towers, join, logit, mlp, model_inputs
+
+
+class MMDINConfig(KerasConfig):
+    """Configuration of `mmdin`.
+
+    Args:
+        embedding: widths and regularisation of embeddings.
+        multimodal: read the poster features; False is the ablation without them.
+        poster_gate: where the gate of the poster features starts (see `ModalityGate`).
+        poster_dropout: share of rows that lose them while training.
+        poster_width: width that they are brought to.
+        pooling: "attention", or the ablation "sum" of the history.
+        attention_units: hidden layers of the attention unit.
+        attention_softmax: normalise the weights of the history.
+        tower: "resnet", or the ablation "mlp" of the same width and depth.
+        width: of the compressed features and of each residual block.
+        heads: parallel heads; 1 is the ablation without multi-head.
+        blocks: residual blocks of each head.
+        dropout: inside each block, or after each layer of the MLP.
+        l2: on the kernels of the tower.
+    """
+
+    inputs: InputConfig = InputConfig(shrinkage=5.0)
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    multimodal: bool = True
+    poster_gate: float = -2.0
+    poster_dropout: float = Field(default=0.2, ge=0, lt=1)
+    poster_width: int = Field(default=16, ge=1)
+    pooling: Literal["attention", "sum"] = "attention"
+    attention_units: tuple[int, ...] = Field(default=(32,), min_length=1)
+    attention_softmax: bool = False
+    tower: Literal["resnet", "mlp"] = "resnet"
+    width: int = Field(default=32, ge=1)
+    heads: int = Field(default=4, ge=1)
+    blocks: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    l2: float = Field(default=0.0, ge=0)
+
+
+def build(config: MMDINConfig, spec: InputSpec) -> Any:
+    """The network, from the spec's dictionary of tensors to logits (batch, 1).
+
+    User, candidate, the history pooled by attention, and scene side by side; the poster features of candidate
+    and user join the features of their side; a `MultiHeadResidual` above.
+
+    Raises:
+        MarqueeError: the feature service has no history.
+
+    Reference: MultiHead MultiModal Deep Interest Network (Yang, Li, Zhou, Zhang, Zhang).
+    """
+    inputs = model_inputs(spec)
+    towers = Towers(spec, inputs, config.embedding)
+    candidate, history, mask = towers.history()
+    if config.pooling == "attention":
+        pooled = InterestAttention(
+            config.attention_units, normalise=config.attention_softmax, name="interest"
+        )(candidate, history, mask)
+    else:
+        items = keras.ops.cast(mask, "float32")[:, :, None]
+        pooled = keras.ops.sum(history * items, axis=1)
+    parts = []
+    for side in ("user", "movie"):
+        parts += towers.behaviour(side)
+        if config.multimodal:
+            parts += towers.poster(side, config.poster_gate, config.poster_dropout, config.poster_width)
+    joined = join([*parts, pooled, *towers.scene()], "features")
+    if config.tower == "resnet":
+        penalty = keras.regularizers.L2(config.l2) if config.l2 else None
+        hidden = MultiHeadResidual(
+            config.width,
+            config.heads,
+            config.blocks,
+            dropout=config.dropout,
+            kernel_regularizer=penalty,
+            name="tower",
+        )(joined)
+    else:
+        hidden = mlp(joined, (config.width,) * (1 + 2 * config.blocks), config.dropout, config.l2, "tower")
+    return keras.Model(inputs, logit(hidden), name="mmdin")

@@ -1,0 +1,302 @@
+"""Train a model from the tables of the lake, and score it again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.errors import MarqueeError
+from feature_repo import schema
+from training import artefact as artefacts
+from training import predictor as predictors
+from training.artefact import SCORE, Artefact, Manifest
+from training.curve import Progress
+from training.inputs import Arrays, InputSpec
+from training.labels import LIKED, read_labels
+from training.metrics import Metrics, attainable_share, best_threshold, roc_auc
+from training.metrics import evaluate as measure
+from training.models import model as entry_of
+from training.splits import SHARES, split
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+LIKELIHOOD = "like_probability"
+KEYS = [column.name for column in schema.RATINGS.key] + [schema.EVENT_TIMESTAMP]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one training gave.
+
+    Args:
+        model: key in the zoo.
+        folder: of the artefact.
+        metrics: on the test rows.
+        validation: on the validation rows, which the threshold and the epoch were chosen on.
+        labels_asked, labels_returned: rows into and out of the point-in-time join.
+        rows: of each part.
+        leaky: whether the split lets the future in.
+        best_auc: the ROC-AUC of the true like-probabilities on the same test rows, where they are known.
+        attainable: (AUC - .5) / (best_auc - .5).
+    """
+
+    model: str
+    folder: Path
+    metrics: Metrics
+    validation: Metrics
+    labels_asked: int
+    labels_returned: int
+    rows: dict[str, int] = field(default_factory=dict)
+    leaky: bool = False
+    best_auc: float | None = None
+    attainable: float | None = None
+
+
+def train(
+    store: "FeatureStore",
+    lake: Path,
+    model: str,
+    out: Path,
+    *,
+    seed: int = 0,
+    config: Mapping[str, Any] | None = None,
+    split_by: str = "time",
+    shares: tuple[float, float, float] = SHARES,
+    liked_rating: float = schema.LIKED_RATING,
+    likelihood: Path | None = None,
+    versions: Mapping[str, int] | None = None,
+    on_progress: Progress | None = None,
+) -> Result:
+    """Labels, point-in-time features, split, inputs, model, metrics; the artefact is written to `out`.
+
+    Args:
+        store: an applied feature store over the lake.
+        lake: the folder of the Delta tables.
+        model: key in the zoo.
+        out: folder of the artefact; replaced as a whole.
+        seed: of everything random.
+        config: what differs from the model's defaults; dotted keys reach into sections.
+        split_by: "time", or the leaky "random".
+        shares: of training, validation and test.
+        liked_rating: a rating from here on is a like.
+        likelihood: Parquet file or folder of true like-probabilities (`user_id`, `movie_id`,
+            `event_timestamp`, `like_probability`); the best attainable AUC is then given too.
+        versions: Delta versions to record as read, by table, where `store` was opened with them; the label
+            table is read at its own. None: the newest.
+        on_progress: called after each epoch of a network.
+
+    Raises:
+        MarqueeError: an unknown model or setting, no labels, or labels that the join lost.
+    """
+    entry = entry_of(model)
+    settings = entry.config_class.of(config)
+    versions = dict(versions or {})
+    labels = read_labels(lake, threshold=liked_rating, version=versions.get(schema.RATINGS.name))
+    table = _features(store, entry.service, labels.table)
+    parts = split(table, split_by, shares=shares, seed=seed)
+    liked = _flags(table)
+    spec = InputSpec.fit(table.take(parts.train), entry.service, settings.inputs)
+    arrays = spec.apply(table)
+    predictor, curve = predictors.fit(
+        entry,
+        settings,
+        spec,
+        _rows(arrays, parts.train),
+        liked[parts.train],
+        _rows(arrays, parts.valid),
+        liked[parts.valid],
+        seed=seed,
+        on_progress=on_progress,
+    )
+    chosen_on = predictor.predict(_rows(arrays, parts.valid))
+    threshold = best_threshold(liked[parts.valid], chosen_on)
+    scores = predictor.predict(_rows(arrays, parts.test))
+    metrics = measure(liked[parts.test], scores, threshold)
+    validation = measure(liked[parts.valid], chosen_on, threshold)
+    predictions = _predictions(table.take(parts.test), scores)
+    best = None if likelihood is None else best_attainable_auc(predictions, likelihood)
+    share = None if best is None else attainable_share(metrics["roc_auc"], best)
+    rows = {"train": len(parts.train), "valid": len(parts.valid), "test": len(parts.test)}
+    manifest = Manifest(
+        model=model,
+        service=entry.service,
+        seed=seed,
+        split={"strategy": parts.strategy, "shares": list(shares), "leaky": parts.leaky},
+        liked_rating=liked_rating,
+        versions={**_versions(store, entry.service), schema.RATINGS.name: labels.version},
+        rows={"asked": labels.table.num_rows, "returned": table.num_rows, **rows},
+        backend=_backend() if entry.kind == "keras" else "",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        packages=artefacts.package_versions(),
+    )
+    written = {
+        "test": dict(metrics),
+        "validation": dict(validation),
+        "best_attainable_auc": best,
+        "attainable_share": share,
+    }
+    artefacts.save(Artefact(manifest, settings, predictor, written, curve, predictions), out)
+    return Result(
+        model=model,
+        folder=out,
+        metrics=metrics,
+        validation=validation,
+        labels_asked=labels.table.num_rows,
+        labels_returned=table.num_rows,
+        rows=rows,
+        leaky=parts.leaky,
+        best_auc=best,
+        attainable=share,
+    )
+
+
+def train_like(
+    run: Path,
+    home: Path,
+    out: Path,
+    *,
+    likelihood: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Result:
+    """Train again what made an artefact: the same rows of the same Delta versions, configuration and seed.
+
+    Args:
+        run: folder of the artefact.
+        home: that holds its lake and registry.
+        out: folder of the new artefact.
+        likelihood, on_progress: as in `train`.
+
+    Raises:
+        MarqueeError: also where a recorded version of a table is gone.
+    """
+    from feature_repo.store import open_store
+
+    manifest = artefacts.read_manifest(run)
+    config = artefacts.read_config(run)
+    features = {name: at for name, at in manifest.versions.items() if name != schema.RATINGS.name}
+    return train(
+        open_store(home, features),
+        home / "lake",
+        manifest.model,
+        out,
+        seed=manifest.seed,
+        config=config,
+        split_by=manifest.split["strategy"],
+        shares=tuple(manifest.split["shares"]),
+        liked_rating=manifest.liked_rating,
+        likelihood=likelihood,
+        versions=manifest.versions,
+        on_progress=on_progress,
+    )
+
+
+def evaluate(folder: Path, store: "FeatureStore", lake: Path) -> Metrics:
+    """Score an artefact again on its test rows, with their features joined anew from the store.
+
+    Args:
+        folder: of the artefact.
+        store: an applied feature store.
+        lake: the folder of the Delta tables; the test rows must still be among its ratings.
+
+    Raises:
+        MarqueeError: test rows are gone from the ratings, or features of another shape.
+    """
+    artefact = artefacts.load(folder)
+    rows = artefact.predictions.select([*KEYS, LIKED])
+    labels = read_labels(lake, threshold=artefact.manifest.liked_rating).table.select([*KEYS, LIKED])
+    found = rows.join(labels, [*KEYS, LIKED], join_type="left semi").num_rows
+    if found != rows.num_rows:
+        raise MarqueeError(
+            f"{rows.num_rows - found} of the {rows.num_rows} test rows of {folder} are not among the ratings "
+            f"of {lake}: evaluate it on the home that it was trained in."
+        )
+    table = _features(store, artefact.manifest.service, rows)
+    return measure(_flags(table), artefact.predict(table), artefact.metrics["test"]["threshold"])
+
+
+def best_attainable_auc(predictions: pa.Table, likelihood: Path) -> float:
+    """The ROC-AUC that the true like-probabilities reach on the same rows: nothing can do better but by luck.
+
+    Args:
+        predictions: with the keys, `event_timestamp` and `liked`.
+        likelihood: Parquet file or folder with the keys, `event_timestamp` and `like_probability`.
+
+    Raises:
+        MarqueeError: the file is missing or lacks some of the rows.
+    """
+    import duckdb
+
+    if not likelihood.exists():
+        raise MarqueeError(f"There are no like-probabilities at {likelihood}.")
+    pattern = str(likelihood / "**" / "*.parquet") if likelihood.is_dir() else str(likelihood)
+    rows = predictions.select([*KEYS, LIKED])
+    rows = rows.set_column(
+        2, schema.EVENT_TIMESTAMP, rows[schema.EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC"))
+    )
+    instant = schema.EVENT_TIMESTAMP
+    same = [f"r.{key} = l.{key}" for key in KEYS if key != instant]
+    same.append(f"epoch_us(r.{instant}) = epoch_us(l.{instant})")
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("rows", rows)
+        try:
+            joined: Any = connection.execute(
+                f"SELECT r.{LIKED}, l.{LIKELIHOOD} FROM rows r JOIN read_parquet(?) l"
+                f" ON {' AND '.join(same)}",
+                [pattern],
+            ).to_arrow_table()
+        except duckdb.Error as error:
+            raise MarqueeError(f"The like-probabilities at {likelihood} cannot be read: {error}.") from error
+    if joined.num_rows != rows.num_rows:
+        raise MarqueeError(
+            f"{joined.num_rows} like-probabilities at {likelihood} match the {rows.num_rows} test rows: "
+            "they must be those of the same data."
+        )
+    return roc_auc(_flags(joined), joined[LIKELIHOOD].to_numpy())
+
+
+def _features(store: "FeatureStore", service: str, labels: pa.Table) -> pa.Table:
+    """Labels with features: the same rows in the same order, or an error."""
+    from training.dataset import point_in_time
+
+    table = point_in_time(store, service, labels)
+    same = table.num_rows == labels.num_rows and all(
+        pc.all(pc.equal(table[key].cast(pa.int64()), labels[key].cast(pa.int64()))).as_py() for key in KEYS
+    )
+    if not same:
+        raise MarqueeError(
+            f"{labels.num_rows} labels went into the join of {service} and {table.num_rows} rows came out, "
+            "or in another order: the offline store is at fault."
+        )
+    return table
+
+
+def _versions(store: "FeatureStore", service: str) -> dict[str, int]:
+    from feature_repo.store import table_versions
+
+    return table_versions(store, [view.name for view in schema.SERVICES[service]])
+
+
+def _flags(table: pa.Table) -> np.ndarray:
+    flags: np.ndarray = table[LIKED].to_numpy(zero_copy_only=False)
+    return flags.astype(bool)
+
+
+def _rows(arrays: Arrays, rows: np.ndarray) -> Arrays:
+    return {name: array[rows] for name, array in arrays.items()}
+
+
+def _predictions(test: pa.Table, scores: np.ndarray) -> pa.Table:
+    return test.select([*KEYS, LIKED]).append_column(SCORE, pa.array(scores))
+
+
+def _backend() -> str:
+    from training.backend import keras
+
+    return str(keras.backend.backend())

@@ -1,0 +1,89 @@
+"""Cutting labelled rows into training, validation and test."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+
+from common.errors import MarqueeError
+from feature_repo import schema
+
+Strategy = Literal["time", "random"]
+SHARES = (0.72, 0.08, 0.20)
+"""Training, validation and test: 8:2, and a tenth of the eight for choosing."""
+LEAKY: dict[str, bool] = {"time": False, "random": True}
+"""Whether rows of a split's training part may lie later than rows of its test part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Row numbers of the three parts, each ascending, together all rows, none twice.
+
+    Args:
+        train, valid, test: int64 row numbers.
+        strategy: how they were cut.
+    """
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+    strategy: Strategy
+
+    @property
+    def leaky(self) -> bool:
+        """Whether the future may have been trained on; stands wherever the numbers do."""
+        return LEAKY[self.strategy]
+
+
+def split(
+    table: pa.Table,
+    strategy: str = "time",
+    *,
+    shares: tuple[float, float, float] = SHARES,
+    seed: int = 0,
+) -> Split:
+    """Cut a table of labels.
+
+    "time": the first rows by `event_timestamp` train, the next validate, the last test. Rows of one instant
+    stay together: a cut moves on to the end of the instant that it falls into, so every training row is
+    strictly earlier than every validation row, and that than every test row.
+    "random": rows are dealt at random by `seed`, as the papers do. Leaky.
+
+    Args:
+        table: with `event_timestamp`, in any order.
+        strategy: "time" or "random".
+        shares: of training, validation and test; they add up to 1.
+        seed: of the random strategy.
+
+    Raises:
+        MarqueeError: an unknown strategy, shares that do not add up to 1, or a part that would be empty.
+    """
+    if strategy not in get_args(Strategy):
+        raise MarqueeError(f"Unknown split '{strategy}': choose one of {', '.join(get_args(Strategy))}.")
+    if abs(sum(shares) - 1) > 1e-9 or min(shares) <= 0:
+        raise MarqueeError(f"The shares of a split must be positive and add up to 1, not {shares}.")
+    rows = table.num_rows
+    cuts = [round(rows * shares[0]), round(rows * (shares[0] + shares[1]))]
+    if strategy == "time":
+        column = table[schema.EVENT_TIMESTAMP]
+        if column.null_count:
+            raise MarqueeError(
+                f"{column.null_count} of {rows} labels have no {schema.EVENT_TIMESTAMP}: they cannot be "
+                "split by time."
+            )
+        times = column.cast(pa.int64()).to_numpy()
+        order = np.argsort(times, kind="stable")
+        ordered = times[order]
+        cuts = [int(np.searchsorted(ordered, ordered[cut - 1], side="right")) if cut else 0 for cut in cuts]
+    else:
+        order = np.random.default_rng(seed).permutation(rows)
+    parts = [np.sort(part).astype(np.int64) for part in np.split(order, cuts)]
+    for name, part in zip(("training", "validation", "test"), parts, strict=True):
+        if not len(part):
+            raise MarqueeError(
+                f"{rows} labels are too few to split by {strategy}: no row is left for {name}. "
+                "Give more ratings."
+            )
+    train, valid, test = parts
+    return Split(train, valid, test, "time" if strategy == "time" else "random")

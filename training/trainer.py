@@ -1,0 +1,193 @@
+"""Training a Keras model on a dictionary of arrays.
+
+Batches are taken by permuted index from contiguous arrays: no per-row work, no copies but the batch itself.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from training.backend import keras
+from training.curve import Curve, Epoch, Progress
+from training.inputs import Arrays
+from training.metrics import log_loss_of, roc_auc
+from training.models.config import TrainingConfig
+
+PREDICTION_BATCH = 8192
+SMALLEST_BATCH, LARGEST_BATCH = 256, 4500
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of a dictionary of arrays, in an order that depends on seed and epoch only.
+
+    Args:
+        arrays: contiguous arrays of the same number of rows.
+        liked: labels (rows,), or None to predict.
+        size: rows of a batch; the last one may be smaller.
+        seed: of the permutation; None keeps the order.
+    """
+
+    def __init__(
+        self, arrays: Arrays, liked: np.ndarray | None, size: int, seed: int | None = None, epoch: int = 0
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.arrays = arrays
+        self.labels = None if liked is None else liked.astype(np.float32)[:, None]
+        self.rows = len(next(iter(arrays.values())))
+        self.size = size
+        self.seed = seed
+        self.epoch = epoch
+        self._permute()
+
+    def _permute(self) -> None:
+        if self.seed is None:
+            self.order = None
+        else:
+            self.order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.size)
+
+    def __getitem__(self, index: int) -> Any:
+        start = index * self.size
+        rows: Any = slice(start, start + self.size)
+        if self.order is not None:
+            rows = self.order[rows]
+        batch = {name: array[rows] for name, array in self.arrays.items()}
+        return (batch,) if self.labels is None else (batch, self.labels[rows])
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._permute()
+
+
+def batch_size(rows: int, config: TrainingConfig) -> int:
+    """The configured batch, or one that gives an epoch some 100 steps, within 256 and 4500 rows."""
+    if config.batch_size is not None:
+        return min(config.batch_size, rows)
+    return min(rows, max(SMALLEST_BATCH, min(LARGEST_BATCH, rows // 100)))
+
+
+def fit(
+    model: Any,
+    train: Arrays,
+    liked: np.ndarray,
+    valid: Arrays,
+    valid_liked: np.ndarray,
+    config: TrainingConfig,
+    *,
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> Curve:
+    """Train `model` in place by Adam on the binary cross-entropy; it ends with its best epoch's weights.
+
+    Call `seed_everything(seed)` before the model is built to make its first weights repeatable too.
+
+    Args:
+        model: from the dictionary of tensors to logits (batch, 1).
+        train, liked: training rows.
+        valid, valid_liked: validation rows, for early stopping and the choice of the epoch.
+        config: how.
+        seed: of the batches.
+        on_progress: called after each epoch.
+    """
+    size = batch_size(len(liked), config)
+    batches = Batches(train, liked, size, seed)
+    steps = len(batches) * config.epochs
+    rate: Any = config.learning_rate
+    if config.decay < 1:
+        rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps, alpha=config.decay)
+    optimizer = keras.optimizers.AdamW(
+        rate,
+        weight_decay=config.weight_decay,
+        global_clipnorm=config.clip_norm or None,
+        use_ema=config.averaging > 0,
+        ema_momentum=config.averaging or 0.99,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings", "gate", "alpha", "gamma", "beta"])
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=_jit(),
+    )
+    curve = Curve()
+    watch = _Watch(curve, valid, valid_liked, config, on_progress)
+    callbacks = [watch]
+    if config.averaging:
+        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    model.fit(batches, epochs=config.epochs, verbose=0, callbacks=callbacks, shuffle=False)
+    model.set_weights(watch.best_weights)
+    return curve
+
+
+def _jit() -> bool | str:
+    """XLA only where it helps: on TensorFlow without an accelerator it is many times slower."""
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    import tensorflow
+
+    return "auto" if tensorflow.config.list_physical_devices("GPU") else False
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Validates each epoch, keeps the best weights, stops when there is no better one for too long."""
+
+    def __init__(
+        self,
+        curve: Curve,
+        valid: Arrays,
+        liked: np.ndarray,
+        config: TrainingConfig,
+        on_progress: Progress | None,
+    ) -> None:
+        super().__init__()
+        self.curve = curve
+        self.valid = valid
+        self.liked = liked
+        self.config = config
+        self.on_progress = on_progress
+        self.best = -np.inf
+        self.best_weights: list[np.ndarray] = []
+        self.started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        scores = predict(self.model, self.valid)
+        auc = roc_auc(self.liked, scores)
+        log_loss = log_loss_of(self.liked, scores)
+        loss = float((logs or {}).get("loss", float("nan")))
+        self.curve.epochs.append(Epoch(epoch + 1, loss, log_loss, auc, time.perf_counter() - self.started))
+        value = auc if self.config.monitor == "auc" else -log_loss
+        if value > self.best:
+            self.best = value
+            self.best_weights = self.model.get_weights()
+            self.curve.best = epoch + 1
+        if self.on_progress is not None:
+            self.on_progress(epoch=epoch + 1, of=self.config.epochs, loss=loss, val_auc=auc)
+        if epoch + 1 - self.curve.best >= self.config.patience:
+            self.model.stop_training = True
+
+
+def logits(model: Any, arrays: Arrays) -> np.ndarray:
+    """The model's logits, float32 (rows,)."""
+    rows = len(next(iter(arrays.values())))
+    if rows == 0:
+        return np.empty(0, dtype=np.float32)
+    out: np.ndarray = model.predict(Batches(arrays, None, PREDICTION_BATCH), verbose=0)
+    return out[:, 0]
+
+
+def predict(model: Any, arrays: Arrays) -> np.ndarray:
+    """The probability of a like, float64 (rows,)."""
+    z = logits(model, arrays).astype(np.float64)
+    return sigmoid(z)
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    """1 / (1 + e^-z), without overflow."""
+    tail = np.exp(-np.abs(z))
+    p: np.ndarray = np.where(z >= 0, 1.0, tail) / (1.0 + tail)
+    return p
