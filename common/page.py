@@ -27,7 +27,7 @@ SIGNATURES = {
 """First bytes of the pictures that a page may hold, and their media types."""
 
 
-def render(templates: Path, name: str, **values: Any) -> str:
+def render(templates: Path, name: str, /, **values: Any) -> str:
     """One self-contained page.
 
     Args:
@@ -50,7 +50,6 @@ def render(templates: Path, name: str, **values: Any) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.do"],
     )
     environment.filters |= {"number": number, "share": share, "seconds": seconds, "instant": instant}
     environment.globals |= {"picture": picture}
@@ -109,7 +108,7 @@ def share(value: float | None) -> str:
         return "< 0.1 %"
     if 0.9995 <= value < 1:
         return "> 99.9 %"
-    return f"{value:.1%}".replace("%", " %").replace("0.0 %", "0 %") if value == 0 else f"{value * 100:.1f} %"
+    return f"{value:.0%}".replace("%", " %") if value in (0, 1) else f"{value * 100:.1f} %"
 
 
 def seconds(value: float) -> str:

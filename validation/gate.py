@@ -73,13 +73,13 @@ def validate(
     started = perf_counter()
     try:
         with _quiet():
-            context = _project(out, fresh=before is None)
+            context = open_project(out, fresh=before is None)
             with _reference_views(frames, known):
                 tables = []
                 for position, (name, frame) in enumerate(frames.items()):
                     if on_progress is not None:
                         on_progress(name, position, len(frames))
-                    tables.append(_judge(context, TABLES[name], frame))
+                    tables.append(judge(context, TABLES[name], frame))
             context.build_data_docs()
         report = ValidationReport(
             tables=(*(t for t in (before.tables if before else ()) if t.name not in frames), *tables),
@@ -127,7 +127,8 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _project(out: Path, fresh: bool) -> "AbstractDataContext":
+def open_project(out: Path, fresh: bool) -> "AbstractDataContext":
+    """The Great Expectations project in `out`, a new one where `fresh`, with its Data Docs beside it."""
     import great_expectations
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -149,7 +150,7 @@ def _project(out: Path, fresh: bool) -> "AbstractDataContext":
     return context
 
 
-def _asset(context: "AbstractDataContext", name: str) -> "SparkDataFrameAsset":
+def _asset(context: "AbstractDataContext", name: str) -> "SparkDataFrameAsset[Any]":
     """The table as an asset of the data source `lake`; one of that name is replaced."""
     source: Any = (
         context.data_sources.get(LAKE)
@@ -158,11 +159,12 @@ def _asset(context: "AbstractDataContext", name: str) -> "SparkDataFrameAsset":
     )
     if name in source.get_asset_names():
         source.delete_asset(name)
-    asset: SparkDataFrameAsset = source.add_dataframe_asset(name)
+    asset: SparkDataFrameAsset[Any] = source.add_dataframe_asset(name)
     return asset
 
 
-def _judge(context: "AbstractDataContext", table: Table, frame: DataFrame) -> TableReport:
+def judge(context: "AbstractDataContext", table: Table, frame: DataFrame) -> TableReport:
+    """Run one table's suite; the views of the tables that it refers to (`reference_view`) must be there."""
     import great_expectations
 
     started = perf_counter()
@@ -258,29 +260,24 @@ def _examples(table: Table, frame: DataFrame, check: Check) -> tuple[str, ...]:
 
 def _by_rule(quarantine: DataFrame) -> tuple[QuarantinedRule, ...]:
     """The quarantine by table and rule, the most frequent first, with a few rows of each."""
-    counts = (
-        quarantine.groupBy("table", "rule")
-        .agg(F.min("reason").alias("reason"), F.count(F.lit(1)).alias("rows"))
-        .collect()
-    )
+    counts = quarantine.groupBy("table", "rule").agg(F.count(F.lit(1)).alias("rows")).collect()
     first = Window.partitionBy("table", "rule").orderBy("source", "row", "record")
-    examples: dict[tuple[str, str], list[QuarantinedRow]] = {}
-    for row in (
+    shown = (
         quarantine.withColumn("_place", F.row_number().over(first))
         .where(F.col("_place") <= EXAMPLES)
         .orderBy("table", "rule", "_place")
         .collect()
-    ):
-        shown = QuarantinedRow(row["source"], row["row"], _cut(row["record"]))
-        examples.setdefault((row["table"], row["rule"]), []).append(shown)
+    )
+    examples: dict[tuple[str, str], list[QuarantinedRow]] = {}
+    for row in shown:
+        example = QuarantinedRow(row["source"], row["row"], _cut(row["record"]), _cut(row["reason"]))
+        examples.setdefault((row["table"], row["rule"]), []).append(example)
     rules = [
-        QuarantinedRule(
-            row["table"], row["rule"], row["reason"], row["rows"], tuple(examples[row["table"], row["rule"]])
-        )
+        QuarantinedRule(row["table"], row["rule"], row["rows"], tuple(examples[row["table"], row["rule"]]))
         for row in counts
     ]
     return tuple(sorted(rules, key=lambda rule: (-rule.rows, rule.table, rule.rule)))
 
 
-def _cut(record: str) -> str:
-    return record if len(record) <= RECORD_CHARACTERS else record[: RECORD_CHARACTERS - 1] + "…"
+def _cut(text: str) -> str:
+    return text if len(text) <= RECORD_CHARACTERS else text[: RECORD_CHARACTERS - 1] + "…"

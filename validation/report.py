@@ -63,12 +63,19 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedRow:
-    """One row of the quarantine: the file it came from, its row in it (None where the file is the row), and
-    the row as it was read."""
+    """One row of the quarantine.
+
+    Args:
+        source: the file that it came from.
+        row: its row in that file, counted from 1; None where the file is the row.
+        record: the row as it was read.
+        reason: what is wrong with it.
+    """
 
     source: str
     row: int | None
     record: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,6 @@ class QuarantinedRule:
 
     table: str
     rule: str
-    reason: str
     rows: int
     examples: tuple[QuarantinedRow, ...]
 

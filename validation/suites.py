@@ -146,7 +146,7 @@ def expectation(table: Table, check: Check) -> "Expectation":
 def _unique(table: Table) -> Check:
     keys = ", ".join(table.unique)
     return Check(
-        f"{'_'.join(table.unique)}_unique",
+        f"{table.name}_are_unique",
         "unique",
         f"({keys}) occurs once" if len(table.unique) > 1 else f"{keys} occurs once",
         f"SELECT {keys}, count(*) AS rows FROM {{batch}} GROUP BY {keys} HAVING count(*) > 1",

@@ -1,0 +1,534 @@
+"""The gate passes clean tables, names what is wrong with others, and shows it on one offline page."""
+
+import io
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType, StructField, StructType
+from rich.console import Console
+
+from common.errors import MarqueeError
+from common.page import external_resources
+from feature_repo.schema import (
+    BEGINNING,
+    EVENT,
+    QUARANTINE,
+    TABLES,
+    USER_ID,
+    Column,
+    Rule,
+    Table,
+    Type,
+)
+from pipelines.lake import SPARK_TYPES, spark_schema
+from validation.gate import judge, open_project, validate
+from validation.page import page
+from validation.report import CheckResult, ValidationReport, render_table, require_passed, to_json
+from validation.suites import checks, reference_view, spark_types, suite
+
+Row = dict[str, Any]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+# --- clean tables, from the schema alone ----------------------------------------------------------------
+
+
+def good_value(column: Column, place: int) -> Any:
+    """A value that breaks no rule; of keys and times, another one for each place."""
+    if column.type is Type.TIMESTAMP:
+        return NOW + timedelta(seconds=place)
+    if column.type is Type.STRING:
+        return f"text {place}"
+    if column.type is Type.STRING_LIST:
+        return ["Drama"] * (column.length or 2)
+    if column.type is Type.INT64_LIST:
+        return [1] * (column.length or 2)
+    number = column.low if column.low is not None else 0
+    if column.type is Type.FLOAT64:
+        return float(number)
+    return place + 1 if column.name.endswith("_id") else int(number)
+
+
+def good_rows(table: Table, count: int = 4) -> list[Row]:
+    return [{c.name: good_value(c, place) for c in table.all_columns} for place in range(count)]
+
+
+def frame(spark: SparkSession, table: Table, rows: list[Row]) -> DataFrame:
+    schema = StructType([StructField(c.name, SPARK_TYPES[c.type]) for c in table.all_columns])
+    return spark.createDataFrame([[row[name] for name in table.column_names] for row in rows], schema)
+
+
+def clean(spark: SparkSession) -> dict[str, DataFrame]:
+    return {name: frame(spark, table, good_rows(table)) for name, table in TABLES.items()}
+
+
+def result(report: ValidationReport, table: str, check: str) -> CheckResult:
+    (found,) = (t for t in report.tables if t.name == table)
+    (wanted,) = (r for r in found.results if r.check.name == check)
+    return wanted
+
+
+# --- suites ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+def test_every_declaration_is_checked(table: Table) -> None:
+    by_name = {check.name: check for check in checks(table)}
+    assert len(by_name) == len(checks(table)), "names are unique"
+    for rule in table.row_rules:
+        assert by_name[rule.name].sql == rule.predicate
+    for reference in table.references:
+        assert reference.rule in by_name
+    assert {"columns_as_declared", "types_as_declared", "row_count", f"{table.name}_are_unique"} <= set(
+        by_name
+    )
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+def test_each_check_is_an_expectation_of_the_suite(table: Table) -> None:
+    expectations = suite(table, checks(table)).expectations
+    assert [e.meta["check"] for e in expectations] == [c.name for c in checks(table)]
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
+def test_the_types_that_are_checked_are_those_that_the_lake_stores(table: Table) -> None:
+    stored = {field.name: field.dataType.simpleString() for field in spark_schema(table.name)}
+    assert spark_types(table) == stored
+
+
+def test_a_new_column_brings_its_checks() -> None:
+    new = Column("user_mood", Type.INT64_LIST, "Mood.", low=0, high=9, length=3)
+    old = TABLES["user_recent_likes"]
+    grown = replace(old, columns=(*old.columns, new))
+    brought = {c.name for c in checks(grown)} - {c.name for c in checks(old)}
+    assert brought == {"user_mood_is_present", "user_mood_in_range", "user_mood_has_length"}
+    assert "user_mood" in spark_types(grown)
+
+
+# --- clean tables pass ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def passed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[ValidationReport, Path]:
+    out = tmp_path_factory.mktemp("passed")
+    sources = {name: df for name, df in clean(spark).items() if TABLES[name].kind != "feature"}
+    features = {name: df for name, df in clean(spark).items() if TABLES[name].kind == "feature"}
+    told: list[tuple[str, int, int]] = []
+    first = validate(sources, out, on_progress=lambda *step: told.append(step))
+    assert told == [("ratings", 0, 3), ("movies", 1, 3), ("posters", 2, 3)]
+    return validate(features, out, others=sources, before=first), out
+
+
+def test_clean_tables_pass(passed: tuple[ValidationReport, Path]) -> None:
+    report, out = passed
+    assert report.passed, report.failures
+    require_passed(report, out / "validation.html")
+
+
+def test_two_calls_make_one_report(passed: tuple[ValidationReport, Path]) -> None:
+    report, out = passed
+    assert [table.name for table in report.tables] == list(TABLES)
+    assert all(table.rows == 4 for table in report.tables)
+    html = (out / "validation.html").read_text()
+    for table in report.tables:
+        assert f'id="table-{table.name}"' in html
+        assert len(list((out / "data_docs" / "validations" / table.name).rglob("*.html"))) == 1
+    assert (out / "data_docs" / "index.html").is_file()
+
+
+def test_nothing_is_left_in_the_session(spark: SparkSession, passed: tuple[ValidationReport, Path]) -> None:
+    assert passed
+    assert [table.name for table in spark.catalog.listTables() if table.isTemporary] == []
+
+
+def test_the_project_opens_again_with_its_suites(passed: tuple[ValidationReport, Path]) -> None:
+    context = open_project(passed[1], fresh=False)
+    assert {s.name for s in context.suites.all()} == set(TABLES)
+    for stored in context.suites.all():
+        assert [e.meta["check"] for e in stored.expectations] == [c.name for c in checks(TABLES[stored.name])]
+
+
+# --- planted faults -------------------------------------------------------------------------------------
+
+NAUGHTY = "<script>alert('a')</script>,<img src=x.png>,7"
+
+
+@pytest.fixture(scope="module")
+def failed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[ValidationReport, Path]:
+    """Faults of every kind, in nine tables at once."""
+    rows = {name: good_rows(table, 6) for name, table in TABLES.items()}
+    ratings = rows["ratings"]
+    ratings[0]["rating"] = 7.0
+    ratings[1]["rating"] = 0.0
+    ratings[2]["rating"] = math.nan
+    ratings[3]["user_id"] = None
+    ratings[4]["event_timestamp"] = datetime.now(UTC) + timedelta(days=2)
+    ratings[5]["event_timestamp"] = BEGINNING - timedelta(microseconds=1)
+    ratings += [{**ratings[0], "rating": 3.3}, {**good_rows(TABLES["ratings"])[0], "movie_id": 77}]
+    rows["movies"][5]["movie_id"] = 5
+    rows["movie_rating_stats"][2]["movie_rating_mean"] = math.nan
+    rows["movie_rating_stats"][3]["movie_rating_std"] = None
+    rows["user_rating_stats"][1]["user_top_genres"] = ["Drama"]
+    rows["user_rating_stats"][2] = {**rows["user_rating_stats"][3], "user_rating_count": 9}
+    rows["user_recent_likes"][0]["user_recent_liked_movie_ids"] = [1, 2, -3, 0, 0]
+    rows["user_recent_likes"][1]["user_recent_liked_movie_ids"] = [1, 2, None, 0, 0]
+    rows["movie_content"] = []
+    frames = {name: frame(spark, TABLES[name], rows[name]) for name in TABLES}
+    frames["movie_rating_stats"] = frames["movie_rating_stats"].withColumn("extra", F.lit(1))
+    frames["movie_poster_colour"] = frames["movie_poster_colour"].drop("movie_poster_red_mean")
+    frames["user_poster_taste"] = frames["user_poster_taste"].withColumn(
+        "user_poster_count", F.lit("many").cast(StringType())
+    )
+    quarantine = spark.createDataFrame(
+        [
+            (
+                "ratings",
+                "rating_in_range",
+                f"rating is outside [0.5, 5]: {n}",
+                "ratings.csv",
+                n,
+                f"1,{n},7,99",
+            )
+            for n in range(7, 16)
+        ]
+        + [
+            ("ratings", "movie_id_in_movies", "movie 4 is not in the catalogue", "ratings.csv", 3, NAUGHTY),
+            (
+                "posters",
+                "poster_is_readable",
+                "the file is no picture",
+                "posters/9.jpg",
+                None,
+                "posters/9.jpg",
+            ),
+        ],
+        spark_schema(QUARANTINE),
+    )
+    out = tmp_path_factory.mktemp("failed")
+    return validate(frames, out, quarantine=quarantine), out
+
+
+@pytest.mark.parametrize(
+    ("table", "check", "unexpected"),
+    [
+        ("ratings", "rating_in_range", 3),
+        ("ratings", "rating_is_half_star", 2),
+        ("ratings", "user_id_is_present", 1),
+        ("ratings", "event_timestamp_in_range", 2),
+        ("ratings", "ratings_are_unique", 1),
+        ("ratings", "movie_id_in_movies", 2),
+        ("movies", "movies_are_unique", 1),
+        ("posters", "movie_id_in_movies", 1),
+        ("movie_rating_stats", "movie_rating_mean_in_range", 1),
+        ("movie_rating_stats", "movie_rating_std_is_present", 1),
+        ("movie_rating_stats", "movie_id_in_movies", 1),
+        ("movie_rating_stats", "columns_as_declared", 1),
+        ("user_rating_stats", "user_top_genres_has_length", 1),
+        ("user_rating_stats", "user_rating_stats_are_unique", 1),
+        ("user_recent_likes", "user_recent_liked_movie_ids_in_range", 2),
+        ("movie_content", "row_count", 0),
+        ("movie_poster_colour", "columns_as_declared", 1),
+        ("movie_poster_colour", "movie_id_in_movies", 1),
+        ("user_poster_taste", "types_as_declared", 1),
+    ],
+)
+def test_a_fault_is_found_named_and_counted(
+    failed: tuple[ValidationReport, Path], table: str, check: str, unexpected: int
+) -> None:
+    found = result(failed[0], table, check)
+    assert found.outcome == "failed"
+    assert found.unexpected == unexpected
+    assert len(found.examples) == (unexpected if found.check.sql else 0)
+
+
+def test_nothing_else_is_found(failed: tuple[ValidationReport, Path]) -> None:
+    report = failed[0]
+    names = {(table.name, r.check.name) for table, r in report.failures if r.outcome == "failed"}
+    assert len(names) == 19
+    assert all(not table.passed for table in report.tables)
+
+
+def test_examples_show_the_key_and_the_value(failed: tuple[ValidationReport, Path]) -> None:
+    examples = result(failed[0], "ratings", "rating_in_range").examples
+    assert any("user_id = 1" in example and "rating = 7.0" in example for example in examples)
+    assert any("rating = nan" in example for example in examples)
+    dangling = result(failed[0], "ratings", "movie_id_in_movies").examples
+    assert any("movie_id = 77" in example for example in dangling)
+    assert "rows = 2" in result(failed[0], "ratings", "ratings_are_unique").examples[0]
+
+
+def test_what_the_structure_lacks_is_said_and_what_needs_it_is_not_checked(
+    failed: tuple[ValidationReport, Path],
+) -> None:
+    report = failed[0]
+    assert result(report, "movie_rating_stats", "columns_as_declared").detail == "unexpected: extra"
+    colour = "movie_poster_colour"
+    assert result(report, colour, "columns_as_declared").detail == "missing: movie_poster_red_mean"
+    for rule in ("movie_poster_red_mean_is_present", "movie_poster_red_mean_in_range"):
+        assert result(report, colour, rule).outcome == "not checked"
+    assert result(report, colour, "movie_poster_green_mean_in_range").outcome == "passed"
+    types = result(report, "user_poster_taste", "types_as_declared")
+    assert types.detail == "user_poster_count is string, not bigint"
+    assert result(report, "user_poster_taste", "user_poster_count_in_range").outcome == "not checked"
+
+
+def test_a_failed_gate_stops_the_run_with_one_sentence(failed: tuple[ValidationReport, Path]) -> None:
+    report, out = failed
+    with pytest.raises(
+        MarqueeError, match=r"^The validation gate failed: ratings breaks .* \(\d+ .*See "
+    ) as e:
+        require_passed(report, out / "validation.html")
+    assert "\n" not in str(e.value)
+    assert str(out / "validation.html") in str(e.value)
+
+
+def test_posters_and_what_follows_from_them_may_be_empty(spark: SparkSession, tmp_path: Path) -> None:
+    frames = {
+        "movies": frame(spark, TABLES["movies"], good_rows(TABLES["movies"])),
+        **{n: frame(spark, TABLES[n], []) for n in ("posters", "movie_poster_colour", "user_poster_taste")},
+    }
+    report = validate(frames, tmp_path)
+    assert report.passed, report.failures
+    assert [table.rows for table in report.tables] == [4, 0, 0, 0]
+
+
+def test_a_table_that_cannot_be_computed_fails_without_breaking_the_gate(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    bad = frame(spark, TABLES["movies"], good_rows(TABLES["movies"])).withColumn(
+        "movie_id", F.expr("CAST(concat('x', title) AS BIGINT)")
+    )
+    report = validate({"movies": bad}, tmp_path)
+    assert not report.passed
+    outcomes = {r.check.name: r.outcome for r in report.tables[0].results}
+    assert outcomes["columns_as_declared"] == "passed"
+    assert outcomes["movie_id_in_range"] == "not checked"
+    assert "CAST_INVALID_INPUT" in result(report, "movies", "movie_id_in_range").detail
+
+
+def test_what_the_gate_cannot_do_is_said(spark: SparkSession, tmp_path: Path) -> None:
+    ratings = frame(spark, TABLES["ratings"], good_rows(TABLES["ratings"]))
+    with pytest.raises(MarqueeError, match="give the table movies"):
+        validate({"ratings": ratings}, tmp_path)
+    with pytest.raises(MarqueeError, match="no table reviews"):
+        validate({"reviews": ratings}, tmp_path)
+    (tmp_path / "file").write_text("in the way")
+    movies = frame(spark, TABLES["movies"], good_rows(TABLES["movies"]))
+    with pytest.raises(MarqueeError, match="Cannot write"):
+        validate({"movies": movies}, tmp_path / "file" / "out")
+
+
+# --- the gate judges as the quarantine does, and as the declaration says ---------------------------------
+
+TOY = Table(
+    name="toy",
+    kind="event",
+    key=(USER_ID,),
+    columns=(
+        Column("both", Type.FLOAT64, "A float with both bounds.", low=-1, high=2.5),
+        Column("above", Type.FLOAT64, "A float with a lower bound.", low=0),
+        Column("below", Type.FLOAT64, "A float with an upper bound.", high=3, nullable=True),
+        Column("whole", Type.INT64, "An integer.", low=1, high=3, nullable=True),
+        Column("ids", Type.INT64_LIST, "A list of numbers.", low=0, length=2, nullable=True),
+        Column("words", Type.STRING_LIST, "A list of any length."),
+        Column("text", Type.STRING, "Text."),
+        EVENT,
+    ),
+    description="Every kind of column.",
+    unique=("user_id",),
+    rules=(Rule("above_exceeds_both", "above > both", "above is not above both"),),
+)
+
+FLOATS = st.sampled_from(
+    [None, math.nan, math.inf, -math.inf, -1.0, math.nextafter(-1.0, -2.0), 2.5, 2.6, 0.0, -0.0, 3.0, 3.5]
+)
+TIMES = st.sampled_from(
+    [None, BEGINNING, BEGINNING - timedelta(microseconds=1), NOW, datetime(2150, 1, 1, tzinfo=UTC)]
+)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "user_id": st.sampled_from([None, 0, 1, 2, 3, 4, 5]),
+            "both": FLOATS,
+            "above": FLOATS,
+            "below": FLOATS,
+            "whole": st.sampled_from([None, 0, 1, 3, 4]),
+            "ids": st.none() | st.lists(st.sampled_from([None, -1, 0, 7]), max_size=3),
+            "words": st.none() | st.lists(st.sampled_from([None, "", "a"]), max_size=2),
+            "text": st.sampled_from([None, "", "a"]),
+            "event_timestamp": TIMES,
+        }
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+def breaks_slowly(column: Column, kind: str, value: Any) -> bool:
+    """The declaration's meaning, one value at a time."""
+    if kind == "present":
+        return value is None
+    if value is None:
+        return False
+    if kind == "length":
+        return len(value) != column.length
+    if column.type is Type.TIMESTAMP:
+        return not BEGINNING <= value <= datetime.now(UTC)
+    for element in value if column.type.is_list else [value]:
+        if element is None or math.isnan(element):
+            return True
+        if column.low is not None and element < column.low:
+            return True
+        if column.high is not None and element > column.high:
+            return True
+    return False
+
+
+def counts_slowly(rows: list[Row]) -> dict[str, int]:
+    columns = {column.name: column for column in TOY.all_columns}
+    counts = {
+        rule.name: sum(breaks_slowly(columns[rule.column], rule.kind, row[rule.column]) for row in rows)
+        for rule in TOY.row_rules
+        if rule.kind != "custom"
+    }
+
+    def above_exceeds_both(row: Row) -> bool:
+        above, both = row["above"], row["both"]
+        if above is None or both is None or math.isnan(both):
+            return False
+        return math.isnan(above) or above > both  # to Spark, NaN is the largest number
+
+    counts["above_exceeds_both"] = sum(not above_exceeds_both(row) for row in rows)
+    keys = [row["user_id"] for row in rows]
+    counts["toy_are_unique"] = len({key for key in keys if keys.count(key) > 1})
+    return counts
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    yield open_project(tmp_path_factory.mktemp("toy"), fresh=True)
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(ROWS)
+def test_the_gate_the_quarantine_and_the_declaration_agree(
+    spark: SparkSession, context: Any, rows: list[Row]
+) -> None:
+    df = frame(spark, TOY, rows)
+    report = judge(context, TOY, df)
+    gate = {r.check.name: r.unexpected for r in report.results if r.check.sql}
+    breaks = {rule.name: ~F.coalesce(F.expr(rule.predicate), F.lit(False)) for rule in TOY.row_rules}
+    by_quarantine = df.select([F.count_if(broken).alias(name) for name, broken in breaks.items()]).first()
+    assert by_quarantine is not None
+    assert gate == counts_slowly(rows)
+    assert {rule.name: gate[rule.name] for rule in TOY.row_rules} == by_quarantine.asDict()
+    assert report.rows == len(rows)
+    assert all((r.outcome == "passed") == (r.unexpected == 0) for r in report.results)
+
+
+# --- the page -------------------------------------------------------------------------------------------
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", html)))
+
+
+def test_the_page_loads_nothing(failed: tuple[ValidationReport, Path]) -> None:
+    html = (failed[1] / "validation.html").read_text()
+    assert external_resources(html) == []
+    assert "<script" not in html
+    assert "<link" not in html
+    assert not re.search(r"https?://", html)
+
+
+def test_the_page_shows_each_failure_with_its_examples(failed: tuple[ValidationReport, Path]) -> None:
+    report, out = failed
+    text = text_of((out / "validation.html").read_text())
+    assert "gate failed" in text
+    for table, outcome in report.failures:
+        assert table.name in text
+        assert outcome.check.name in text
+        for example in outcome.examples:
+            assert example in text
+
+
+def test_the_page_shows_the_quarantine(failed: tuple[ValidationReport, Path]) -> None:
+    report, out = failed
+    text = text_of((out / "validation.html").read_text())
+    assert report.quarantine is not None
+    assert [(rule.table, rule.rule, rule.rows) for rule in report.quarantine] == [
+        ("ratings", "rating_in_range", 9),
+        ("posters", "poster_is_readable", 1),
+        ("ratings", "movie_id_in_movies", 1),
+    ]
+    assert [row.row for row in report.quarantine[0].examples] == [7, 8, 9, 10, 11]
+    assert report.quarantined("ratings") == 10
+    assert report.quarantined_share("ratings") == 10 / (10 + 8)
+    assert report.quarantined_share() == 11 / (11 + 8 + 6 + 6)
+    assert "1,7,7,99" in text
+    assert "posters/9.jpg" in text
+    assert "movie 4 is not in the catalogue" in text
+
+
+def test_quarantined_records_are_escaped(failed: tuple[ValidationReport, Path]) -> None:
+    html = (failed[1] / "validation.html").read_text()
+    assert NAUGHTY not in html
+    assert "<img src=x.png>" not in html
+    assert NAUGHTY in unescape(html)
+
+
+def test_long_records_are_cut(spark: SparkSession, tmp_path: Path) -> None:
+    long = spark.createDataFrame(
+        [("ratings", "rating_in_range", "bad", "r.csv", 1, "9" * 10_000)], spark_schema(QUARANTINE)
+    )
+    movies = frame(spark, TABLES["movies"], good_rows(TABLES["movies"]))
+    report = validate({"movies": movies}, tmp_path, quarantine=long)
+    assert report.quarantine is not None
+    assert len(report.quarantine[0].examples[0].record) == 500
+    assert report.passed
+
+
+def test_an_empty_quarantine_is_good_news(passed: tuple[ValidationReport, Path]) -> None:
+    html = text_of(page(replace(passed[0], quarantine=())))
+    assert "every row that was read is in its table" in html
+    assert "Quarantine" not in text_of(page(passed[0]))
+
+
+def test_data_docs_name_every_check(failed: tuple[ValidationReport, Path]) -> None:
+    (docs,) = (failed[1] / "data_docs" / "validations" / "ratings").rglob("*.html")
+    text = text_of(docs.read_text())
+    for check in checks(TABLES["ratings"]):
+        assert check.name in text
+
+
+def test_the_terminal_and_the_summary_say_the_same(failed: tuple[ValidationReport, Path]) -> None:
+    report = failed[0]
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render_table(report))
+    shown = console.export_text()
+    assert "rating_in_range (3 rows)" in shown
+    summary = json.loads(json.dumps(to_json(report)))
+    assert summary["passed"] is False
+    assert {t["name"]: t["rows"] for t in summary["tables"]} == {t.name: t.rows for t in report.tables}
+    assert summary["tables"][0]["quarantined"] == 10
+
+
+def test_the_gate_is_silent(spark: SparkSession, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert reference_view("movies")
+    validate({"movies": frame(spark, TABLES["movies"], good_rows(TABLES["movies"]))}, tmp_path)
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "great_expectations" not in captured.err
+    assert "Calculating Metrics" not in captured.err
