@@ -40,7 +40,8 @@ def fetch_archive(name: str, home: Path | None) -> None:
             name,
             settings.sources,
             base_url=settings.download_base_url,
-            on_progress=lambda done, total: stage.report(done, total or 0, f"{done / 1e6:,.1f} MB"),
+            on_progress=lambda done, total: stage.report(f"{done / 1e6:,.1f} MB", done, total or 0),
+            on_note=console.print,
         )
         stage.outcome = str(folder)
     console.print(NO_POSTERS)
@@ -76,7 +77,7 @@ def generate_once(spark: "SparkSession", settings: Settings, config: "SyntheticC
     from pipelines.sources.synthetic import generate
 
     folder = synthetic_folder(settings, config)
-    generate(spark, config, folder, on_progress=stage.report)
+    generate(spark, config, folder, on_progress=lambda done, total, word: stage.report(word, done, total))
     stage.outcome = (
         f"{count(config.ratings)} ratings by {count(config.users)} users of {count(config.movies)} movies, "
         f"seed {config.seed}, in {folder}"
@@ -111,8 +112,11 @@ def describe_table(folder: Path) -> tuple[str, ...]:
     size = sum((folder / file).stat().st_size for file in table.files())
     first = last = ""
     if EVENT_TIMESTAMP in rows.schema.names:
-        bounds = duckdb.sql(
-            f"SELECT min({EVENT_TIMESTAMP})::VARCHAR, max({EVENT_TIMESTAMP})::VARCHAR FROM rows"
-        ).fetchone()
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.register("rows", rows)
+            bounds = connection.execute(
+                f"SELECT min({EVENT_TIMESTAMP})::VARCHAR, max({EVENT_TIMESTAMP})::VARCHAR FROM rows"
+            ).fetchone()
         first, last = (str(bound or "")[:19] for bound in bounds or ("", ""))
     return (count(rows.count_rows()), first, last, str(table.version()), f"{size / 1e6:.1f} MB")

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 GIB = 1024**3
-Report = Callable[[int, int, str], None]
-"""What a stage calls as it goes on: steps done, steps in all, and a word on the current one."""
+Report = Callable[[str, int, int], None]
+"""How a stage tells its progress: a word on the current step, steps done, steps in all (0: unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,10 @@ class Stage:
     def seconds(self) -> float:
         return time.monotonic() - self.started
 
-    def report(self, done: int, total: int, word: str = "") -> None:
+    def report(self, word: str, done: int, total: int) -> None:
         """Tell how far the stage is."""
         if self._show is not None:
-            self._show(done, total, word)
+            self._show(word, done, total)
 
     @contextmanager
     def display(self) -> Iterator[None]:
@@ -80,16 +80,17 @@ class Stage:
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(self.name, total=None, word="")
-            self._show = lambda done, total, word: progress.update(
+            self._show = lambda word, done, total: progress.update(
                 task, completed=done, total=total or None, word=word
             )
             yield
 
-    def _print_line(self, done: int, total: int, word: str) -> None:
+    def _print_line(self, word: str, done: int, total: int) -> None:
         """At most one line in three seconds, so that a log stays readable."""
         if time.monotonic() - self._told > 3:
             self._told = time.monotonic()
-            self.console.print(f"  {self.name}: {done}/{total} {word}".rstrip())
+            steps = f"{done:,}/{total:,} " if total else ""
+            self.console.print(f"  {self.name}: {steps}{word}")
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from cli.console import console, count
 from cli.display import Stages
 from cli.home import writing
 from cli.settings import load_settings
-from common.errors import MarqueeError
 
 
 def plan(home: Path | None) -> None:
@@ -48,22 +47,18 @@ def materialize(home: Path | None) -> None:
 
 
 def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None) -> None:
-    """`marquee features lookup`.
-
-    Raises:
-        MarqueeError: neither id was given.
-    """
-    if user is None and movie is None:
-        raise MarqueeError("Nothing to look up: give --user ID, --movie ID or both.")
+    """`marquee features lookup`."""
     from feature_repo.store import open_store
     from serving.lookup import lookup as look_up
 
-    found = look_up(open_store(load_settings(home).home), user_id=user, movie_id=movie)
+    found = look_up(open_store(load_settings(home).home), None, user_id=user, movie_id=movie)
     if as_json:
-        console.print_json(json.dumps(found.to_dict()))
+        since = {status.view: status.known_since.isoformat() for status in found.views if status.known_since}
+        answer = {"features": found.values, "known_since": since, "unknown": found.unknown}
+        console.print_json(json.dumps(answer))
         return
     listing = Table("feature", "value")
-    for name, value in found.features.items():
+    for name, value in found.values.items():
         listing.add_row(name, "–" if value is None else str(value))
     console.print(listing)
     for key in found.unknown:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cli.road import RoadOptions
     from pipelines.ingest import IngestReport
     from pipelines.sources.source import Source
-    from validation.gate import ValidationReport
+    from validation.report import ValidationReport
 
 
 def open_source(spark: "SparkSession", settings: Settings, options: "RoadOptions", stage: Stage) -> "Source":
@@ -69,7 +69,7 @@ def features_stage(
     rows = {}
     with stages.stage("features") as stage:
         for position, name in enumerate(names):
-            stage.report(position, len(names), name)
+            stage.report(name, position, len(names))
             rows[name] = run_job(spark, settings.lake, name)
         stage.outcome = f"{count(sum(rows.values()))} rows in {len(rows)} tables"
     return rows
@@ -82,35 +82,26 @@ def validation_stage(
     out: Path,
     stages: Stages,
     title: str = "validate",
+    before: "ValidationReport | None" = None,
 ) -> "ValidationReport":
-    """Check tables; `out` gets Data Docs and the page."""
-    from feature_repo.schema import QUARANTINE
+    """Check tables; `out` gets Data Docs and the page, which go on from the report `before`."""
+    from feature_repo.schema import QUARANTINE, SOURCE_TABLES
     from pipelines import lake
-    from validation.gate import validate
+    from validation.gate import PAGE, validate
 
     with stages.stage(title) as stage:
         frames = {name: lake.read(spark, settings.lake, name) for name in names}
-        quarantine = lake.read(spark, settings.lake, QUARANTINE)
-        report = validate(frames, out, quarantine, on_progress=stage.report)
-        verdict = "all rules hold" if report.passed else "[red]rules are broken[/]"
-        stage.outcome = f"{len(frames)} tables, {verdict}: {out / 'validation.html'}"
-    return report
-
-
-def stop_if_failed(report: "ValidationReport", out: Path) -> None:
-    """The gate.
-
-    Raises:
-        MarqueeError: a table breaks a rule.
-    """
-    from validation.gate import render_table
-
-    if not report.passed:
-        console.print(render_table(report))
-        broken = ", ".join(table.name for table in report.tables if not table.passed)
-        raise MarqueeError(
-            f"Validation stopped the run: {broken} broke a rule; {out / 'validation.html'} shows which rows."
+        report = validate(
+            frames,
+            out,
+            lake.read(spark, settings.lake, QUARANTINE),
+            on_progress=stage.report,
+            others={table.name: lake.read(spark, settings.lake, table.name) for table in SOURCE_TABLES},
+            before=before,
         )
+        verdict = "all rules hold" if report.passed else "[red]rules are broken[/]"
+        stage.outcome = f"{len(frames)} tables, {verdict}: {out / PAGE}"
+    return report
 
 
 def ingest_source(options: "RoadOptions", home: Path | None) -> None:
@@ -140,7 +131,8 @@ def run_jobs(names: list[str], home: Path | None) -> None:
 def validate_lake(home: Path | None) -> None:
     """`marquee validate`."""
     from feature_repo.schema import TABLES
-    from validation.gate import render_table
+    from validation.gate import PAGE
+    from validation.report import render_table, require_passed
 
     settings = load_settings(home)
     out = settings.home / "validation"
@@ -148,8 +140,8 @@ def validate_lake(home: Path | None) -> None:
     with writing(settings.home):
         spark = spark_stage(settings, stages)
         report = validation_stage(spark, settings, TABLES, out, stages)
-    stop_if_failed(report, out)
     console.print(render_table(report))
+    require_passed(report, out / PAGE)
 
 
 def spark_stage(settings: Settings, stages: Stages) -> "SparkSession":

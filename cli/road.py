@@ -13,12 +13,12 @@ from cli import summary
 from cli.console import console, count
 from cli.display import Stages
 from cli.home import writing
+from cli.models import print_metrics, train_into
 from cli.pipeline import (
     features_stage,
     ingest_stage,
     open_source,
     spark_stage,
-    stop_if_failed,
     validation_stage,
 )
 from cli.settings import Settings, load_settings
@@ -48,18 +48,21 @@ def run_road(options: RoadOptions, home: Path | None) -> Path:
     Returns:
         The run's folder, with `summary.json` and `report.html`.
     """
-    from training.models import check_models
+    from training.models import model as entry_of
 
-    check_models(options.models)
+    for model in options.models:
+        entry_of(model)
     settings = load_settings(home)
     stages = Stages(console)
     with writing(settings.home):
         folder = new_run(settings.runs, options.source)
-        tables = tables_of_run(settings, options, folder, stages)
+        tables, likelihood = tables_of_run(settings, options, folder, stages)
         store_stages(settings, stages)
-        models = {
-            model: training_stage(settings, model, options.seed, folder, stages) for model in options.models
-        }
+        models = {}
+        for model in options.models:
+            with stages.stage(f"train {model}") as stage:
+                out = folder / "models" / model
+                models[model] = train_into(settings, model, options.seed, out, stage, likelihood=likelihood)
         found = summary.Summary(
             run=folder.name,
             options={key: _plain(value) for key, value in asdict(options).items()},
@@ -71,7 +74,7 @@ def run_road(options: RoadOptions, home: Path | None) -> Path:
             from cli.report import write_report
 
             summary.write(found, folder)
-            write_report(settings, folder)
+            write_report(settings, found, folder)
             stage.outcome = str(folder / "report.html")
         # Once more, now with what the report cost; it is the last file, so a run that has it is whole.
         summary.write(found, folder)
@@ -92,28 +95,31 @@ def new_run(runs: Path, source: str) -> Path:
 
 def tables_of_run(
     settings: Settings, options: RoadOptions, folder: Path, stages: Stages
-) -> dict[str, summary.TableCount]:
-    """The Spark part of the road: what each table took in and holds."""
+) -> tuple[dict[str, summary.TableCount], Path | None]:
+    """The Spark part of the road: what each table took in and holds, and where the true like-probabilities
+    are, if they are known."""
     from feature_repo.schema import FEATURE_TABLES, SOURCE_TABLES
     from pipelines.jobs import JOBS
+    from validation.gate import PAGE
+    from validation.report import require_passed
 
     spark = spark_stage(settings, stages)
     try:
         with stages.stage("source") as stage:
             source = open_source(spark, settings, options, stage)
         ingested = ingest_stage(spark, settings, source, stages)
-        gates = {"validate sources": SOURCE_TABLES, "validate features": FEATURE_TABLES}
-        rows: dict[str, int] = {}
-        for title, tables in gates.items():
-            if tables is FEATURE_TABLES:
-                rows = features_stage(spark, settings, JOBS, stages)
-            out = folder / title.replace(" ", "_")
-            names = [table.name for table in tables]
-            stop_if_failed(validation_stage(spark, settings, names, out, stages, title), out)
+        out = folder / "validation"
+        names = [table.name for table in SOURCE_TABLES]
+        gate = validation_stage(spark, settings, names, out, stages, "validate sources")
+        require_passed(gate, out / PAGE)
+        rows = features_stage(spark, settings, JOBS, stages)
+        names = [table.name for table in FEATURE_TABLES]
+        gate = validation_stage(spark, settings, names, out, stages, "validate features", before=gate)
+        require_passed(gate, out / PAGE)
     finally:
         # The models get the machine for themselves.
         spark.stop()
-    return table_counts(ingested, rows)
+    return table_counts(ingested, rows), source.likelihood
 
 
 def table_counts(ingested: "IngestReport", rows: Mapping[str, int]) -> dict[str, summary.TableCount]:
@@ -143,14 +149,6 @@ def store_stages(settings: Settings, stages: Stages) -> None:
         stage.outcome = f"{count(sum(view.rows for view in views))} keys of {len(views)} views online"
 
 
-def training_stage(settings: Settings, model: str, seed: int, folder: Path, stages: Stages) -> dict[str, Any]:
-    """Train one model; its metrics and what it was trained on."""
-    from cli.models import train_into
-
-    with stages.stage(f"train {model}") as stage:
-        return train_into(settings, model, seed, folder / "models" / model, stage)
-
-
 def print_summary(found: summary.Summary, folder: Path) -> None:
     """The same as `summary.json`, for a person."""
     tables = Table(title="Tables", title_justify="left")
@@ -162,11 +160,10 @@ def print_summary(found: summary.Summary, folder: Path) -> None:
         tables.add_row(name, read, count(table.rows), bad)
     console.print(tables)
     if found.models:
-        metrics = list(next(iter(found.models.values()))["metrics"])
-        models = Table("model", *metrics, title="Models, on the test split", title_justify="left")
-        for name, model in found.models.items():
-            models.add_row(name, *(f"{model['metrics'][metric]:.4f}" for metric in metrics))
-        console.print(models)
+        print_metrics({name: model["metrics"] for name, model in found.models.items()})
+        best = next(iter(found.models.values()))["best_attainable_auc"]
+        if best is not None:
+            console.print(f"The best attainable ROC-AUC on the test split is {best:.4f}.")
     seconds = sum(cost.seconds for cost in found.stages)
     peak = max(cost.peak_memory for cost in found.stages) / 1024**3
     console.print(f"Done in {seconds:.0f} s with at most {peak:.1f} GiB. Report: {folder / 'report.html'}")

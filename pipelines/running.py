@@ -67,5 +67,6 @@ def mean_and_std(prefix: str, origin: float = 0.0) -> tuple[Column, Column]:
     variance = (squares - total * total / n) / n
     return (
         (F.lit(origin) + total / n).alias(f"{prefix}_mean"),
-        F.sqrt(F.greatest(variance, F.lit(0.0))).alias(f"{prefix}_std"),
+        # Not `greatest`, which would make a missing variance 0.
+        F.sqrt(F.when(variance < 0, 0.0).otherwise(variance)).alias(f"{prefix}_std"),
     )

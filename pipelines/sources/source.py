@@ -1,6 +1,7 @@
 """What every source gives."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyspark.sql import DataFrame
 
@@ -22,6 +23,8 @@ class Source:
             `record, source, row`.
         posters: `movie_id, source` (path of the picture); None where there are none.
         left_out: ratings of the files that were not asked for (`--first-movies`).
+        likelihood: Parquet of the events' true like-probabilities, which no table and no feature ever holds;
+            None where they are unknown.
     """
 
     name: str
@@ -30,3 +33,4 @@ class Source:
     movies: DataFrame
     posters: DataFrame | None = None
     left_out: int = 0
+    likelihood: Path | None = None

@@ -146,6 +146,7 @@ def read_synthetic(spark: SparkSession, folder: Path, first_movies: int | None =
         if pictures
         else None,
         left_out=left_out,
+        likelihood=folder / LIKELIHOOD,
     )
 
 
