@@ -33,14 +33,35 @@ class RatingsFacts:
     by_year: dict[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The rows of one table that broke one rule; reason, source, row and record are those of the first."""
+
+    table: str
+    rule: str
+    rows: int
+    reason: str
+    source: str
+    row: int | None
+    record: str
+
+
 def write_report(settings: Settings, summary: Summary, folder: Path) -> None:
     """Write `report.html` into the run's folder, from the summary, the artefacts and the lake."""
     from common.page import render
+    from feature_repo.schema import RATINGS, TABLES
+    from training.models import MODELS
 
     values: dict[str, Any] = {
         "summary": summary,
         "ratings": ratings_facts(settings.lake),
-        "quarantine": quarantine_examples(settings.lake),
+        "ratings_left_out": summary.tables[RATINGS.name].left_out,
+        "quarantine": refusals(settings.lake),
+        "descriptions": {name: table.description for name, table in TABLES.items()},
+        "titles": {name: MODELS[name].title for name in summary.models},
+        "data_figures": [],
+        "feature_figures": [],
+        "model_figures": [],
     }
     write_atomically(folder / PAGE, render(TEMPLATES, "report.html", **values))
 
@@ -76,8 +97,8 @@ def ratings_facts(lake: Path) -> RatingsFacts:
     return RatingsFacts(rows, users, movies, first, last, liked, shared[0], dict(by_stars), dict(by_year))
 
 
-def quarantine_examples(lake: Path) -> list[tuple[str, str, int, str, str, int | None, str]]:
-    """By table and rule: how many rows were refused, and the first of them (reason, source, row, record)."""
+def refusals(lake: Path) -> list[Refusal]:
+    """The quarantine by table and rule."""
     import duckdb
     from deltalake import DeltaTable
 
@@ -85,8 +106,9 @@ def quarantine_examples(lake: Path) -> list[tuple[str, str, int, str, str, int |
 
     with duckdb.connect() as connection:
         connection.register("quarantine", DeltaTable(lake / QUARANTINE).to_pyarrow_dataset())
-        return connection.execute(
+        found = connection.execute(
             'SELECT "table", rule, count(*), first(reason ORDER BY source, row),'
             " first(source ORDER BY source, row), first(row ORDER BY source, row),"
             ' first(record ORDER BY source, row) FROM quarantine GROUP BY "table", rule ORDER BY ALL'
         ).fetchall()
+    return [Refusal(*case) for case in found]
