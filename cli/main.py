@@ -12,6 +12,8 @@ from common.errors import MarqueeError
 
 # Before anything imports TensorFlow: its start-up notes are not for people.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Threads that wait for each other must sleep, not spin: on a shared machine boosting trees spun for minutes.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 HELP = {"no_args_is_help": True, "rich_markup_mode": "rich"}
 app = typer.Typer(help="Point-in-time-correct features for movie recommendation.", **HELP)  # type: ignore[arg-type]

@@ -5,10 +5,20 @@ from typing import Any
 
 from rich.table import Table
 
-from cli.console import console
+from cli.console import console, count
 from cli.display import Stage, Stages
 from cli.home import writing
 from cli.settings import Settings, load_settings
+
+SHOWN = {
+    "roc_auc": "ROC-AUC",
+    "pr_auc": "PR-AUC",
+    "log_loss": "log loss",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+}
+"""The metrics that a terminal has room for, and their names for people."""
 
 
 def train_into(
@@ -77,16 +87,16 @@ def evaluate_one(artefact: Path, home: Path | None) -> None:
     stages = Stages(console)
     with stages.stage("evaluate") as stage:
         metrics = evaluate(artefact, open_store(settings.home), settings.lake)
-        stage.outcome = f"{metrics['rows']:,} test rows"
+        stage.outcome = f"{count(metrics['rows'])} test rows"
     print_metrics({artefact.name: dict(metrics)})
 
 
 def print_metrics(models: dict[str, dict[str, Any]]) -> None:
     """One row a model."""
-    names = [name for name in next(iter(models.values())) if name != "rows"]
-    listing = Table("model", *names, "rows", title="On the test split", title_justify="left")
+    rows = next(iter(models.values()))["rows"]
+    listing = Table("model", *SHOWN.values(), title=f"On the {count(rows)} test rows", title_justify="left")
     for model, metrics in models.items():
-        listing.add_row(model, *(f"{metrics[name]:.4f}" for name in names), f"{metrics['rows']:,}")
+        listing.add_row(model, *(f"{metrics[name]:.4f}" for name in SHOWN))
     console.print(listing)
 
 

@@ -47,7 +47,7 @@ def query(sql: str, rows: pa.Table) -> pa.Table:
     """What DuckDB answers to a query over `rows`."""
     with duckdb.connect() as connection:
         connection.register("rows", rows)
-        return connection.execute(sql).to_arrow_table()
+        return connection.sql(sql).to_arrow_table()
 
 
 def content(home: Path, name: str) -> list[dict[str, Any]]:

@@ -246,10 +246,10 @@ def best_attainable_auc(predictions: pa.Table, likelihood: Path) -> float:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("rows", rows)
         try:
-            joined: Any = connection.execute(
+            joined: Any = connection.sql(
                 f"SELECT r.{LIKED}, l.{LIKELIHOOD} FROM rows r JOIN read_parquet(?) l"
                 f" ON {' AND '.join(same)}",
-                [pattern],
+                params=[pattern],
             ).to_arrow_table()
         except duckdb.Error as error:
             raise MarqueeError(f"The like-probabilities at {likelihood} cannot be read: {error}.") from error
