@@ -74,7 +74,8 @@ GENRES_PER_MOVIE = (0.306, 0.333, 0.232, 0.093, 0.029, 0.007)
 """Share of movies with one, two, … genres (MovieLens)."""
 GENRES_TOGETHER = 0.45
 """How much a shared mood draws further genres to a movie's first."""
-MOODS = 3
+MOOD_AXES = ("energy", "darkness")
+MOODS = len(MOOD_AXES)
 COLOURS = ("saturation", "brightness", "warmth")
 """The colour features that tastes are about. Warmth is red less blue."""
 TASTES = MOODS + len(COLOURS)
@@ -169,7 +170,7 @@ def catalogue(config: SyntheticConfig) -> Catalogue:
     hue = (lean + OWN_HUE_TURNS * own * rng.standard_normal(movies)) % 1.0
 
     has_poster = rng.random(movies) < config.poster_share
-    mood = _standardised(by_genre("energy", "darkness", "wonder"))
+    mood = _standardised(by_genre(*MOOD_AXES))
     colour = np.stack([saturation, brightness, saturation * brightness * warmth(hue)], axis=1)
     return Catalogue(
         has_genre=has_genre,
@@ -197,7 +198,7 @@ def _draw_genres(rng: np.random.Generator, movies: int) -> npt.NDArray[np.bool_]
     """Sets of genres, none twice: the first by its odds, the others by odds and shared mood."""
     shares = np.array([genre.share for genre in GENRES])
     log_odds = np.log(shares) - 0.5 * np.log(1 - shares)
-    mood = np.array([[genre.energy, genre.darkness, genre.wonder] for genre in GENRES])
+    mood = np.array([[getattr(genre, axis) for axis in MOOD_AXES] for genre in GENRES])
     count = 1 + rng.choice(len(GENRES_PER_MOVIE), size=movies, p=GENRES_PER_MOVIE)
     count[rng.random(movies) < NO_GENRE_SHARE] = 0
     first = np.argmax(log_odds + rng.gumbel(size=(movies, len(GENRES))), axis=1)

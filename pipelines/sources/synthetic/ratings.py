@@ -50,7 +50,7 @@ HALF_STARS_SINCE = int(datetime(2003, 5, 16, tzinfo=UTC).timestamp())
 """Before, MovieLens had whole stars only."""
 
 # All measured on MovieLens-small; benchmarks/synthetic_resemblance.py compares the outcome.
-ACTIVITY_SPREAD = 1.45  # deviation of log(ratings - 19) over users
+ACTIVITY_SPREAD = 1.4  # deviation of log(ratings - 19) over users
 MOST_OF_AVAILABLE = 0.5  # of the movies out when a user joins, the share that one may rate
 MONTHLY_ARRIVALS_SPREAD = 0.5  # deviation of the log of a month's arrivals
 RETURNING = (-0.3, 1.3)  # log-odds of more than one visit: at activity 0, and per unit of activity
@@ -67,7 +67,7 @@ SAME_SECOND = (0.45, 1.55)  # Beta over users: share of ratings sent together wi
 SECONDS_BETWEEN = (2.65, 1.42)  # log-normal, for the others
 RECENCY, RECENCY_YEARS = 1.6, 15.0  # a fresh movie's bonus in log-odds, and how fast it fades
 HALF_STAR_USERS = 0.9  # of those who can
-STAR_FOLLOWS_LOGIT = 0.5  # correlation of the stars with the logit, given like or not
+STAR_FOLLOWS_LOGIT = 0.75  # correlation of the stars with the logit, given like or not
 
 WHOLE_STARS = (0.0, 0.0493, 0.0, 0.0986, 0.0, 0.2821, 0.0, 0.3531, 0.0, 0.2169)
 HALF_STARS = (0.0191, 0.0215, 0.0293, 0.0536, 0.0773, 0.1406, 0.1830, 0.2391, 0.1341, 0.1023)
