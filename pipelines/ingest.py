@@ -5,14 +5,14 @@ read as its type; the table's row rules (`schema.Table.row_rules`); rows are uni
 are read once: the typed rows are kept on disk while they are checked and written.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
 from pyspark import StorageLevel
-from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import FractionalType, StringType
@@ -143,7 +143,7 @@ def _clear_errors() -> Iterator[None]:
     """Spark's errors that a person can mend, as one sentence."""
     try:
         yield
-    except PySparkException as error:
+    except lake_tables.SPARK_ERRORS as error:
         text = str(error)
         refusal = next((refusal for refusal in lake_tables.REFUSALS if refusal in text), None)
         if refusal is not None:
@@ -152,10 +152,9 @@ def _clear_errors() -> Iterator[None]:
                 "Free some space, or choose a roomy writable folder (--home or MARQUEE_HOME)."
             ) from error
         if "FAILED_READ_FILE" in text or "PATH_NOT_FOUND" in text:
-            first_line = text.splitlines()[0]
-            raise MarqueeError(
-                f"A file of the source vanished or changed in mid-read: {first_line}"
-            ) from error
+            found = re.search(r"file:/+[^\s'\"]*[^\s'\".]", text)
+            name = f"/{found[0].removeprefix('file:').lstrip('/')}" if found else "A file of the source"
+            raise MarqueeError(f"{name} vanished or changed while it was read; run again.") from error
         raise
 
 
@@ -279,19 +278,17 @@ def judge(raw: DataFrame, table: Table, readings: Sequence[Reading], *further: F
     )
     types = [_type_fault(reading, kinds[reading.raw]) for reading in readings if reading.kind]
     faults = [*types, *further, *_row_faults(table)]
-    no_text = F.lit(None).cast("string")
-    rule = reduce(
-        lambda later, fault: F.when(fault.broken, F.lit(fault.rule)).otherwise(later),
-        reversed(faults),
-        no_text,
-    )
-    reason = reduce(
-        lambda later, fault: F.when(F.col("rule") == fault.rule, fault.reason).otherwise(later),
-        reversed(faults),
-        no_text,
-    )
+    rule = _first((fault.broken, F.lit(fault.rule)) for fault in faults)
+    reason = _first((F.col("rule") == fault.rule, fault.reason) for fault in faults)
     judged = typed.withColumn("rule", rule).withColumn("reason", F.when(F.col("rule").isNotNull(), reason))
     return judged.select(*(reading.column for reading in readings), *ORIGIN, "rule", "reason")
+
+
+def _first(cases: Iterable[tuple[Column, Column]]) -> Column:
+    """The value of the first case that holds; null where none does."""
+    (condition, value), *others = cases
+    # One flat chain: nested ones take the optimiser long.
+    return reduce(lambda chain, case: chain.when(*case), others, F.when(condition, value))
 
 
 def _type_fault(reading: Reading, kind: Kind) -> Fault:
@@ -348,7 +345,7 @@ def _instant(raw: Column, kind: Kind) -> Column:
 
 def _genres(raw: Column, _: Kind) -> Column:
     """Genres joined by "|", sorted and distinct; of "", none."""
-    genres = F.transform(F.split(raw, rf"\{GENRE_SEPARATOR}"), F.trim)
+    genres = F.transform(F.split(raw, rf"\{GENRE_SEPARATOR}"), lambda genre: F.trim(genre))
     return F.array_sort(F.array_distinct(F.filter(genres, lambda genre: genre != "")))
 
 

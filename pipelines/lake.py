@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -17,6 +18,7 @@ from pyspark.sql.types import (
 )
 
 from common.errors import MarqueeError
+from common.files import cannot_write
 from feature_repo.schema import QUARANTINE, QUARANTINE_COLUMNS, TABLES, Column, Type
 
 SPARK_TYPES: dict[Type, DataType] = {
@@ -28,6 +30,8 @@ SPARK_TYPES: dict[Type, DataType] = {
     Type.STRING_LIST: ArrayType(StringType()),
 }
 
+SPARK_ERRORS = (PySparkException, Py4JJavaError)
+"""What Spark raises: the latter for errors of the JVM that PySpark has no class for, such as a full disk."""
 REFUSALS = ("No space left on device", "Permission denied", "Read-only file system", "Disk quota exceeded")
 """What the operating system says, through the JVM, when it will not write."""
 
@@ -66,8 +70,12 @@ def overwrite(df: DataFrame, lake: Path, name: str) -> None:
     columns = [F.col(field.name).cast(field.dataType) for field in spark_schema(name)]
     write = df.select(*columns).write.format("delta").mode("overwrite").option("overwriteSchema", "true")
     try:
+        (lake / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(lake / name, error) from error
+    try:
         write.save(str(lake / name))
-    except PySparkException as error:
+    except SPARK_ERRORS as error:
         refusal = next((text for text in REFUSALS if text in str(error)), None)
         if refusal is None:
             raise
