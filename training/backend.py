@@ -46,6 +46,10 @@ with _quiet_import(), warnings.catch_warnings():
         tensorflow.config.list_physical_devices()
 
 
+# Keras' NumPy bridge trips over NumPy 2's `copy` argument at each array: harmless.
+warnings.filterwarnings("ignore", message="__array__ implementation", category=DeprecationWarning)
+
+
 def seed_everything(seed: int) -> None:
     """Seed Python, NumPy and the backend, and ask the backend for repeatable operations."""
     keras.utils.set_random_seed(seed)

@@ -245,12 +245,9 @@ def best_attainable_auc(predictions: pa.Table, likelihood: Path) -> float:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("rows", rows)
+        query = f"SELECT r.{LIKED}, l.{LIKELIHOOD} FROM rows r JOIN read_parquet(?) l ON {' AND '.join(same)}"
         try:
-            joined: Any = connection.sql(
-                f"SELECT r.{LIKED}, l.{LIKELIHOOD} FROM rows r JOIN read_parquet(?) l"
-                f" ON {' AND '.join(same)}",
-                params=[pattern],
-            ).to_arrow_table()
+            joined = connection.sql(query, params=[pattern]).to_arrow_table()
         except duckdb.Error as error:
             raise MarqueeError(f"The like-probabilities at {likelihood} cannot be read: {error}.") from error
     if joined.num_rows != rows.num_rows:
