@@ -29,7 +29,8 @@ class ViewStatus:
 
     Args:
         view: its name.
-        known_since: the instant from which its values are known (UTC); None if there is no row.
+        known_since: the instant from which its values are known (UTC); None if there is no row. Feast's
+            SQLite store keeps whole seconds, rounded down.
     """
 
     view: str

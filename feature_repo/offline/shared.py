@@ -282,7 +282,8 @@ def timestamps(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         try:
             parsed = pd.to_datetime(column.to_pandas(), utc=True, format="ISO8601")
         except ValueError as error:
-            raise MarqueeError(f"Column {name} holds text that is not a time: {error}.") from error
+            why = str(error).splitlines()[0]
+            raise MarqueeError(f"Column {name} holds text that is not a time: {why}.") from error
         return pa.chunked_array([pa.Array.from_pandas(parsed, type=pa.timestamp("ns", "UTC"))])
     if pa.types.is_null(kind):
         return column.cast(pa.timestamp("us", "UTC"))

@@ -1,0 +1,346 @@
+"""The feature repository: what Feast sees, Feast's own commands, apply, materialise, data sets."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from feast import FeatureStore, FeatureView, Field
+from feast.types import Float64
+
+from common.errors import MarqueeError
+from feature_repo import definitions, store
+from feature_repo.arrow import arrow_schema
+from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStoreConfig
+from feature_repo.schema import BEGINNING, FEATURE_TABLES, SERVICES, TABLES
+from serving.lookup import lookup_many
+from tests.asof_battery import plain
+from tests.asof_oracle import OracleView, join
+from tests.lake import START, build_lake, random_rows
+from training.dataset import dataset_file, point_in_time
+
+REPOSITORY = Path(__file__).parents[1] / "feature_repo"
+INSTANT = pa.timestamp("us", "UTC")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a small lake, applied and materialised."""
+    folder = tmp_path_factory.mktemp("home")
+    build_lake(folder)
+    store.apply(folder)
+    store.materialize(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def opened(home: Path) -> FeatureStore:
+    return store.open_store(home)
+
+
+def labels_at_random(n: int, seed: int = 1) -> pa.Table:
+    """Labels of known and unknown keys, before, within and after the year of the lake."""
+    rng = np.random.default_rng(seed)
+    seconds = rng.integers(-50 * 86400, 450 * 86400, n)
+    return pa.table(
+        {
+            "rating": rng.choice([0.5, 3.5, 5.0], n),
+            "movie_id": rng.integers(1, 70, n),
+            "event_timestamp": pa.array([START + timedelta(seconds=int(s)) for s in seconds], INSTANT),
+            "user_id": rng.integers(1, 50, n),
+        }
+    )
+
+
+# --- definitions ------------------------------------------------------------------------------------------
+
+
+def test_views_and_services_are_those_of_the_schema(opened: FeatureStore) -> None:
+    views = {view.name: view for view in opened.list_feature_views()}
+    assert set(views) == {table.name for table in FEATURE_TABLES}
+    for table in FEATURE_TABLES:
+        fields = {field.name: str(field.dtype) for field in views[table.name].features}
+        assert fields == {column.name: column.type.value for column in table.columns}
+        assert [field.name for field in views[table.name].entity_columns] == [key.name for key in table.key]
+    services = {service.name: service for service in opened.list_feature_services()}
+    assert {
+        name: tuple(projection.name for projection in service.feature_view_projections)
+        for name, service in services.items()
+    } == {name: tuple(table.name for table in tables) for name, tables in SERVICES.items()}
+
+
+def test_sources_name_tables_not_places() -> None:
+    assert {source.path for source in definitions.SOURCES.values()} == {
+        table.name for table in FEATURE_TABLES
+    }
+
+
+def test_arrow_schemas_are_what_delta_keeps(home: Path) -> None:
+    for table in FEATURE_TABLES:
+        stored = DeltaTable(home / "lake" / table.name).to_pyarrow_dataset().schema
+        assert stored.equals(arrow_schema(table), check_metadata=False)
+
+
+# --- Feast's own commands ---------------------------------------------------------------------------------
+
+
+def feast(home: Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name != "MARQUEE_HOME"}
+    if home is not None:
+        environment["MARQUEE_HOME"] = str(home)
+    command = [str(Path(sys.executable).with_name("feast")), "-c", str(REPOSITORY), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_stock_commands_plan_apply_and_materialise(tmp_path: Path) -> None:
+    build_lake(tmp_path, users=5, movies=5)
+    planned = feast(tmp_path, "plan")
+    assert planned.returncode == 0, planned.stderr
+    assert "Created feature view movie_rating_stats" in planned.stdout
+    applied = feast(tmp_path, "apply")
+    assert applied.returncode == 0, applied.stderr
+    assert "WARNING" not in applied.stdout + applied.stderr
+    assert store.plan(tmp_path) == []
+    done = feast(tmp_path, "materialize", f"{BEGINNING:%Y-%m-%dT%H:%M:%S}", "2030-01-01T00:00:00")
+    assert done.returncode == 0, done.stderr
+    served = lookup_many(store.open_store(tmp_path), "mmdin_v1", pa.table({"user_id": [1], "movie_id": [2]}))
+    newest = newest_rows(tmp_path, "movie_rating_stats")[2]
+    assert served.column("movie_rating_count").to_pylist() == [newest["movie_rating_count"]]
+    # A row of the future of that run arrives with the incremental one.
+    table = TABLES["movie_rating_stats"]
+    later = random_rows(table, 2, 2, np.random.default_rng(9)).slice(1, 1)
+    later = later.set_column(
+        later.column_names.index("event_timestamp"),
+        pa.field("event_timestamp", INSTANT),
+        pa.array([datetime(2030, 6, 1, tzinfo=UTC)], INSTANT),
+    )
+    write_deltalake(tmp_path / "lake" / table.name, later, mode="append")
+    assert later.column("movie_id").to_pylist() == [2]
+    done = feast(tmp_path, "materialize-incremental", "2031-01-01T00:00:00")
+    assert done.returncode == 0, done.stderr
+    served = lookup_many(store.open_store(tmp_path), "mmdin_v1", pa.table({"user_id": [1], "movie_id": [2]}))
+    assert served.column("movie_rating_count").to_pylist() == later.column("movie_rating_count").to_pylist()
+
+
+def test_a_home_that_is_not_set_is_one_sentence() -> None:
+    result = feast(None, "plan")
+    assert result.returncode == 2
+    assert "MARQUEE_HOME is not set" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_relative_home_is_refused_since_feast_changes_folder() -> None:
+    with pytest.raises(click.UsageError, match="relative path"):
+        AsOfDuckDBOfflineStoreConfig(lake=".marquee/lake")
+
+
+# --- apply and plan ---------------------------------------------------------------------------------------
+
+
+def test_plan_shows_a_changed_definition_and_apply_makes_it_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store.apply(tmp_path)
+    assert ("create", "feature view", "movie_content") in [(c.action, c.kind, c.name) for c in first]
+    assert store.plan(tmp_path) == []
+    old = definitions.VIEWS["movie_content"]
+    changed = FeatureView(
+        name=old.name,
+        entities=[definitions.ENTITIES["movie_id"]],
+        schema=[*old.schema, Field(name="movie_budget", dtype=Float64)],
+        source=old.batch_source,
+        ttl=old.ttl,
+        description=old.description,
+    )
+    monkeypatch.setitem(definitions.VIEWS, "movie_content", changed)
+    monkeypatch.delitem(definitions.FEATURE_SERVICES, "gbt_v1")
+    changes = {(change.action, change.name): change for change in store.plan(tmp_path)}
+    assert set(changes) == {("update", "movie_content"), ("delete", "gbt_v1")}
+    assert "movie_budget" in str(changes["update", "movie_content"])
+    assert {service.name for service in store.open_store(tmp_path).list_feature_services()} == set(SERVICES)
+    assert {(change.action, change.name) for change in store.apply(tmp_path)} == set(changes)
+    assert store.plan(tmp_path) == []
+    assert "gbt_v1" not in {service.name for service in store.open_store(tmp_path).list_feature_services()}
+
+
+def test_two_applies_at_once_leave_a_whole_registry(tmp_path: Path) -> None:
+    code = f"from pathlib import Path; from feature_repo import store; store.apply(Path({str(tmp_path)!r}))"
+    running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    assert store.plan(tmp_path) == []
+
+
+def test_apply_and_materialise_print_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    build_lake(tmp_path, users=3, movies=3)
+    store.plan(tmp_path)
+    store.apply(tmp_path)
+    store.materialize(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_apply_keeps_what_was_materialised(home: Path) -> None:
+    before = store.open_store(home).get_feature_view("movie_content").materialization_intervals
+    assert before
+    store.apply(home)
+    assert store.open_store(home).get_feature_view("movie_content").materialization_intervals == before
+
+
+def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MarqueeError, match="Cannot write"):
+        store.open_store(tmp_path / "file" / "home")
+
+
+# --- materialise ------------------------------------------------------------------------------------------
+
+
+def newest_rows(home: Path, table: str) -> dict[int, dict[str, object]]:
+    """The newest row of each key, by looking at all."""
+    newest: dict[int, dict[str, object]] = {}
+    for row in DeltaTable(home / "lake" / table).to_pyarrow_table().to_pylist():
+        key = row[TABLES[table].key[0].name]
+        order = (row["event_timestamp"], row["created_timestamp"])
+        if key not in newest or order > (newest[key]["event_timestamp"], newest[key]["created_timestamp"]):
+            newest[key] = row
+    return newest
+
+
+def test_materialise_reports_one_row_per_key_and_its_progress(home: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    report = store.materialize(home, on_progress=lambda view, done, of: seen.append((view, done, of)))
+    expected = {table.name: len(newest_rows(home, table.name)) for table in FEATURE_TABLES}
+    assert {part.view: part.rows for part in report} == expected
+    assert {view: (done, of) for view, done, of in seen} == {view: (n, n) for view, n in expected.items()}
+
+
+def test_materialise_stops_at_its_end(tmp_path: Path) -> None:
+    build_lake(tmp_path, users=5, movies=5)
+    store.apply(tmp_path)
+    end = START + timedelta(days=180)
+    store.materialize(tmp_path, end=end, views=["user_rating_stats"])
+    served = lookup_many(
+        store.open_store(tmp_path), None, pa.table({"user_id": range(1, 6), "movie_id": [1] * 5})
+    )
+    rows = DeltaTable(tmp_path / "lake" / "user_rating_stats").to_pyarrow_table().to_pylist()
+    for user, count in zip(range(1, 6), served.column("user_rating_count").to_pylist(), strict=True):
+        earlier = [row for row in rows if row["user_id"] == user and row["event_timestamp"] <= end]
+        newest = max(earlier, key=lambda row: row["event_timestamp"], default={"user_rating_count": None})
+        assert count == newest["user_rating_count"]
+    assert served.column("movie_rating_count").to_pylist() == [None] * 5
+
+
+def test_materialise_names_an_unknown_view_and_a_missing_table(tmp_path: Path) -> None:
+    with pytest.raises(MarqueeError, match="features apply"):
+        store.materialize(tmp_path)
+    store.apply(tmp_path)
+    with pytest.raises(MarqueeError, match="no view nonsense"):
+        store.materialize(tmp_path, views=["nonsense"])
+    with pytest.raises(MarqueeError, match="no Delta table at"):
+        store.materialize(tmp_path)
+
+
+# --- data sets --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_data_set_equals_the_oracle_for_every_service(home: Path, opened: FeatureStore, service: str) -> None:
+    labels = labels_at_random(150)
+    views = []
+    for table in SERVICES[service]:
+        rows = plain(DeltaTable(home / "lake" / table.name).to_pyarrow_table())
+        (key,) = table.key
+        views.append(OracleView(rows, {key.name: key.name}, {c.name: c.name for c in table.columns}))
+    result = point_in_time(opened, service, labels)
+    assert plain(result) == join(plain(labels), views)
+    kinds = {field.name: field.type for table in SERVICES[service] for field in arrow_schema(table)}
+    features = [column.name for table in SERVICES[service] for column in table.columns]
+    assert result.column_names == [*labels.column_names, *features]
+    assert all(result.schema.field(name).type.equals(kinds[name]) for name in features)
+
+
+def test_data_set_file_is_the_data_set(opened: FeatureStore, tmp_path: Path) -> None:
+    labels = labels_at_random(20)
+    pq.write_table(labels, tmp_path / "labels.parquet")
+    out = tmp_path / "deep" / "out.parquet"
+    assert dataset_file(opened, "din_v1", tmp_path / "labels.parquet", out) == 20
+    assert pq.read_table(out).equals(point_in_time(opened, "din_v1", labels))
+    assert [path.name for path in out.parent.iterdir()] == ["out.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "service", "words"),
+    [
+        (labels_at_random(1), "mmdin_v2", "did you mean mmdin_v1"),
+        (labels_at_random(1).drop_columns(["movie_id"]), "din_v1", "lack movie_id"),
+        (labels_at_random(1).drop_columns(["event_timestamp"]), "din_v1", "lack event_timestamp"),
+        (labels_at_random(1).set_column(3, "user_id", pa.array(["7"])), "din_v1", "user_id holds string"),
+        (labels_at_random(1).set_column(3, "user_id", pa.array([0.5])), "din_v1", "user_id holds double"),
+        (labels_at_random(1).set_column(2, "event_timestamp", pa.array([5])), "din_v1", "holds int64"),
+        (labels_at_random(1).set_column(2, "event_timestamp", pa.nulls(1, INSTANT)), "din_v1", "row 1"),
+        (labels_at_random(1).append_column("movie_genres", pa.nulls(1)), "din_v1", "both have movie_genres"),
+    ],
+)
+def test_bad_labels_are_one_sentence(
+    opened: FeatureStore, labels: pa.Table, service: str, words: str
+) -> None:
+    with pytest.raises(MarqueeError, match=words):
+        point_in_time(opened, service, labels)
+
+
+def test_bad_label_files_are_one_sentence_and_leave_nothing(opened: FeatureStore, tmp_path: Path) -> None:
+    out = tmp_path / "out.parquet"
+    with pytest.raises(MarqueeError, match="no label file"):
+        dataset_file(opened, "din_v1", tmp_path / "none.parquet", out)
+    (tmp_path / "text.parquet").write_text("user_id,movie_id\n1,2\n")
+    with pytest.raises(MarqueeError, match="not a Parquet file"):
+        dataset_file(opened, "din_v1", tmp_path / "text.parquet", out)
+    pq.write_table(labels_at_random(1), tmp_path / "good.parquet")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(MarqueeError, match="Cannot write"):
+        dataset_file(opened, "din_v1", tmp_path / "good.parquet", tmp_path / "folder")
+    assert not out.exists()
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_recorded_versions_give_the_same_rows_back(tmp_path: Path) -> None:
+    build_lake(tmp_path, users=5, movies=5)
+    store.apply(tmp_path)
+    versions = store.table_versions(store.open_store(tmp_path))
+    labels = labels_at_random(30)
+    before = point_in_time(store.open_store(tmp_path), "din_v1", labels)
+    build_more = random_rows(TABLES["user_rating_stats"], 5, 25, np.random.default_rng(5))
+    write_deltalake(tmp_path / "lake" / "user_rating_stats", build_more, mode="append")
+    assert not point_in_time(store.open_store(tmp_path), "din_v1", labels).equals(before)
+    assert point_in_time(store.open_store(tmp_path, versions), "din_v1", labels).equals(before)
+
+
+def test_data_sets_in_several_threads_do_not_mix(opened: FeatureStore) -> None:
+    labels = [labels_at_random(50, seed) for seed in range(4)]
+    alone = [point_in_time(opened, "din_v1", part) for part in labels]
+    together: dict[int, pa.Table] = {}
+
+    def work(i: int) -> None:
+        together[i] = point_in_time(opened, "din_v1", labels[i])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(together[i].equals(alone[i]) for i in range(4))
+
+
+@pytest.fixture(autouse=True)
+def _no_files_in_the_repository() -> Iterator[None]:
+    before = set(REPOSITORY.iterdir())
+    yield
+    assert {path for path in set(REPOSITORY.iterdir()) - before if path.name != "__pycache__"} == set()

@@ -1,0 +1,132 @@
+"""What the online store serves is the newest offline row; who is unknown is said to be."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from feast import FeatureStore
+
+from common.errors import MarqueeError
+from feature_repo import store
+from feature_repo.schema import FEATURE_TABLES, SERVICES, Table
+from serving.lookup import Lookup, lookup, lookup_many
+from tests.lake import build_lake
+
+USERS, MOVIES = 220, 230
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    build_lake(folder, USERS, MOVIES, rows=3)
+    store.apply(folder)
+    store.materialize(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def opened(home: Path) -> FeatureStore:
+    return store.open_store(home)
+
+
+@pytest.fixture(scope="module")
+def newest(home: Path) -> dict[str, dict[int, dict[str, Any]]]:
+    """By table and key, the newest row."""
+    return {table.name: newest_of(home, table) for table in FEATURE_TABLES}
+
+
+def newest_of(home: Path, table: Table) -> dict[int, dict[str, Any]]:
+    rows = DeltaTable(home / "lake" / table.name).to_pyarrow_table().to_pylist()
+    return {row[table.key[0].name]: row for row in sorted(rows, key=lambda row: row["event_timestamp"])}
+
+
+def test_lookup_equals_the_newest_offline_row_for_every_user_and_movie(
+    opened: FeatureStore, newest: dict[str, dict[int, dict[str, Any]]]
+) -> None:
+    for i in range(1, USERS + 1):
+        keys = {"user_id": i, "movie_id": MOVIES + 1 - i}
+        found = lookup(opened, "mmdin_v1", **keys)
+        assert found.keys == keys
+        assert found.unknown == ()
+        for table, status in zip(SERVICES["mmdin_v1"], found.views, strict=True):
+            row = newest[table.name][keys[table.key[0].name]]
+            assert status.view == table.name
+            assert status.found
+            assert status.known_since is not None
+            assert timedelta(0) <= row["event_timestamp"] - status.known_since < timedelta(seconds=1)
+            for column in table.columns:
+                assert found.values[column.name] == row[column.name], column.name
+
+
+def test_lookup_of_many_equals_lookup_of_each(opened: FeatureStore) -> None:
+    pairs = pa.table(
+        {
+            "user_id": pa.array([3, 3, 10**9, None, 7], pa.int64()),
+            "movie_id": pa.array([5, 10**9, 6, 5, None], pa.int32()),
+            "more": ["a", "b", "c", "d", "e"],
+        }
+    )
+    many = lookup_many(opened, None, pairs)
+    assert many.select(pairs.column_names).equals(pairs)
+    for row in many.to_pylist():
+        one = lookup(opened, None, row["user_id"], row["movie_id"])
+        since = {status.view: status.known_since for status in one.views}
+        for table in FEATURE_TABLES:
+            assert row[f"{table.name}_known_since"] == since.get(table.name)
+            assert [row[c.name] for c in table.columns] == [one.values.get(c.name) for c in table.columns]
+
+
+def test_unknown_ids_are_said_to_be_unknown(opened: FeatureStore) -> None:
+    assert lookup(opened, "din_v1", 1, 1).unknown == ()
+    nobody = lookup(opened, "din_v1", 10**9, 1)
+    assert nobody.unknown == ("user_id",)
+    assert nobody.values["user_rating_count"] is None
+    assert nobody.values["movie_rating_count"] is not None
+    assert lookup(opened, "din_v1", 10**9, 10**9).unknown == ("user_id", "movie_id")
+
+
+def test_one_key_alone_gives_its_views_only(opened: FeatureStore) -> None:
+    user = lookup(opened, None, user_id=1)
+    assert {status.view for status in user.views} == {
+        table.name for table in FEATURE_TABLES if table.key[0].name == "user_id"
+    }
+    assert not any(name.startswith("movie_") for name in user.values)
+
+
+def test_a_known_key_without_a_row_in_one_view_is_known(tmp_path: Path) -> None:
+    build_lake(tmp_path, users=3, movies=3)
+    store.apply(tmp_path)
+    store.materialize(tmp_path, views=["user_rating_stats", "movie_rating_stats"])
+    found: Lookup = lookup(store.open_store(tmp_path), "din_v1", 1, 1)
+    assert found.unknown == ()
+    assert {status.view: status.found for status in found.views} == {
+        "movie_rating_stats": True,
+        "user_rating_stats": True,
+        "user_recent_likes": False,
+        "movie_content": False,
+    }
+    assert found.values["user_recent_liked_movie_ids"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((None, None, None), "nothing to look up"),
+        ((None, 0, 1), "user_id is a positive whole number"),
+        ((None, 1, "7"), "movie_id is a positive whole number"),
+        (("din", 1, 1), "did you mean din_v1"),
+    ],
+)
+def test_bad_requests_are_one_sentence(opened: FeatureStore, arguments: tuple[Any, ...], words: str) -> None:
+    with pytest.raises(MarqueeError, match=words):
+        lookup(opened, *arguments)
+
+
+def test_lookup_before_apply_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(MarqueeError, match="features apply"):
+        lookup(store.open_store(tmp_path), None, 1, 1)
+    with pytest.raises(MarqueeError, match="lack movie_id"):
+        lookup_many(store.open_store(tmp_path), None, pa.table({"user_id": [1]}))
