@@ -25,6 +25,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        temporary.chmod(0o644)  # a temporary file is private
         temporary.replace(path)
     except OSError as error:
         if temporary is not None:
