@@ -265,6 +265,7 @@ def test_examples_show_the_key_and_the_value(failed: tuple[ValidationReport, Pat
     examples = result(failed[0], "ratings", "rating_in_range").examples
     assert any("user_id = 1" in example and "rating = 7.0" in example for example in examples)
     assert any("rating = nan" in example for example in examples)
+    assert "user_id = null" in result(failed[0], "ratings", "user_id_is_present").examples[0]
     dangling = result(failed[0], "ratings", "movie_id_in_movies").examples
     assert any("movie_id = 77" in example for example in dangling)
     assert "rows = 2" in result(failed[0], "ratings", "ratings_are_unique").examples[0]

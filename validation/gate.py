@@ -255,7 +255,10 @@ def _examples(table: Table, frame: DataFrame, check: Check) -> tuple[str, ...]:
     else:
         unexpected = frame.sparkSession.sql(check.sql, batch=frame)
     rows = unexpected.orderBy(*unexpected.columns).limit(EXAMPLES).collect()
-    return tuple(", ".join(f"{name} = {value}" for name, value in row.asDict().items()) for row in rows)
+    return tuple(
+        ", ".join(f"{name} = {'null' if value is None else value}" for name, value in row.asDict().items())
+        for row in rows
+    )
 
 
 def _by_rule(quarantine: DataFrame) -> tuple[QuarantinedRule, ...]:

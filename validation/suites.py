@@ -122,7 +122,7 @@ def expectation(table: Table, check: Check) -> "Expectation":
     from validation import expectations as ours
 
     common: dict[str, Any] = {
-        "description": f"{check.name}: {check.says}",
+        "description": f"{check.name}: {'no row where ' if check.is_row_rule else ''}{check.says}",
         "meta": {"check": check.name},
         "notes": check.sql or None,
     }
