@@ -116,15 +116,14 @@ def pipeline_ingest(
 
 @pipeline.command("run")
 def pipeline_run(
-    jobs: Annotated[
-        list[str] | None, typer.Argument(help="Feature tables to compute (default: all).")
-    ] = None,
+    jobs: Annotated[list[str] | None, typer.Argument(help="Feature tables (default: all).")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Compute them anew from all events.")] = False,
     home: Home = None,
 ) -> None:
-    """Compute feature tables from what is in the lake."""
+    """Bring feature tables up to date with the lake; what is new since the last time is enough."""
     from cli.pipeline import run_jobs
 
-    run_jobs(jobs or [], home)
+    run_jobs(jobs or [], full, home)
 
 
 @app.command()

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+
 from cli.console import console, count
 from cli.data import generate_once, start_spark
 from cli.display import Stage, Stages
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from cli.road import RoadOptions
+    from pipelines.incremental import Update
     from pipelines.ingest import IngestReport
     from pipelines.sources.source import Source
     from validation.report import ValidationReport
@@ -60,19 +63,20 @@ def ingest_stage(
 
 
 def features_stage(
-    spark: "SparkSession", settings: Settings, names: Iterable[str], stages: Stages
-) -> dict[str, int]:
-    """Clean tables to feature tables; rows written, by table."""
+    spark: "SparkSession", settings: Settings, names: Iterable[str], stages: Stages, full: bool
+) -> "list[Update]":
+    """Clean tables to feature tables: computed anew (`full`), or brought up to date."""
     from pipelines.jobs import run_job
 
     names = list(names)
-    rows = {}
+    updates = []
     with stages.stage("features") as stage:
         for position, name in enumerate(names):
             stage.report(name, position, len(names))
-            rows[name] = run_job(spark, settings.lake, name)
-        stage.outcome = f"{count(sum(rows.values()))} rows in {len(rows)} tables"
-    return rows
+            updates.append(run_job(spark, settings.lake, name, full))
+        written = sum(update.rows for update in updates)
+        stage.outcome = f"{count(written)} rows written to {len(updates)} tables"
+    return updates
 
 
 def validation_stage(
@@ -115,7 +119,7 @@ def ingest_source(options: "RoadOptions", home: Path | None) -> None:
         ingest_stage(spark, settings, source, stages)
 
 
-def run_jobs(names: list[str], home: Path | None) -> None:
+def run_jobs(names: list[str], full: bool, home: Path | None) -> None:
     """`marquee pipeline run`."""
     from pipelines.jobs import job_names
 
@@ -124,8 +128,14 @@ def run_jobs(names: list[str], home: Path | None) -> None:
     stages = Stages(console)
     with writing(settings.home):
         spark = spark_stage(settings, stages)
-        for name, rows in features_stage(spark, settings, jobs, stages).items():
-            console.print(f"  {name}: {count(rows)} rows in {settings.lake / name}")
+        updates = features_stage(spark, settings, jobs, stages, full)
+    listing = Table("table", "what was done", "new ratings", "late keys", "rows written")
+    for update in updates:
+        listing.add_row(
+            update.table, update.how, count(update.new_ratings), count(update.late_keys), count(update.rows)
+        )
+    console.print(listing)
+    console.print(f"Tables are in {settings.lake}")
 
 
 def validate_lake(home: Path | None) -> None:

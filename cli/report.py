@@ -2,13 +2,18 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.settings import Settings
 from cli.summary import Summary
 from common.files import write_atomically
 
+if TYPE_CHECKING:
+    from training.figures import Picture
+
 PAGE = "report.html"
+SAMPLE = 20_000
+"""Labels at which the features are shown."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -52,18 +57,84 @@ def write_report(settings: Settings, summary: Summary, folder: Path) -> None:
     from feature_repo.schema import RATINGS, TABLES
     from training.models import MODELS
 
+    facts = ratings_facts(settings.lake)
     values: dict[str, Any] = {
         "summary": summary,
-        "ratings": ratings_facts(settings.lake),
+        "ratings": facts,
         "ratings_left_out": summary.tables[RATINGS.name].left_out,
         "quarantine": refusals(settings.lake),
         "descriptions": {name: table.description for name, table in TABLES.items()},
         "titles": {name: MODELS[name].title for name in summary.models},
-        "data_figures": [],
-        "feature_figures": [],
-        "model_figures": [],
+        "data_figures": data_figures(facts),
+        "feature_figures": feature_figures(settings),
+        "model_figures": model_figures(folder, list(summary.models)),
     }
     write_atomically(folder / PAGE, render(TEMPLATES, "report.html", **values))
+
+
+def data_figures(facts: RatingsFacts) -> "list[Picture]":
+    """Stars, and ratings by year."""
+    from training.figures import bars
+
+    years = [str(year) for year in facts.by_year]
+    return [
+        bars(
+            [f"{stars:g}" for stars in facts.by_stars],
+            list(facts.by_stars.values()),
+            "stars",
+            "Ratings by stars.",
+        ),
+        bars(years, list(facts.by_year.values()), "year", "Ratings by year."),
+    ]
+
+
+def feature_figures(settings: Settings) -> "list[Picture]":
+    """The numbers of each feature table as they stand at a sample of the labels."""
+    import numpy as np
+
+    from feature_repo.schema import POSTER, SERVICES
+    from feature_repo.store import open_store
+    from training.dataset import point_in_time
+    from training.figures import histograms
+    from training.labels import read_labels
+
+    labels = read_labels(settings.lake).table
+    sample = np.random.default_rng(0).permutation(labels.num_rows)[:SAMPLE]
+    service = next(name for name, tables in SERVICES.items() if set(POSTER) <= set(tables))
+    rows = point_in_time(open_store(settings.home), service, labels.take(sample))
+    pictures = []
+    for table in SERVICES[service]:
+        numbers = {
+            column.name: rows[column.name].to_pandas().to_numpy(dtype=float)
+            for column in table.feature_columns
+            if column.type.is_number
+        }
+        if numbers:
+            pictures.append(histograms(numbers, f"{table.name}: {table.description}"))
+    return pictures
+
+
+def model_figures(folder: Path, models: list[str]) -> "list[Picture]":
+    """Curves over the test rows, and how training went."""
+    from training import artefact, figures
+    from training.models import MODELS
+
+    if not models:
+        return []
+    scores, curves = {}, {}
+    for model in models:
+        artefact_folder = folder / "models" / model
+        rows = artefact.read_predictions(artefact_folder)
+        scores[MODELS[model].title] = figures.Scores(
+            rows["liked"].to_numpy(zero_copy_only=False).astype(bool), rows["score"].to_numpy()
+        )
+        curve = artefact.read_history(artefact_folder)
+        if curve.epochs:
+            curves[MODELS[model].title] = curve
+    pictures = [figures.roc_curves(scores), figures.precision_recall_curves(scores)]
+    if curves:
+        pictures.append(figures.training_curves(curves))
+    return pictures + [figures.score_histogram(name, found) for name, found in scores.items()]
 
 
 def ratings_facts(lake: Path) -> RatingsFacts:

@@ -112,14 +112,14 @@ def tables_of_run(
         names = [table.name for table in SOURCE_TABLES]
         gate = validation_stage(spark, settings, names, out, stages, "validate sources")
         require_passed(gate, out / PAGE)
-        rows = features_stage(spark, settings, JOBS, stages)
+        updates = features_stage(spark, settings, JOBS, stages, full=True)
         names = [table.name for table in FEATURE_TABLES]
         gate = validation_stage(spark, settings, names, out, stages, "validate features", before=gate)
         require_passed(gate, out / PAGE)
     finally:
         # The models get the machine for themselves.
         spark.stop()
-    return table_counts(ingested, rows), source.likelihood
+    return table_counts(ingested, {update.table: update.rows for update in updates}), source.likelihood
 
 
 def table_counts(ingested: "IngestReport", rows: Mapping[str, int]) -> dict[str, summary.TableCount]:
