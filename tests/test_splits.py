@@ -1,0 +1,85 @@
+"""Cutting labelled rows: nothing lost, nothing twice, no instant torn apart."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import MarqueeError
+from training.splits import SHARES, split
+
+
+def at(seconds: list[int]) -> pa.Table:
+    start = datetime(2000, 1, 1, tzinfo=UTC)
+    times = [start + timedelta(seconds=second) for second in seconds]
+    return pa.table({"event_timestamp": pa.array(times, pa.timestamp("us", "UTC"))})
+
+
+def test_time_split_has_the_shares_asked_for() -> None:
+    parts = split(at(list(range(100))))
+    assert [len(part) for part in (parts.train, parts.valid, parts.test)] == [72, 8, 20]
+    assert parts.train.tolist() == list(range(72))
+    assert parts.test.tolist() == list(range(80, 100))
+    assert not parts.leaky
+
+
+def test_time_split_keeps_rows_of_one_instant_together() -> None:
+    # The first cut, at row 72, falls among the ones, and the second, at row 80, among the twos.
+    seconds = [0] * 60 + [1] * 15 + [2] * 10 + [3] * 15
+    parts = split(at(seconds))
+    assert [len(part) for part in (parts.train, parts.valid, parts.test)] == [75, 10, 15]
+
+
+@given(
+    seconds=st.lists(st.integers(0, 40), min_size=40, max_size=200),
+    seed=st.integers(0, 3),
+    strategy=st.sampled_from(["time", "random"]),
+)
+def test_every_row_is_in_exactly_one_part(seconds: list[int], seed: int, strategy: str) -> None:
+    try:
+        parts = split(at(seconds), strategy, seed=seed)
+    except MarqueeError:
+        assert strategy == "time"  # so few instants that a part would be empty
+        return
+    rows = np.concatenate([parts.train, parts.valid, parts.test])
+    assert sorted(rows.tolist()) == list(range(len(seconds)))
+    if strategy == "time":
+        times = np.array(seconds)
+        assert times[parts.train].max() < times[parts.valid].min()
+        assert times[parts.valid].max() < times[parts.test].min()
+
+
+def test_time_split_does_not_depend_on_the_order_of_rows() -> None:
+    seconds = np.random.default_rng(0).permutation(100)
+    parts = split(at(seconds.tolist()))
+    assert sorted(seconds[parts.train]) == list(range(72))
+
+
+def test_random_split_is_leaky_and_repeats_with_its_seed() -> None:
+    table = at(list(range(1000)))
+    first, again, other = (split(table, "random", seed=seed) for seed in (1, 1, 2))
+    assert first.leaky
+    assert first.train.tolist() == again.train.tolist()
+    assert first.train.tolist() != other.train.tolist()
+    assert [len(part) for part in (first.train, first.valid, first.test)] == [720, 80, 200]
+    assert first.test.min() < first.train.max()
+
+
+def test_split_refuses_what_it_cannot_do() -> None:
+    table = at(list(range(100)))
+    with pytest.raises(MarqueeError, match="Unknown split 'by_user'"):
+        split(table, "by_user")
+    with pytest.raises(MarqueeError, match="add up to 1"):
+        split(table, shares=(0.5, 0.5, 0.5))
+    with pytest.raises(MarqueeError, match="no row is left for validation"):
+        split(at([0, 0, 0, 1]))
+    missing = pa.table({"event_timestamp": pa.array([None, datetime.now(UTC)], pa.timestamp("us", "UTC"))})
+    with pytest.raises(MarqueeError, match="1 of 2 labels have no event_timestamp"):
+        split(missing)
+
+
+def test_shares_are_the_papers() -> None:
+    assert SHARES == (0.72, 0.08, 0.20)
