@@ -88,7 +88,7 @@ def picture(light: bytes | str, alt: str, dark: bytes | str | None = None) -> "M
     if dark is None:
         return plain
     return Markup(
-        '<picture><source media="(prefers-color-scheme: dark) and (not print)" srcset="{}">{}</picture>'
+        '<picture><source media="screen and (prefers-color-scheme: dark)" srcset="{}">{}</picture>'
     ).format(data_uri(dark), plain)
 
 

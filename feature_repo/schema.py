@@ -331,7 +331,8 @@ def _features(
         key=(key,),
         columns=columns,
         description=description,
-        unique=(key.name, EVENT_TIMESTAMP),
+        # Key and instant, but for a correction: a late event adds a row with a later `created_timestamp`.
+        unique=(key.name, EVENT_TIMESTAMP, CREATED_TIMESTAMP),
         references=references,
     )
 

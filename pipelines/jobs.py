@@ -1,18 +1,14 @@
-"""The feature jobs: what each reads, and its pure `compute`."""
+"""The feature jobs."""
 
 import difflib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
-from feature_repo.schema import CREATED_TIMESTAMP
 from pipelines import (
-    lake,
     movie_content,
     movie_poster_colour,
     movie_rating_stats,
@@ -20,28 +16,19 @@ from pipelines import (
     user_rating_stats,
     user_recent_likes,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One feature table: it has the job's name.
-
-    Args:
-        inputs: the tables that `compute` takes, in its order.
-        compute: frames in, the table without `created_timestamp` out; no effects.
-    """
-
-    inputs: tuple[str, ...]
-    compute: Callable[..., DataFrame]
-
+from pipelines.incremental import Update, rebuild, update
+from pipelines.job import Job
 
 JOBS: dict[str, Job] = {
-    "movie_content": Job(("movies",), movie_content.compute),
-    "movie_poster_colour": Job(("posters",), movie_poster_colour.compute),
-    "movie_rating_stats": Job(("ratings",), movie_rating_stats.compute),
-    "user_rating_stats": Job(("ratings", "movies"), user_rating_stats.compute),
-    "user_recent_likes": Job(("ratings", "movies"), user_recent_likes.compute),
-    "user_poster_taste": Job(("ratings", "posters"), user_poster_taste.compute),
+    job.name: job
+    for job in (
+        Job("movie_content", ("movies",), movie_content.compute),
+        Job("movie_poster_colour", ("posters",), movie_poster_colour.compute),
+        Job("movie_rating_stats", ("ratings",), movie_rating_stats.compute),
+        Job("user_rating_stats", ("ratings", "movies"), user_rating_stats.compute),
+        Job("user_recent_likes", ("ratings", "movies"), user_recent_likes.compute),
+        Job("user_poster_taste", ("ratings", "posters"), user_poster_taste.compute),
+    )
 }
 
 
@@ -60,17 +47,14 @@ def job_names(asked: Iterable[str]) -> list[str]:
     return [name for name in JOBS if not names or name in names]
 
 
-def run_job(spark: SparkSession, folder: Path, name: str, created: datetime | None = None) -> int:
-    """Compute one feature table from the lake in `folder` and replace it there.
+def run_job(
+    spark: SparkSession, folder: Path, name: str, full: bool = False, created: datetime | None = None
+) -> Update:
+    """Bring one feature table of the lake in `folder` up to date.
 
     Args:
-        created: the `created_timestamp` of its rows; now where None.
-
-    Returns:
-        The number of rows written.
+        full: compute it from all of its sources and replace it, whatever is new.
+        created: the `created_timestamp` of rows written; now where None.
     """
-    job = JOBS[name]
-    frames = [lake.read(spark, folder, table) for table in job.inputs]
-    rows = job.compute(*frames).withColumn(CREATED_TIMESTAMP, F.lit(created or datetime.now(UTC)))
-    lake.overwrite(rows, folder, name)
-    return lake.read(spark, folder, name).count()
+    step = rebuild if full else update
+    return step(spark, folder, JOBS[name], created or datetime.now(UTC))

@@ -11,6 +11,7 @@ from pyspark.sql.types import (
     DataType,
     DoubleType,
     LongType,
+    MapType,
     StringType,
     StructField,
     StructType,
@@ -20,6 +21,9 @@ from pyspark.sql.types import (
 from common.errors import MarqueeError
 from common.files import cannot_write
 from feature_repo.schema import QUARANTINE, QUARANTINE_COLUMNS, TABLES, Column, Type
+
+RUNNING = frozenset({"movie_rating_stats", "user_rating_stats", "user_recent_likes", "user_poster_taste"})
+"""Tables that grow with the ratings."""
 
 SPARK_TYPES: dict[Type, DataType] = {
     Type.INT64: LongType(),
@@ -32,6 +36,10 @@ SPARK_TYPES: dict[Type, DataType] = {
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 """What Spark raises: the latter for errors of the JVM that PySpark has no class for, such as a full disk."""
+STATE = "state"
+"""Beside the declared columns, a running table keeps its totals here, on the newest row of each key: the next
+batch of events goes on from there. Readers never see it."""
+
 REFUSALS = ("No space left on device", "Permission denied", "Read-only file system", "Disk quota exceeded")
 """What the operating system says, through the JVM, when it will not write."""
 
@@ -46,29 +54,68 @@ def spark_schema(name: str) -> StructType:
     return StructType([StructField(column.name, SPARK_TYPES[column.type]) for column in table_columns(name)])
 
 
+def stored_schema(name: str) -> StructType:
+    """The same and `state`, where the table keeps one."""
+    declared = spark_schema(name)
+    if name in RUNNING:
+        return StructType([*declared.fields, StructField(STATE, MapType(StringType(), DoubleType()))])
+    return declared
+
+
 def read(spark: SparkSession, lake: Path, name: str) -> DataFrame:
     """The newest version of a table.
 
     Raises:
         MarqueeError: the table is not there.
     """
-    if not (lake / name / "_delta_log").is_dir():
+    return read_stored(spark, lake, name).drop(STATE)
+
+
+def read_stored(spark: SparkSession, lake: Path, name: str, version: int | None = None) -> DataFrame:
+    """A table as it is stored, `state` included, at a version or the newest.
+
+    Raises:
+        MarqueeError: the table is not there.
+    """
+    if not exists(lake, name):
         raise MarqueeError(
             f"There is no table {name} in {lake}: run `marquee run` or `marquee pipeline run` first."
         )
-    return spark.read.format("delta").load(str(lake / name))
+    reader = spark.read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    return reader.load(str(lake / name))
 
 
-def overwrite(df: DataFrame, lake: Path, name: str) -> None:
+def exists(lake: Path, name: str) -> bool:
+    """Whether the lake has a table."""
+    return (lake / name / "_delta_log").is_dir()
+
+
+def overwrite(df: DataFrame, lake: Path, name: str, metadata: str = "") -> None:
     """Replace a table's content in one Delta commit; readers see the old version or the new one.
 
     Columns are put in the declared order and type, so a table never drifts from its declaration.
 
+    Args:
+        metadata: kept with the commit.
+
     Raises:
         MarqueeError: the lake cannot be written, or the disk is full.
     """
-    columns = [F.col(field.name).cast(field.dataType) for field in spark_schema(name)]
-    write = df.select(*columns).write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    _write(df, lake, name, "overwrite", metadata)
+
+
+def append(df: DataFrame, lake: Path, name: str, metadata: str = "") -> None:
+    """Add rows to a table in one Delta commit; otherwise as `overwrite`."""
+    _write(df, lake, name, "append", metadata)
+
+
+def _write(df: DataFrame, lake: Path, name: str, mode: str, metadata: str) -> None:
+    columns = [F.col(field.name).cast(field.dataType) for field in stored_schema(name)]
+    write = df.select(*columns).write.format("delta").mode(mode).option("userMetadata", metadata)
+    if mode == "overwrite":
+        write = write.option("overwriteSchema", "true")
     try:
         (lake / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -3,15 +3,14 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from pipelines.running import known_from, mean_and_std, moment_sums, running_sums
+from pipelines.lake import STATE
+from pipelines.running import count, known_from, mean_and_std, moment_sums, running_totals
 
 
-def compute(ratings: DataFrame) -> DataFrame:
-    """One row per movie and instant at which it was rated."""
-    sums = running_sums(ratings, "movie_id", moment_sums("movie_rating", F.col("rating")))
-    return sums.select(
-        "movie_id",
-        F.col("movie_rating_n").alias("movie_rating_count"),
-        *mean_and_std("movie_rating"),
-        known_from(),
+def compute(ratings: DataFrame, before: DataFrame | None = None) -> DataFrame:
+    """One row per movie and instant at which it was rated; `before` as in `running_totals`."""
+    sums = moment_sums("movie_rating", F.col("rating"))
+    totals = running_totals(ratings, "movie_id", sums, before)
+    return totals.select(
+        "movie_id", count("movie_rating"), *mean_and_std("movie_rating"), known_from(), STATE
     )

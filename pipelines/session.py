@@ -49,6 +49,10 @@ def spark_session(
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         # Delta keeps its own snapshot as a small table; the default of 50 partitions costs small jobs most.
         .config("spark.databricks.delta.snapshotPartitions", "2")
+        # Incremental jobs read what is new in a table.
+        .config("spark.databricks.delta.properties.defaults.enableChangeDataFeed", "true")
+        # An update that changes nothing is committed too: its commit says what has been seen.
+        .config("spark.databricks.delta.skipRecordingEmptyCommits", "false")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.log.level", "ERROR")

@@ -4,41 +4,43 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from feature_repo.schema import LIKED_RATING, PADDING_GENRE, TOP_GENRES
-from pipelines.running import known_from, mean_and_std, moment_sums, running_sums
+from pipelines.lake import STATE
+from pipelines.running import count, known_from, mean_and_std, moment_sums, running_totals, total
 
 YEAR_ORIGIN = 2000.0
 """Years are summed relative to this one: their squares then stay small, hence exact."""
 
 
-def compute(ratings: DataFrame, movies: DataFrame) -> DataFrame:
-    """One row per user and instant at which the user rated."""
+def compute(ratings: DataFrame, movies: DataFrame, before: DataFrame | None = None) -> DataFrame:
+    """One row per user and instant at which the user rated; `before` as in `running_totals`."""
     genres = sorted(row[0] for row in movies.select(F.explode("genres")).distinct().collect())
     rated = ratings.join(F.broadcast(movies.select("movie_id", "genres", "release_year")), "movie_id")
     liked = F.col("rating") >= LIKED_RATING
     liked_genres = {
-        _likes(position): (liked & F.array_contains("genres", genre)).cast("int")
-        for position, genre in enumerate(genres)
+        likes_of(genre): (liked & F.array_contains("genres", genre)).cast("int") for genre in genres
     }
-    sums = running_sums(
+    totals = running_totals(
         rated,
         "user_id",
         moment_sums("user_rating", F.col("rating"))
         | moment_sums("user_release_year", F.col("release_year"), YEAR_ORIGIN)
         | liked_genres,
+        before,
     )
-    return sums.select(
+    return totals.select(
         "user_id",
-        F.col("user_rating_n").alias("user_rating_count"),
+        count("user_rating"),
         *mean_and_std("user_rating"),
         *mean_and_std("user_release_year", YEAR_ORIGIN),
         _top_genres(genres).alias("user_top_genres"),
         known_from(),
+        STATE,
     )
 
 
-def _likes(position: int) -> str:
-    """The column that counts the likes of the genre at `position` (genre names are no column names)."""
-    return f"likes_{position}"
+def likes_of(genre: str) -> str:
+    """The total that counts the likes of a genre."""
+    return f"likes_{genre}"
 
 
 def _top_genres(genres: list[str]) -> Column:
@@ -48,10 +50,7 @@ def _top_genres(genres: list[str]) -> Column:
         return padding
     # Sorted ascending by (-likes, name); genres never liked are left out.
     counted = F.array(
-        *(
-            F.struct((-F.col(_likes(position))).alias("order"), F.lit(genre).alias("genre"))
-            for position, genre in enumerate(genres)
-        )
+        *(F.struct((-total(likes_of(genre))).alias("order"), F.lit(genre).alias("genre")) for genre in genres)
     )
     ranked = F.sort_array(F.filter(counted, lambda entry: entry["order"] < 0))
     names = F.transform(ranked, lambda entry: entry["genre"])

@@ -108,7 +108,8 @@ def score_histogram(name: str, found: Scores) -> Picture:
     def draw(axes: "Axes") -> None:
         edges = np.linspace(0, 1, 41)
         for colour, liked, label in ((PALETTE[2], True, "liked"), (PALETTE[5], False, "not liked")):
-            axes.hist(found.scores[found.liked == liked], bins=edges.tolist(), alpha=0.55, color=colour, label=label)
+            rows = found.scores[found.liked == liked]
+            axes.hist(rows, bins=edges.tolist(), alpha=0.55, color=colour, label=label)
         axes.set(xlabel="predicted probability of a like", ylabel="test rows", xlim=(0, 1))
         axes.legend()
 
@@ -120,7 +121,7 @@ def bars(labels: Sequence[str], counts: Sequence[float], xlabel: str, caption: s
 
     def draw(axes: "Axes") -> None:
         axes.bar(range(len(labels)), counts, color=PALETTE[0], width=0.75)
-        step = max(1, len(labels) // 12)
+        step = -(-len(labels) // 10)
         axes.set_xticks(range(0, len(labels), step), labels[::step])
         axes.set(xlabel=xlabel)
 
@@ -129,7 +130,7 @@ def bars(labels: Sequence[str], counts: Sequence[float], xlabel: str, caption: s
 
 def histograms(columns: Mapping[str, np.ndarray], caption: str) -> Picture:
     """How each of several columns spreads, side by side; NaN counts as missing and is told as a share."""
-    across = min(4, len(columns))
+    across = 4
     down = -(-len(columns) // across)
 
     def draw(figure: "Figure") -> None:
