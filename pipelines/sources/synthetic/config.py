@@ -46,17 +46,17 @@ class SyntheticConfig:
     """
 
     ratings: int = 250_000
-    users: int = 2_500
+    users: int = 2_000
     movies: int = 1_500
     seed: int = 7
     like_rate: float = 0.62
-    user_strength: float = 0.7
-    quality_strength: float = 1.0
-    genre_strength: float = 0.6
-    colour_strength: float = 0.8
+    user_strength: float = 0.6
+    quality_strength: float = 1.1
+    genre_strength: float = 0.5
+    colour_strength: float = 0.9
     choice_by_genre: float = 1.3
     choice_by_colour: float = 1.3
-    taste_drift: float = 0.1
+    taste_drift: float = 0.05
     colour_by_genre: float = 0.3
     poster_share: float = 0.97
     poster_width: int = 92

@@ -67,7 +67,7 @@ SAME_SECOND = (0.45, 1.55)  # Beta over users: share of ratings sent together wi
 SECONDS_BETWEEN = (2.65, 1.42)  # log-normal, for the others
 RECENCY, RECENCY_YEARS = 1.6, 15.0  # a fresh movie's bonus in log-odds, and how fast it fades
 HALF_STAR_USERS = 0.9  # of those who can
-STAR_FOLLOWS_LOGIT = 0.75  # correlation of the stars with the logit, given like or not
+STAR_FOLLOWS_LOGIT = 0.85  # correlation of the stars with the logit, given like or not
 
 WHOLE_STARS = (0.0, 0.0493, 0.0, 0.0986, 0.0, 0.2821, 0.0, 0.3531, 0.0, 0.2169)
 HALF_STARS = (0.0191, 0.0215, 0.0293, 0.0536, 0.0773, 0.1406, 0.1830, 0.2391, 0.1341, 0.1023)
