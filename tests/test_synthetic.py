@@ -45,17 +45,20 @@ def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def ratings(folder: Path) -> pd.DataFrame:
-    return pq.read_table(folder / job.RATINGS).to_pandas()
+    table: pd.DataFrame = pq.read_table(folder / job.RATINGS).to_pandas()
+    return table
 
 
 @pytest.fixture(scope="module")
 def likelihood(folder: Path) -> pd.DataFrame:
-    return pq.read_table(folder / job.LIKELIHOOD).to_pandas()
+    table: pd.DataFrame = pq.read_table(folder / job.LIKELIHOOD).to_pandas()
+    return table
 
 
 @pytest.fixture(scope="module")
 def movies(folder: Path) -> pd.DataFrame:
-    return pq.read_table(folder / job.MOVIES).to_pandas()
+    table: pd.DataFrame = pq.read_table(folder / job.MOVIES).to_pandas()
+    return table
 
 
 @pytest.fixture(scope="module")
