@@ -1,5 +1,6 @@
 """Layers of the model zoo, one a file, in `keras.ops` only."""
 
+from training.layers.bilinear_match import BilinearMatch
 from training.layers.bucketised_embedding import BucketisedEmbedding
 from training.layers.id_dropout import IdDropout
 from training.layers.interest_attention import InterestAttention
@@ -8,6 +9,7 @@ from training.layers.multihead_residual import MultiHeadResidual
 from training.layers.multivalued_embedding import MultiValuedEmbedding
 
 __all__ = [
+    "BilinearMatch",
     "BucketisedEmbedding",
     "IdDropout",
     "InterestAttention",

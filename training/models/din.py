@@ -18,6 +18,7 @@ class DINConfig(KerasConfig):
         embedding: widths and regularisation of embeddings.
         attention_units: hidden layers of the attention unit.
         attention_softmax: normalise the weights of the history.
+        products: give the products of the pooled history and of the user's lists with the candidate too.
         units: hidden layers above.
         dropout: after each of them.
         l2: on their kernels.
@@ -27,6 +28,7 @@ class DINConfig(KerasConfig):
     embedding: EmbeddingConfig = EmbeddingConfig()
     attention_units: tuple[int, ...] = Field(default=(32,), min_length=1)
     attention_softmax: bool = False
+    products: bool = True
     units: tuple[int, ...] = Field(default=(64, 32), min_length=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
@@ -49,8 +51,9 @@ def build(config: DINConfig, spec: InputSpec) -> Any:
     interest = InterestAttention(config.attention_units, normalise=config.attention_softmax, name="interest")(
         candidate, history, mask
     )
+    met = [interest * candidate, *towers.matches()] if config.products else []
     joined = join(
-        [*towers.behaviour("user"), *towers.behaviour("movie"), interest, *towers.scene()], "features"
+        [*towers.behaviour("user"), *towers.behaviour("movie"), interest, *met, *towers.scene()], "features"
     )
     hidden = mlp(joined, config.units, config.dropout, config.l2)
     return keras.Model(inputs, logit(hidden), name="din")

@@ -37,6 +37,8 @@ class MMDINConfig(KerasConfig):
     poster_gate: float = -2.0
     poster_dropout: float = Field(default=0.2, ge=0, lt=1)
     poster_width: int = Field(default=16, ge=1)
+    poster_match: int = 8
+    products: bool = True
     pooling: Literal["attention", "sum"] = "attention"
     attention_units: tuple[int, ...] = Field(default=(32,), min_length=1)
     attention_softmax: bool = False
@@ -74,6 +76,10 @@ def build(config: MMDINConfig, spec: InputSpec) -> Any:
         parts += towers.behaviour(side)
         if config.multimodal:
             parts += towers.poster(side, config.poster_gate, config.poster_dropout, config.poster_width)
+    if config.products:
+        parts += [pooled * candidate, *towers.matches()]
+    if config.multimodal:
+        parts += towers.poster_match(config.poster_match)
     joined = join([*parts, pooled, *towers.scene()], "features")
     if config.tower == "resnet":
         penalty = keras.regularizers.L2(config.l2) if config.l2 else None

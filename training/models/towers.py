@@ -12,7 +12,7 @@ from pydantic import Field
 from common.errors import MarqueeError
 from training.backend import keras
 from training.inputs import BEHAVIOUR, POSTER, SCENE, Categorical, InputSpec
-from training.layers import BucketisedEmbedding, IdDropout, ModalityGate, MultiValuedEmbedding
+from training.layers import BilinearMatch, BucketisedEmbedding, IdDropout, ModalityGate, MultiValuedEmbedding
 from training.settings import Settings
 
 
@@ -129,6 +129,25 @@ class Towers:
             joined = keras.layers.Dense(width, activation="relu", name=f"{side}_poster_dense")(joined)
             joined = keras.layers.LayerNormalization(name=f"{side}_poster_norm")(joined)
         return [ModalityGate(gate, dropout, name=f"{side}_poster_gate")(joined)]
+
+    def matches(self) -> list[Any]:
+        """For each bag of the user's whose vocabulary the candidate has too: the product of both embeddings."""
+        found = []
+        for bag in self.spec.select("multi_valued", "user"):
+            found += [
+                self.embed(bag.name) * self.embed(item.name)
+                for item in self.spec.select("multi_valued", "movie")
+                if item.vocabulary == bag.vocabulary
+            ]
+        return found
+
+    def poster_match(self, rank: int) -> list[Any]:
+        """How the user's taste in posters meets the candidate's poster, by `BilinearMatch` of the numbers."""
+        user = [self.inputs[item.name] for item in self.spec.select("numeric", "user", POSTER)]
+        movie = [self.inputs[item.name] for item in self.spec.select("numeric", "movie", POSTER)]
+        if not (user and movie and rank):
+            return []
+        return [BilinearMatch(rank, name="poster_match")(join(user, "a"), join(movie, "b"))]
 
     def history(self) -> tuple[Any, Any, Any]:
         """The candidate (batch, d), the history (batch, T, d) and its mask (batch, T).
