@@ -23,27 +23,31 @@ if TYPE_CHECKING:
     from validation.report import ValidationReport
 
 
-def open_source(spark: "SparkSession", settings: Settings, options: "RoadOptions", stage: Stage) -> "Source":
-    """The source that was asked for; synthetic data are generated first.
+def check_options(options: "RoadOptions") -> None:
+    """Refuse options that do not fit each other, before anything is started.
 
     Raises:
         MarqueeError: a MovieLens folder is needed and none was given, or one was given in vain.
     """
-    if options.source == "movielens":
+    if options.source == "movielens" and options.path is None:
+        raise MarqueeError(
+            "The source movielens needs --path FOLDER: "
+            "`marquee data fetch ml-latest-small` downloads one and says where it is."
+        )
+    if options.source != "movielens" and (options.path is not None or options.posters is not None):
+        raise MarqueeError("--path and --posters belong to --source movielens: add it, or leave them out.")
+
+
+def open_source(spark: "SparkSession", settings: Settings, options: "RoadOptions", stage: Stage) -> "Source":
+    """The source that was asked for; synthetic data are generated first."""
+    if options.path is not None:
         from pipelines.sources.movielens import read_movielens
 
-        if options.path is None:
-            raise MarqueeError(
-                "The source movielens needs --path FOLDER: "
-                "`marquee data fetch ml-latest-small` downloads one and says where it is."
-            )
         source = read_movielens(spark, options.path, options.posters, options.first_movies)
         stage.outcome = source.description
         return source
     from pipelines.sources.synthetic import SyntheticConfig, read_synthetic
 
-    if options.path is not None or options.posters is not None:
-        raise MarqueeError("--path and --posters belong to --source movielens: add it, or leave them out.")
     folder = generate_once(spark, settings, SyntheticConfig(seed=options.seed), stage)
     return read_synthetic(spark, folder, options.first_movies)
 
@@ -110,6 +114,7 @@ def validation_stage(
 
 def ingest_source(options: "RoadOptions", home: Path | None) -> None:
     """`marquee pipeline ingest`."""
+    check_options(options)
     settings = load_settings(home)
     stages = Stages(console)
     with writing(settings.home):

@@ -15,6 +15,7 @@ from cli.display import Stages
 from cli.home import writing
 from cli.models import print_metrics, train_into
 from cli.pipeline import (
+    check_options,
     features_stage,
     ingest_stage,
     open_source,
@@ -52,6 +53,7 @@ def run_road(options: RoadOptions, home: Path | None) -> Path:
 
     for model in options.models:
         entry_of(model)
+    check_options(options)
     settings = load_settings(home)
     stages = Stages(console)
     with writing(settings.home):

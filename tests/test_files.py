@@ -1,0 +1,48 @@
+"""Files and folders are whole or absent."""
+
+from pathlib import Path
+
+import pytest
+
+from common.errors import MarqueeError
+from common.files import folder_atomically, write_atomically
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "page", "old")
+    write_atomically(tmp_path / "page", b"new")
+    assert (tmp_path / "page").read_text() == "new"
+    assert names(tmp_path) == ["page"]
+
+
+def test_file_can_be_read_by_others(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "page", "")
+    assert (tmp_path / "page").stat().st_mode & 0o777 == 0o644
+
+
+def test_file_below_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MarqueeError, match=r"Cannot write .*MARQUEE_HOME"):
+        write_atomically(tmp_path / "file" / "page", "")
+
+
+def test_folder_replaces_the_old_one_as_a_whole(tmp_path: Path) -> None:
+    for content in ("old", "new"):
+        with folder_atomically(tmp_path / "model") as folder:
+            (folder / content).write_text(content)
+    assert names(tmp_path) == ["model"]
+    assert names(tmp_path / "model") == ["new"]
+
+
+def test_failure_leaves_the_old_folder_and_no_remains(tmp_path: Path) -> None:
+    with folder_atomically(tmp_path / "model") as folder:
+        (folder / "old").write_text("")
+    with pytest.raises(ZeroDivisionError), folder_atomically(tmp_path / "model") as folder:
+        (folder / "new").write_text("")
+        1 / 0  # noqa: B018
+    assert names(tmp_path) == ["model"]
+    assert names(tmp_path / "model") == ["old"]
