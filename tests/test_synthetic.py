@@ -348,8 +348,8 @@ def test_first_movies_leaves_the_others_out(spark: SparkSession, folder: Path, r
     assert {row["movie_id"] for row in source.posters.collect()} <= set(range(1, 51))
 
 
-def test_likelihood_is_no_part_of_the_source(spark: SparkSession, folder: Path, tmp_path: Path) -> None:
-    """The source reads the same with the side table gone, and names it nowhere."""
+def test_likelihood_is_in_no_table_of_the_source(spark: SparkSession, folder: Path, tmp_path: Path) -> None:
+    """The tables read the same with the side table gone, and nothing in them names it."""
     shutil.copytree(folder, tmp_path / "data")
     shutil.rmtree(tmp_path / "data" / job.LIKELIHOOD)
     source = read_synthetic(spark, tmp_path / "data")

@@ -80,7 +80,7 @@ def generate(
     """Write `ratings.parquet`, `movies.parquet`, `likelihood.parquet` and `posters/` into `folder`.
 
     `likelihood.parquet` is the side table of true like-probabilities (`user_id, movie_id, event_timestamp,
-    like_probability`); it is no part of the source that `read_synthetic` gives. The same config is not
+    like_probability`); no table of the source that `read_synthetic` gives reads it. The same config is not
     generated twice: a finished folder says what it was made from. Another config replaces the folder.
 
     Raises:
