@@ -75,9 +75,7 @@ def oracle(spec: InputSpec, row: dict[str, Any]) -> dict[str, Any]:
                 result[item.name] = padded(row[item.column], item.length, item.vocabulary)
             case ValueSequence() if item.bag:
                 joined = (row[item.column] or [""] * item.length)[: item.length]
-                result[item.name] = [
-                    padded(entry.split("|"), item.bag, item.vocabulary) for entry in joined
-                ]
+                result[item.name] = [padded(entry.split("|"), item.bag, item.vocabulary) for entry in joined]
             case ValueSequence():
                 result[item.name] = padded(row[item.column], item.length, item.vocabulary)
             case Scene():
@@ -117,10 +115,7 @@ def test_arrays_are_contiguous_and_of_the_declared_shape() -> None:
 def test_inputs_follow_from_the_declaration_of_the_service() -> None:
     spec = InputSpec.fit(toy_table(60), "din_v1")
     numbers = [
-        column.name
-        for view in schema.SERVICES["din_v1"]
-        for column in view.columns
-        if column.type.is_number
+        column.name for view in schema.SERVICES["din_v1"] for column in view.columns if column.type.is_number
     ]
     assert {column.column for item in spec.select("numeric") for column in item.columns} == set(numbers)
     assert {column.column for item in spec.select("bucketised") for column in item.columns} == set(numbers)

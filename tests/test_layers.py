@@ -67,9 +67,7 @@ class TestMultiValuedEmbedding:
 
     def test_is_the_mean_of_the_members(self) -> None:
         out = self.layer()(np.array([[1, 2, 3], [3, 0, 0]]))
-        np.testing.assert_allclose(
-            values(out), [[(1 + 3 + 5) / 3, (2 + 4 + 9) / 3], [5, 9]], rtol=1e-6
-        )
+        np.testing.assert_allclose(values(out), [[(1 + 3 + 5) / 3, (2 + 4 + 9) / 3], [5, 9]], rtol=1e-6)
 
     def test_padding_changes_nothing(self) -> None:
         layer = self.layer()

@@ -65,9 +65,7 @@ def test_curves_agree_with_counting_pairs_and_thresholds(rows: list[tuple[bool, 
         with pytest.raises(MarqueeError, match="metrics need both"):
             roc_auc(liked, scores)
         return
-    wins = [
-        1.0 if p > n else 0.5 if p == n else 0.0 for p in scores[liked] for n in scores[~liked]
-    ]
+    wins = [1.0 if p > n else 0.5 if p == n else 0.0 for p in scores[liked] for n in scores[~liked]]
     assert roc_auc(liked, scores) == pytest.approx(sum(wins) / len(wins))
 
     def f1(threshold: float) -> float:

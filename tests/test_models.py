@@ -1,0 +1,236 @@
+"""The model zoo: registry, configuration, and what every model must do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from common.errors import MarqueeError
+from feature_repo import schema
+from tests.toy_features import toy_table
+from training import artefact as artefacts
+from training.artefact import Artefact, Manifest
+from training.backend import keras, seed_everything
+from training.curve import Curve
+from training.inputs import InputSpec
+from training.metrics import roc_auc
+from training.models import MODELS, check_models, model
+from training.predictor import Predictor
+from training.trainer import logits
+
+NETWORKS = [key for key, entry in MODELS.items() if entry.kind == "keras"]
+WITH_HISTORY = [key for key in NETWORKS if key in ("din", "mmdin")]
+
+
+def built(key: str, config: dict[str, Any] | None = None, rows: int = 200, seed: int = 0) -> tuple[Any, ...]:
+    """The network of a model, its specification, and the table that it was fitted to."""
+    entry = model(key)
+    settings = entry.config_class.of(config)
+    table = toy_table(rows, entry.service, seed=seed)
+    spec = InputSpec.fit(table, entry.service, settings.inputs)
+    seed_everything(seed)
+    return entry.build(settings, spec), spec, table
+
+
+def liked(table: pa.Table) -> np.ndarray:
+    flags: np.ndarray = table["liked"].to_numpy(zero_copy_only=False).astype(bool)
+    return flags
+
+
+class TestRegistry:
+    def test_every_model_has_a_config_and_a_service_of_the_schema(self) -> None:
+        for key, entry in MODELS.items():
+            assert entry.key == key
+            assert entry.service in schema.SERVICES
+            assert entry.config_class().inputs is not None
+
+    def test_unknown_model_is_refused_with_the_nearest(self) -> None:
+        with pytest.raises(MarqueeError, match=r"no model 'mmdinn': did you mean mmdin\?"):
+            model("mmdinn")
+        with pytest.raises(MarqueeError, match="no model 'zzz': known: din, mmdin, gbt"):
+            check_models(["din", "zzz"])
+
+
+class TestConfig:
+    def test_unknown_key_is_refused_with_the_nearest(self) -> None:
+        with pytest.raises(MarqueeError, match=r"MMDINConfig has no setting headz: did you mean heads\?"):
+            model("mmdin").config_class.of({"headz": 3})
+
+    def test_unknown_key_of_a_section_is_refused_with_the_nearest(self) -> None:
+        with pytest.raises(MarqueeError, match=r"no setting training.epoch: did you mean training.epochs\?"):
+            model("din").config_class.of({"training.epoch": 3})
+        with pytest.raises(MarqueeError, match=r"no setting training.zzz: known: .*batch_size"):
+            model("din").config_class.of({"training": {"zzz": 3}})
+
+    def test_dotted_and_nested_keys_mean_the_same(self) -> None:
+        config = model("din").config_class
+        dotted = config.of({"training.epochs": 3, "training.patience": 2, "dropout": 0.5})
+        assert dotted == config.of({"training": {"epochs": 3, "patience": 2}, "dropout": 0.5})
+        assert dotted == config.of({"training.epochs": 3, "training": {"patience": 2}, "dropout": 0.5})
+
+    @pytest.mark.parametrize(
+        ("values", "what"),
+        [
+            ({"dropout": 1.0}, "dropout = 1.0 is not allowed"),
+            ({"training.epochs": 0}, "training.epochs = 0 is not allowed"),
+            ({"units": []}, "units = .* is not allowed"),
+            ({"training.learning_rate": "fast"}, "training.learning_rate = 'fast' is not allowed"),
+            ({"dropout": float("nan")}, "dropout = nan is not allowed"),
+        ],
+    )
+    def test_bad_values_are_refused(self, values: dict[str, Any], what: str) -> None:
+        with pytest.raises(MarqueeError, match=what):
+            model("din").config_class.of(values)
+
+    def test_config_survives_json(self) -> None:
+        for entry in MODELS.values():
+            config = entry.config_class()
+            assert entry.config_class.model_validate_json(config.model_dump_json()) == config
+
+
+@pytest.mark.parametrize("key", NETWORKS)
+class TestEveryNetwork:
+    def test_gives_one_logit_a_row(self, key: str) -> None:
+        network, spec, table = built(key)
+        assert network.output_shape == (None, 1)
+        assert set(network.input) == {item.name for item in spec.inputs}
+        out = logits(network, spec.apply(table))
+        assert out.shape == (table.num_rows,)
+        assert ((out < 0) | (out > 1)).any()
+
+    def test_overfits_a_tiny_batch(self, key: str) -> None:
+        network, spec, table = built(key, {"embedding.id_dropout": 0.0}, rows=24)
+        network.compile(
+            optimizer=keras.optimizers.Adam(0.01),
+            loss=keras.losses.BinaryCrossentropy(from_logits=True),
+            jit_compile=False,
+        )
+        arrays, flags = spec.apply(table), liked(table)
+        for _ in range(150):
+            network.train_on_batch(arrays, flags.astype("float32")[:, None])
+        assert roc_auc(flags, logits(network, arrays)) == 1.0
+        assert (((logits(network, arrays) > 0) == flags).mean()) == 1.0
+
+    def test_a_row_scores_the_same_whatever_is_beside_it(self, key: str) -> None:
+        network, spec, table = built(key)
+        whole = logits(network, spec.apply(table))
+        alone = logits(network, spec.apply(table.slice(7, 1)))
+        np.testing.assert_allclose(alone, whole[7:8], rtol=1e-4, atol=1e-5)
+
+    def test_same_seed_same_network(self, key: str) -> None:
+        first, spec, table = built(key)
+        again, _, _ = built(key)
+        arrays = spec.apply(table)
+        np.testing.assert_array_equal(logits(first, arrays), logits(again, arrays))
+
+
+@pytest.mark.parametrize("key", WITH_HISTORY)
+def test_what_stands_behind_padding_changes_nothing(key: str) -> None:
+    network, spec, table = built(key)
+    arrays = spec.apply(table)
+    before = logits(network, arrays)
+    gone = arrays["user_recent_liked_movie_ids"] == 0
+    assert gone.any()
+    arrays["user_recent_liked_genres"][gone] = 3
+    np.testing.assert_array_equal(logits(network, arrays), before)
+
+
+@pytest.mark.parametrize("key", WITH_HISTORY)
+def test_history_matters(key: str) -> None:
+    network, spec, table = built(key)
+    arrays = spec.apply(table)
+    before = logits(network, arrays)
+    arrays["user_recent_liked_movie_ids"][:, 0] = 5
+    assert not np.allclose(logits(network, arrays), before)
+
+
+def test_candidate_and_history_share_one_embedding() -> None:
+    network, spec, _ = built("din")
+    tables = [weight.path for weight in network.weights if weight.shape[0] == spec.size("movie")]
+    assert tables == ["movie_embedding/embeddings"]
+
+
+class TestAblationsOfMMDIN:
+    def weights(self, config: dict[str, Any]) -> set[str]:
+        network, _, _ = built("mmdin", config)
+        return {weight.path for weight in network.trainable_weights}
+
+    def test_no_multimodal_reads_no_poster(self) -> None:
+        network, spec, table = built("mmdin", {"multimodal": False})
+        assert not any("poster" in weight.path for weight in network.weights)
+        arrays = spec.apply(table)
+        before = logits(network, arrays)
+        for item in spec.inputs:
+            if item.modality == "poster":
+                arrays[item.name] = np.zeros_like(arrays[item.name])
+        np.testing.assert_array_equal(logits(network, arrays), before)
+        assert any("poster" in path for path in self.weights({}))
+
+    def test_one_head(self) -> None:
+        network, _, _ = built("mmdin", {"heads": 1})
+        assert network.get_layer("tower").heads == 1
+
+    def test_mlp_for_resnet(self) -> None:
+        paths = self.weights({"tower": "mlp"})
+        assert not any("inner" in path for path in paths)
+        assert any(path.startswith("tower_0/") for path in paths)
+
+    def test_sum_pooling_for_attention(self) -> None:
+        assert not any("interest" in path for path in self.weights({"pooling": "sum"}))
+        assert any("interest" in path for path in self.weights({}))
+
+
+OTHER_BACKEND = """
+import sys, numpy, pyarrow.parquet as pq
+from pathlib import Path
+from training import artefact, trainer
+from training.backend import keras
+for folder in Path(sys.argv[1]).iterdir():
+    found = artefact.load(folder / "artefact")
+    rows = found.spec.apply(pq.read_table(folder / "rows.parquet"))
+    numpy.save(folder / "logits.npy", trainer.logits(found.predictor.model, rows))
+print(keras.backend.backend())
+"""
+
+
+def test_another_backend_gives_the_same_outputs_from_the_same_weights(tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    expected = {}
+    for key in NETWORKS:
+        network, spec, table = built(key)
+        entry = model(key)
+        manifest = Manifest(key, entry.service, 0, {}, 3.5, {}, {}, keras.backend.backend(), "")
+        found = Predictor(entry, spec, network)
+        artefact = Artefact(manifest, entry.config_class(), found, {}, Curve(), table.select(["user_id"]))
+        artefacts.save(artefact, tmp_path / key / "artefact")
+        pq.write_table(table, tmp_path / key / "rows.parquet")
+        expected[key] = logits(network, spec.apply(table))
+    other = "jax" if keras.backend.backend() != "jax" else "tensorflow"
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_BACKEND, str(tmp_path)],
+        env=os.environ | {"KERAS_BACKEND": other, "JAX_PLATFORMS": "cpu"},
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == other
+    for key, mine in expected.items():
+        theirs = np.load(tmp_path / key / "logits.npy")
+        np.testing.assert_allclose(theirs, mine, rtol=1e-5, atol=1e-5, err_msg=key)
+
+
+def test_a_service_without_history_is_refused_by_attention() -> None:
+    entry = model("din")
+    config = entry.config_class()
+    table = toy_table(60, "gbt_v1")
+    spec = InputSpec.fit(table, "gbt_v1", config.inputs)
+    with pytest.raises(MarqueeError, match="gbt_v1 has no history"):
+        entry.build(config, spec)
