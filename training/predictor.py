@@ -1,5 +1,6 @@
 """A fitted model of any kind: fit it, ask it, keep it, bring it back."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,8 +114,11 @@ def load(entry: Entry, config: ModelConfig, spec: InputSpec, folder: Path) -> Pr
     if entry.kind == "keras":
         model = entry.build(config, spec)
         try:
-            model.load_weights(path)
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns where a layer finds no weights and keeps its random ones.
+                warnings.simplefilter("error", UserWarning)
+                model.load_weights(path)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             raise MarqueeError(f"The weights in {path} do not fit the model: {error}.") from error
     else:
         import joblib

@@ -1,0 +1,139 @@
+"""Artefacts: whole or absent, back as they were, refusing what does not fit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.errors import MarqueeError
+from tests.toy_features import toy_table
+from training import artefact as artefacts
+from training.artefact import Artefact, Manifest
+from training.backend import seed_everything
+from training.curve import Curve, Epoch
+from training.inputs import InputSpec
+from training.models import model
+from training.predictor import Predictor
+
+TABLE = toy_table(80, "din_v1")
+
+
+def made(config: dict[str, object] | None = None) -> Artefact:
+    entry = model("din")
+    settings = entry.config_class.of(config)
+    spec = InputSpec.fit(TABLE, entry.service, settings.inputs)
+    seed_everything(0)
+    predictor = Predictor(entry, spec, entry.build(settings, spec))
+    return Artefact(
+        manifest=Manifest(
+            "din",
+            entry.service,
+            3,
+            {"strategy": "time"},
+            3.5,
+            {"ratings": 4},
+            {"test": 80},
+            "tensorflow",
+            "now",
+        ),
+        config=settings,
+        predictor=predictor,
+        metrics={"test": {"roc_auc": 0.75}},
+        history=Curve([Epoch(1, 0.6, 0.5, 0.7, 1.5)], 1),
+        predictions=TABLE.select(["user_id", "movie_id", "event_timestamp", "liked"]),
+    )
+
+
+def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
+    artefact = made({"dropout": 0.35})
+    before = artefact.predict(TABLE)
+    artefacts.save(artefact, tmp_path / "run")
+    back = artefacts.load(tmp_path / "run")
+    np.testing.assert_array_equal(back.predict(TABLE), before)
+    assert back.manifest == artefact.manifest
+    assert back.config == artefact.config
+    assert back.spec == artefact.spec
+    assert back.metrics == artefact.metrics
+    assert back.history == artefact.history
+    assert back.predictions.equals(artefact.predictions)
+    assert before.dtype == np.float64
+    assert ((before > 0) & (before < 1)).all()
+
+
+def test_files_are_the_documented_ones(tmp_path: Path) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "manifest.json",
+        "config.json",
+        "inputs.json",
+        "model.weights.h5",
+        "metrics.json",
+        "history.json",
+        "predictions.parquet",
+    }
+
+
+def test_features_of_another_shape_are_refused(tmp_path: Path) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    back = artefacts.load(tmp_path / "run")
+    with pytest.raises(
+        MarqueeError, match=r"lacks 1 of the 16 columns that din_v1 needs \(user_rating_mean\)"
+    ):
+        back.predict(TABLE.drop_columns(["user_rating_mean"]))
+
+
+def test_a_failed_save_leaves_the_old_artefact_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    before = (tmp_path / "run" / "config.json").read_text()
+
+    def full(_: Predictor, folder: Path) -> None:
+        (folder / "half").write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Predictor, "save", full)
+    with pytest.raises(MarqueeError, match="No space left on device"):
+        artefacts.save(made({"dropout": 0.4}), tmp_path / "run")
+    assert (tmp_path / "run" / "config.json").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "config.json", "inputs.json", "model.weights.h5"])
+def test_a_missing_or_damaged_file_is_named(tmp_path: Path, name: str) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    path = tmp_path / "run" / name
+    path.write_text("{")
+    with pytest.raises(MarqueeError, match="run"):
+        artefacts.load(tmp_path / "run")
+    path.unlink()
+    with pytest.raises(MarqueeError, match=name.replace(".", r"\.")):
+        artefacts.load(tmp_path / "run")
+
+
+def test_weights_of_another_configuration_are_refused(tmp_path: Path) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    config = json.loads(path.read_text())
+    config["units"] = [16]
+    path.write_text(json.dumps(config))
+    with pytest.raises(MarqueeError, match="do not fit the model"):
+        artefacts.load(tmp_path / "run")
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    path = tmp_path / "run" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "format": 99}))
+    with pytest.raises(MarqueeError, match="has format 99, this version reads 1"):
+        artefacts.load(tmp_path / "run")
+
+
+def test_a_configuration_of_another_version_is_refused(tmp_path: Path) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    path = tmp_path / "run" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "unheard_of": 1}))
+    with pytest.raises(MarqueeError, match="does not fit this version of Marquee: unheard_of"):
+        artefacts.load(tmp_path / "run")
