@@ -12,6 +12,7 @@ import pandas as pd
 from deltalake import write_deltalake
 from feast import FileSource
 from feast.data_format import DeltaFormat
+
 from tests.universal.feature_repos.universal.data_sources.file import DeltaFileSourceCreator
 
 

@@ -1,0 +1,115 @@
+"""Runs one measurement in a process of its own and watches its memory, children (a Java machine) included."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a child process reported, and the most memory that it and its children held at once.
+
+    Args:
+        report: the JSON object that the child printed last; empty if it failed.
+        seconds: wall time of the whole process.
+        peak_gb: sum of resident memory, sampled twenty times a second, in GB.
+        failure: why there is no report, "" if there is one.
+    """
+
+    report: dict[str, Any]
+    seconds: float
+    peak_gb: float
+    failure: str = ""
+
+
+def run_child(arguments: list[str], timeout: float, memory_gb: float) -> Measured:
+    """Run this Python with `arguments`; end it after `timeout` seconds or beyond `memory_gb`."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = subprocess.Popen([sys.executable, *arguments], stdout=out, stderr=err)
+        peak, ended_for = _watch(child, started + timeout, memory_gb * 1e9)
+        seconds = time.perf_counter() - started
+        out.seek(0)
+        err.seek(0)
+        lines, errors = out.read().strip().splitlines(), err.read().strip().splitlines()
+    if ended_for:
+        return Measured({}, seconds, peak / 1e9, ended_for)
+    if child.returncode != 0 or not lines:
+        return Measured({}, seconds, peak / 1e9, (errors or ["no output"])[-1])
+    return Measured(json.loads(lines[-1]), seconds, peak / 1e9)
+
+
+def _watch(child: subprocess.Popen[bytes], until: float, most: float) -> tuple[float, str]:
+    peak, why = 0.0, ""
+    process = psutil.Process(child.pid)
+    while child.poll() is None:
+        try:
+            family = [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            break
+        held = 0
+        for member in family:
+            try:
+                held += member.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        peak = max(peak, held)
+        late = time.perf_counter() > until
+        if held > most or late:
+            why = "ended: too slow" if late else f"ended: over {most / 1e9:.0f} GB"
+            for member in reversed(family):
+                try:
+                    member.kill()
+                except psutil.NoSuchProcess:
+                    continue
+        time.sleep(0.05)
+    child.wait()
+    return peak, why
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    try:
+        model = next(
+            line.split(":", 1)[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        )
+    except (OSError, StopIteration):
+        model = platform.processor()
+    return {
+        "processor": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+class Timer:
+    """`with Timer() as t: …`, then `t.seconds`."""
+
+    seconds = 0.0
+
+    def __enter__(self) -> "Timer":
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._started
+
+
+def warn_if_busy() -> None:
+    """Say so where other work takes the processors: the figures are then too high."""
+    load = os.getloadavg()[0]
+    if load > 0.5 * len(os.sched_getaffinity(0)):
+        print(f"note: load average is {load:.1f}; other work on this machine slows what follows", flush=True)
