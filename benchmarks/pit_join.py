@@ -3,15 +3,15 @@
     python benchmarks/pit_join.py [--quick] [--json FILE] [--sizes 100000/100000,…] [--contenders a,b,…]
 
 A size is labels/feature rows: N labels are joined to two views of F rows each (one per user, one per movie,
-four floats a row), over Delta; Feast's own stores read the same rows as Parquet, since on Delta they fail or are
-wrong. Users have 100 rows on average; movies are as unequal as MovieLens' (of 10,000, rank r has weight
-(r + 60)^-1.1), and labels come from the same distribution as rows, as they do where both are ratings. Instants
-are unique, so that no store has a tie to get wrong.
+four floats a row), over Delta; Feast's own stores read the same rows as Parquet, since on Delta they fail or
+are wrong. Users have 100 rows on average; movies are as unequal as MovieLens' (of 10,000, rank r has weight
+(r + 60)^-1.1), and labels come from the same distribution as rows, as they do where both are ratings.
+Instants are unique, so that no store has a tie to get wrong.
 
 Each measurement runs in a process of its own. Time goes from labels in memory to the result as an Arrow table
 (stock Spark and ours: as a Spark DataFrame written to nothing), imports and the start of Spark excluded; peak
-memory is that of the process and its children. `result` checks every value against bare DuckDB's. Feast's DuckDB
-store needs the extra feast[duckdb].
+memory is that of the process and its children. `result` checks every value against bare DuckDB's. Feast's
+DuckDB store needs the extra feast[duckdb].
 """
 
 import argparse
