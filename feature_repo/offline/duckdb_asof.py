@@ -13,17 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import click
 import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset as pads
 from feast.data_source import DataSource
 from feast.feature_logging import LoggingConfig, LoggingSource
-from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
-from feast.infra.offline_stores.file_source import FileLoggingDestination
-from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalMetadata
+from feast.feature_view import FeatureView
+from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
@@ -33,25 +30,29 @@ from pydantic import field_validator
 from common.errors import MarqueeError
 from feature_repo.offline.shared import (
     EVENT_TIMESTAMP,
+    FEW_LABELS,
     ArrowJob,
     Labels,
     View,
+    absolute_lake,
     append,
+    as_stored,
     check_columns,
     check_outputs,
+    check_source,
     dataset,
     frame_to_arrow,
     label_key,
     labels_of,
-    locate,
+    pulled_columns,
     requested_views,
+    retrieval_metadata,
     source_columns,
+    tables_named,
     utc,
+    with_dummy_key,
+    write_logs,
 )
-
-FEW_LABELS = 20
-"""With this many rows per label or more, a view's rows are first reduced to the labels' keys: that costs a
-look-up per row and saves sorting the others."""
 
 _RANK = 2**64
 _NEVER_CREATED, _LAST_CREATED = -(2**63), 2**63 - 1
@@ -76,15 +77,7 @@ class AsOfDuckDBOfflineStoreConfig(FeastConfigBaseModel):
     temp_directory: str | None = None
     versions: dict[str, int] | None = None
 
-    @field_validator("lake")
-    @classmethod
-    def _lake_is_absolute(cls, lake: str | None) -> str | None:
-        # Feast's command turns click's exceptions into one line, and works in the repository's folder.
-        if lake is not None and "${MARQUEE_HOME}" in lake:
-            raise click.UsageError("MARQUEE_HOME is not set: export it (export MARQUEE_HOME=$PWD/.marquee).")
-        if lake is not None and "://" not in lake and not Path(lake).is_absolute():
-            raise click.UsageError(f"The lake {lake} is a relative path: make MARQUEE_HOME an absolute one.")
-        return lake
+    _absolute = field_validator("lake")(absolute_lake)
 
 
 class AsOfDuckDBOfflineStore(OfflineStore):
@@ -130,7 +123,7 @@ class AsOfDuckDBOfflineStore(OfflineStore):
             compute,
             full_feature_names,
             OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
-            _metadata(feature_refs, labels),
+            retrieval_metadata(feature_refs, labels),
         )
 
     @staticmethod
@@ -175,14 +168,14 @@ class AsOfDuckDBOfflineStore(OfflineStore):
 
         def compute() -> pa.Table:
             rows = dataset(config, data_source)
-            columns = _pulled(
+            columns = pulled_columns(
                 join_key_columns, feature_name_columns, timestamp_field, created_timestamp_column
             )
             with connection(config) as con:
                 con.register("rows", rows)
                 where = _where(_between(rows.schema, timestamp_field, start_date, end_date))
                 table = con.sql(f"SELECT {_names(columns)} FROM rows{where}").to_arrow_table()
-            return _with_dummy_key(_as_stored(table, rows.schema), join_key_columns)
+            return with_dummy_key(as_stored(table, rows.schema), join_key_columns)
 
         return ArrowJob(config, compute)
 
@@ -205,28 +198,10 @@ class AsOfDuckDBOfflineStore(OfflineStore):
         logging_config: LoggingConfig,
         registry: BaseRegistry,  # noqa: ARG004
     ) -> None:
-        destination = logging_config.destination
-        if not isinstance(destination, FileLoggingDestination):
-            raise MarqueeError(f"Features are logged to files, not to {type(destination).__name__}.")
-        rows = pads.dataset(data) if isinstance(data, Path) else data
-        pads.write_dataset(
-            rows,
-            locate(config, destination.path),
-            format="parquet",
-            partitioning=destination.partition_by,
-            basename_template=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{{i}}.parquet",
-            existing_data_behavior="overwrite_or_ignore",
-        )
+        write_logs(config, data, logging_config)
 
     def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
-        """A table that is not built yet may be applied; one that is there must have its timestamps."""
-        source_path = getattr(data_source, "path", None)
-        if source_path is None or not Path(locate(config, source_path)).exists():
-            return
-        names = dataset(config, data_source).schema.names
-        for column in (data_source.timestamp_field, data_source.created_timestamp_column):
-            if column and column not in names:
-                raise MarqueeError(f"The table at {locate(config, source_path)} has no column {column}.")
+        check_source(config, data_source)
 
     def get_table_column_names_and_types_from_data_source(
         self, config: RepoConfig, data_source: DataSource
@@ -362,7 +337,7 @@ def latest_rows(
     """The newest row of each key, ties broken by `created`; narrow columns first, then those rows only."""
     rows = dataset(config, source)
     schema = rows.schema
-    columns = _pulled(keys, features, timestamp, created)
+    columns = pulled_columns(keys, features, timestamp, created)
     rank = f"{_microseconds(schema, timestamp)}::HUGEINT * {_RANK}"
     if created:
         rank += f" + coalesce({_microseconds(schema, created)}, {_NEVER_CREATED})"
@@ -382,7 +357,7 @@ def latest_rows(
             f" FROM rows JOIN ({best}) best ON {on}{where} QUALIFY row_number() OVER ({partition}) = 1"
         )
         table = con.sql(query).to_arrow_table()
-    return _with_dummy_key(_as_stored(table, schema), keys)
+    return with_dummy_key(as_stored(table, schema), keys)
 
 
 def _label_table(config: RepoConfig, entities: pd.DataFrame | pa.Table | str) -> pa.Table:
@@ -394,8 +369,8 @@ def _label_table(config: RepoConfig, entities: pd.DataFrame | pa.Table | str) ->
         return frame_to_arrow(entities)
     if isinstance(entities, str):
         with connection(config) as con:
-            for name, rows in _tables_named(config, entities):
-                con.register(name, rows)
+            for name, table in tables_named(config, entities):
+                con.register(name, table.to_pyarrow_dataset())
             try:
                 return con.sql(entities).to_arrow_table()
             except duckdb.Error as error:
@@ -403,17 +378,6 @@ def _label_table(config: RepoConfig, entities: pd.DataFrame | pa.Table | str) ->
     raise MarqueeError(
         f"Labels are a pandas frame, an Arrow table or SQL, not {type(entities).__name__}: convert them."
     )
-
-
-def _tables_named(config: RepoConfig, query: str) -> Iterator[tuple[str, pads.Dataset]]:
-    """The lake's tables whose name occurs in the query."""
-    from deltalake import DeltaTable
-
-    lake = Path(locate(config, "."))
-    for folder in sorted(lake.iterdir()) if lake.is_dir() else ():
-        if folder.name in query and (folder / "_delta_log").is_dir():
-            version = (config.offline_store.versions or {}).get(folder.name)
-            yield folder.name, DeltaTable(folder, version=version).to_pyarrow_dataset()
 
 
 def _keys_seen(config: RepoConfig, views: Sequence[View], start: datetime, end: datetime) -> pa.Table:
@@ -519,33 +483,3 @@ def _names(columns: Sequence[str]) -> str:
 
 def _where(conditions: Sequence[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
-def _pulled(keys: list[str], features: list[str], timestamp: str, created: str | None) -> list[str]:
-    return list(dict.fromkeys([*keys, *features, timestamp, *([created] if created else [])]))
-
-
-def _as_stored(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Columns in their stored types, in one chunk: Feast writes only a table's first chunk online."""
-    kinds = pa.schema([pa.field(name, schema.field(name).type) for name in table.column_names])
-    return table.cast(kinds).combine_chunks()
-
-
-def _with_dummy_key(table: pa.Table, keys: list[str]) -> pa.Table:
-    """A view without entities has one row, under the key that Feast gives it."""
-    if keys:
-        return table
-    return table.append_column(DUMMY_ENTITY_ID, pa.repeat(pa.scalar(DUMMY_ENTITY_VAL), table.num_rows))
-
-
-def _metadata(feature_refs: list[str], labels: Labels) -> RetrievalMetadata:
-    def moment(microseconds: int) -> datetime:
-        return pd.Timestamp(microseconds, unit="us", tz="UTC").to_pydatetime()
-
-    known = len(labels.instants) > 0
-    return RetrievalMetadata(
-        features=feature_refs,
-        keys=[name for name in labels.table.column_names if name != labels.timestamp],
-        min_event_timestamp=moment(int(labels.instants.min())) if known else None,
-        max_event_timestamp=moment(int(labels.instants.max())) if known else None,
-    )

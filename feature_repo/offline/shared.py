@@ -13,11 +13,12 @@ after the label, do not exist. Instants are compared in microseconds, which is w
 instants are rounded down, finer feature instants up, so that rounding never shows a label its future.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -29,8 +30,9 @@ from deltalake.exceptions import TableNotFoundError
 from feast.data_format import DeltaFormat, ParquetFormat
 from feast.data_source import DataSource
 from feast.errors import SavedDatasetLocationAlreadyExists
-from feast.feature_view import DUMMY_ENTITY_ID, FeatureView
-from feast.infra.offline_stores.file_source import FileSource, SavedDatasetFileStorage
+from feast.feature_logging import LoggingConfig
+from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
+from feast.infra.offline_stores.file_source import FileLoggingDestination, FileSource, SavedDatasetFileStorage
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
@@ -40,9 +42,25 @@ from common.errors import MarqueeError
 
 EVENT_TIMESTAMP = "event_timestamp"
 """The name that Feast expects of a label's instant."""
+FEW_LABELS = 20
+"""With this many rows per label or more, a view's rows are first reduced to the labels' keys: that costs a
+look-up per row and saves sorting the others."""
 
 
 # --- where tables are -------------------------------------------------------------------------------------
+
+
+def absolute_lake(lake: str | None) -> str | None:
+    """A configured lake as it is; Feast's command works in the repository's folder, so it must be absolute.
+
+    Raises:
+        click.UsageError: which Feast's command prints as one line.
+    """
+    if lake is not None and "${MARQUEE_HOME}" in lake:
+        raise click.UsageError("MARQUEE_HOME is not set: export it (export MARQUEE_HOME=$PWD/.marquee).")
+    if lake is not None and "://" not in lake and not Path(lake).is_absolute():
+        raise click.UsageError(f"The lake {lake} is a relative path: make MARQUEE_HOME an absolute one.")
+    return lake
 
 
 def locate(config: RepoConfig, path: str) -> str:
@@ -103,6 +121,32 @@ def dataset(config: RepoConfig, source: DataSource | None) -> pads.Dataset:
             raise MarqueeError(f"There is no Parquet file at {path}.")
         return pads.dataset(path, format="parquet")
     raise MarqueeError(f"The as-of stores read Delta and Parquet, not {source.file_format}.")
+
+
+def check_source(config: RepoConfig, source: DataSource) -> None:
+    """A table that is not built yet may be applied; one that is there must have its timestamps.
+
+    Raises:
+        MarqueeError: naming the table and the column that it lacks.
+    """
+    path = locate(config, file_source(source).path)
+    if "://" in path or not Path(path).exists():
+        return
+    names = dataset(config, source).schema.names
+    for column in (source.timestamp_field, source.created_timestamp_column):
+        if column and column not in names:
+            raise MarqueeError(f"The table at {path} has no column {column}.")
+
+
+def tables_named(config: RepoConfig, query: str) -> Iterator[tuple[str, DeltaTable]]:
+    """The lake's tables whose name occurs in the query."""
+    lake = Path(locate(config, "."))
+    for folder in sorted(lake.iterdir()) if lake.is_dir() else ():
+        if folder.name in query and (folder / "_delta_log").is_dir():
+            yield (
+                folder.name,
+                DeltaTable(folder, version=(config.offline_store.versions or {}).get(folder.name)),
+            )
 
 
 # --- what a retrieval asks for ----------------------------------------------------------------------------
@@ -361,6 +405,19 @@ def utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def retrieval_metadata(feature_refs: list[str], labels: Labels) -> RetrievalMetadata:
+    def moment(microseconds: int) -> datetime:
+        return pd.Timestamp(microseconds, unit="us", tz="UTC").to_pydatetime()
+
+    known = len(labels.instants) > 0
+    return RetrievalMetadata(
+        features=feature_refs,
+        keys=[name for name in labels.table.column_names if name != labels.timestamp],
+        min_event_timestamp=moment(int(labels.instants.min())) if known else None,
+        max_event_timestamp=moment(int(labels.instants.max())) if known else None,
+    )
+
+
 # --- results ----------------------------------------------------------------------------------------------
 
 
@@ -496,3 +553,36 @@ def source_columns(config: RepoConfig, source: DataSource) -> list[tuple[str, st
     """Names and Arrow types (as text) of a source's columns, for Feast's inference."""
     schema = dataset(config, source).schema
     return [(field.name, str(field.type)) for field in schema]
+
+
+def write_logs(config: RepoConfig, data: pa.Table | Path, logging_config: LoggingConfig) -> None:
+    """Write features that a server logged to Parquet files, beside those that are there."""
+    destination = logging_config.destination
+    if not isinstance(destination, FileLoggingDestination):
+        raise MarqueeError(f"Features are logged to files, not to {type(destination).__name__}.")
+    rows = pads.dataset(data) if isinstance(data, Path) else data
+    pads.write_dataset(
+        rows,
+        locate(config, destination.path),
+        format="parquet",
+        partitioning=destination.partition_by,
+        basename_template=f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}-{{i}}.parquet",
+        existing_data_behavior="overwrite_or_ignore",
+    )
+
+
+def pulled_columns(keys: list[str], features: list[str], timestamp: str, created: str | None) -> list[str]:
+    return list(dict.fromkeys([*keys, *features, timestamp, *([created] if created else [])]))
+
+
+def as_stored(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Columns in their stored types, in one chunk: Feast writes only a table's first chunk online."""
+    kinds = pa.schema([pa.field(name, schema.field(name).type) for name in table.column_names])
+    return table.cast(kinds).combine_chunks()
+
+
+def with_dummy_key(table: pa.Table, keys: list[str]) -> pa.Table:
+    """A view without entities has one row, under the key that Feast gives it."""
+    if keys:
+        return table
+    return table.append_column(DUMMY_ENTITY_ID, pa.repeat(pa.scalar(DUMMY_ENTITY_VAL), table.num_rows))
