@@ -83,23 +83,25 @@ def precision_recall_curves(models: Mapping[str, Scores]) -> Picture:
 
 
 def training_curves(models: Mapping[str, Curve]) -> Picture:
-    """Log loss by epoch: training dashed, validation solid, the epoch that was kept dotted."""
-
+    """Log loss by epoch, a panel a model: training dashed, validation solid, a dot at the epoch kept."""
     from matplotlib.ticker import MaxNLocator
 
-    def draw(axes: "Axes") -> None:
-        for colour, (name, curve) in zip(_colours(), models.items(), strict=False):
+    def draw(figure: "Figure") -> None:
+        panels = figure.subplots(1, len(models), sharey=True, squeeze=False)[0]
+        for axes, colour, (name, curve) in zip(panels, _colours(), models.items(), strict=False):
             epochs = [point.epoch for point in curve.epochs]
             axes.plot(epochs, [point.loss for point in curve.epochs], color=colour, linestyle="--", alpha=0.7)
             validation = [point.val_log_loss for point in curve.epochs]
-            axes.plot(epochs, validation, color=colour, label=name)
+            axes.plot(epochs, validation, color=colour)
             if curve.best in epochs:
                 axes.plot(curve.best, validation[epochs.index(curve.best)], "o", markersize=5, color=colour)
-        axes.set(xlabel="epoch", ylabel="log loss")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend()
+            axes.set_title(name, fontsize=9)
+            axes.set_xlabel("epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        panels[0].set_ylabel("log loss")
 
-    return _picture(draw, "Training (dashed) and validation (solid) loss; a dot marks the epoch kept.")
+    caption = "Training (dashed) and validation (solid) loss; a dot marks the epoch kept."
+    return Picture(_svg(draw, SIZE, dark=False), _svg(draw, SIZE, dark=True), caption)
 
 
 def score_histogram(name: str, found: Scores) -> Picture:
