@@ -141,4 +141,5 @@ def test_full_disk_is_one_sentence_and_leaves_tables_as_they_were(
         done = marquee(mount / "home", *ingest)
         assert_refused(done, "No space left on device")
     finally:
-        subprocess.run(["umount", str(mount)], check=True)
+        # Lazily: the command's JVM may take a moment to end.
+        subprocess.run(["umount", "--lazy", str(mount)], check=True)
