@@ -85,3 +85,37 @@ def test_damaged_or_missing_trees_are_refused(tmp_path: Path) -> None:
     (tmp_path / predictor.SKLEARN_FILE).write_bytes(b"not a pickle")
     with pytest.raises(MarqueeError, match="cannot be read"):
         predictor.load(ENTRY, GBTConfig(), spec, tmp_path)
+
+
+def test_logistic_regression_reads_numbers_and_one_column_for_each_bucket() -> None:
+    entry = model("logistic")
+    config = entry.config_class.of({"inputs.buckets": 4})
+    table = toy_table(300, "gbt_v1")
+    spec = InputSpec.fit(table, "gbt_v1", config.inputs)
+    rows = entry.matrix(spec, spec.apply(table))
+    numeric = sum(len(item.columns) for item in spec.select("numeric"))
+    sizes = [size for item in spec.select("bucketised") for size in item.sizes]
+    assert rows.shape == (300, numeric + sum(sizes))
+    # Each row is in exactly one bucket of each column.
+    np.testing.assert_array_equal(rows[:, numeric:].sum(axis=1), len(sizes))
+    assert np.isfinite(rows).all()
+
+
+def test_logistic_regression_keeps_the_strength_of_the_least_validation_loss(tmp_path: Path) -> None:
+    entry = model("logistic")
+    config = entry.config_class.of({"strengths": [1e-6, 0.1, 1e-5]})
+    table = toy_table(1500, "gbt_v1")
+    spec = InputSpec.fit(table.slice(0, 1000), "gbt_v1", config.inputs)
+    arrays = spec.apply(table)
+    first, rest = (
+        {name: array[rows] for name, array in arrays.items()} for rows in (slice(1000), slice(1000, None))
+    )
+    liked = table["liked"].to_numpy(zero_copy_only=False).astype(bool)
+    found, curve = predictor.fit(entry, config, spec, first, liked[:1000], rest, liked[1000:])
+    assert curve.best == 2
+    assert curve.epochs[1].val_log_loss == min(epoch.val_log_loss for epoch in curve.epochs)
+    assert log_loss_of(liked[1000:], found.predict(rest)) == pytest.approx(curve.epochs[1].val_log_loss)
+    assert roc_auc(liked[1000:], found.predict(rest)) > 0.8
+    found.save(tmp_path)
+    back = predictor.load(entry, config, spec, tmp_path)
+    np.testing.assert_array_equal(back.predict(rest), found.predict(rest))

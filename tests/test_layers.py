@@ -11,11 +11,13 @@ from training.backend import keras
 from training.layers import (
     BilinearMatch,
     BucketisedEmbedding,
+    FactorisationMachine,
     IdDropout,
     InterestAttention,
     ModalityGate,
     MultiHeadResidual,
     MultiValuedEmbedding,
+    NumericEmbedding,
 )
 
 ops = keras.ops
@@ -266,6 +268,39 @@ class TestBilinearMatch:
             BilinearMatch()(np.zeros((2, 3, 4), "float32"), np.zeros((2, 3), "float32"))
 
 
+class TestFactorisationMachine:
+    def test_sums_the_inner_products_of_all_pairs(self) -> None:
+        e = floats([[1, 2], [3, 4], [5, 6]])
+        # <e1, e2> + <e1, e3> + <e2, e3>
+        expected = (1 * 3 + 2 * 4) + (1 * 5 + 2 * 6) + (3 * 5 + 4 * 6)
+        assert values(FactorisationMachine()(e)).tolist() == [[expected]]
+
+    def test_one_field_has_no_pair(self) -> None:
+        assert values(FactorisationMachine()(floats([[1, 2]]))).tolist() == [[0]]
+
+    def test_has_no_weights_and_refuses_other_shapes(self) -> None:
+        layer = FactorisationMachine()
+        layer(floats([[1, 2]]))
+        assert layer.weights == []
+        with pytest.raises(ValueError, match="should have shape"):
+            FactorisationMachine()(floats([1, 2]))
+
+
+class TestNumericEmbedding:
+    def test_scales_the_vector_of_each_column(self) -> None:
+        layer = NumericEmbedding(dim=2)
+        layer.build((None, 2))
+        layer.set_weights([floats([1, 2], [3, 4])])
+        assert values(layer(floats([2, -1]))).tolist() == [[[2, 4], [-3, -4]]]
+        assert shapes(layer) == {"embeddings": (2, 2)}
+
+    def test_bad_input(self) -> None:
+        with pytest.raises(ValueError, match="`dim` should be at least 1"):
+            NumericEmbedding(dim=0)
+        with pytest.raises(ValueError, match="should have shape"):
+            NumericEmbedding(dim=2)(np.zeros((2, 3, 4), "float32"))
+
+
 ATTENTION_INPUTS = {
     "candidate": ((4,), "float32"),
     "history": ((5, 4), "float32"),
@@ -285,6 +320,8 @@ CASES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         {"inputs": ((7,), "float32")},
     ),
     "gate": (lambda: ModalityGate(-1.0, rate=0.1), {"inputs": ((7,), "float32")}),
+    "pairs": (FactorisationMachine, {"inputs": ((3, 4), "float32")}),
+    "numeric": (lambda: NumericEmbedding(3), {"inputs": ((4,), "float32")}),
     "match": (lambda: BilinearMatch(3), {"x": ((4,), "float32"), "y": ((2,), "float32")}),
 }
 

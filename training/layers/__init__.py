@@ -2,18 +2,22 @@
 
 from training.layers.bilinear_match import BilinearMatch
 from training.layers.bucketised_embedding import BucketisedEmbedding
+from training.layers.factorisation_machine import FactorisationMachine
 from training.layers.id_dropout import IdDropout
 from training.layers.interest_attention import InterestAttention
 from training.layers.modality_gate import ModalityGate
 from training.layers.multihead_residual import MultiHeadResidual
 from training.layers.multivalued_embedding import MultiValuedEmbedding
+from training.layers.numeric_embedding import NumericEmbedding
 
 __all__ = [
     "BilinearMatch",
     "BucketisedEmbedding",
+    "FactorisationMachine",
     "IdDropout",
     "InterestAttention",
     "ModalityGate",
     "MultiHeadResidual",
     "MultiValuedEmbedding",
+    "NumericEmbedding",
 ]

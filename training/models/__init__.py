@@ -58,9 +58,13 @@ class Entry:
 MODELS: dict[str, Entry] = {
     entry.key: entry
     for entry in (
+        Entry("neuralcf", "NeuralCFConfig", "din_v1", "keras", "NeuralCF"),
+        Entry("embedding_mlp", "EmbeddingMLPConfig", "din_v1", "keras", "Embedding MLP"),
+        Entry("deepfm", "DeepFMConfig", "din_v1", "keras", "DeepFM"),
         Entry("din", "DINConfig", "din_v1", "keras", "DIN"),
         Entry("mmdin", "MMDINConfig", "mmdin_v1", "keras", "MMDIN"),
         Entry("gbt", "GBTConfig", "gbt_v1", "sklearn", "Gradient-boosted trees"),
+        Entry("logistic", "LogisticConfig", "gbt_v1", "sklearn", "Logistic regression"),
     )
 }
 

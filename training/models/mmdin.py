@@ -20,6 +20,9 @@ class MMDINConfig(KerasConfig):
         poster_gate: where the gate of the poster features starts (see `ModalityGate`).
         poster_dropout: share of rows that lose them while training.
         poster_width: width that they are brought to.
+        poster_match: number of products between the user's taste in posters and the candidate's poster (see
+            `BilinearMatch`); 0 for none.
+        products: give the products of the pooled history and of the user's lists with the candidate too.
         pooling: "attention", or the ablation "sum" of the history.
         attention_units: hidden layers of the attention unit.
         attention_softmax: normalise the weights of the history.
@@ -37,7 +40,7 @@ class MMDINConfig(KerasConfig):
     poster_gate: float = -2.0
     poster_dropout: float = Field(default=0.2, ge=0, lt=1)
     poster_width: int = Field(default=16, ge=1)
-    poster_match: int = 8
+    poster_match: int = Field(default=8, ge=0)
     products: bool = True
     pooling: Literal["attention", "sum"] = "attention"
     attention_units: tuple[int, ...] = Field(default=(32,), min_length=1)

@@ -11,8 +11,15 @@ from pydantic import Field
 
 from common.errors import MarqueeError
 from training.backend import keras
-from training.inputs import BEHAVIOUR, POSTER, SCENE, Categorical, InputSpec
-from training.layers import BilinearMatch, BucketisedEmbedding, IdDropout, ModalityGate, MultiValuedEmbedding
+from training.inputs import BEHAVIOUR, POSTER, SCENE, InputSpec
+from training.layers import (
+    BilinearMatch,
+    BucketisedEmbedding,
+    IdDropout,
+    ModalityGate,
+    MultiValuedEmbedding,
+    NumericEmbedding,
+)
 from training.settings import Settings
 
 
@@ -51,16 +58,20 @@ class Towers:
         spec: the inputs.
         inputs: from `model_inputs`.
         config: of the embeddings.
+        prefix: of the layers' names, where a model has two sets of tables.
 
     A vocabulary has one table, which all inputs of that vocabulary share: the candidate's id and those of the
     history meet in the same space.
     """
 
-    def __init__(self, spec: InputSpec, inputs: dict[str, Any], config: EmbeddingConfig) -> None:
+    def __init__(
+        self, spec: InputSpec, inputs: dict[str, Any], config: EmbeddingConfig, prefix: str = ""
+    ) -> None:
         self.spec = spec
         self.inputs = inputs
         self.config = config
-        self.forget = IdDropout(config.id_dropout, name="id_dropout")
+        self.prefix = prefix
+        self.forget = IdDropout(config.id_dropout, name=f"{prefix}id_dropout")
         id_spaces = {item.vocabulary for item in spec.select("categorical")}
         penalty = keras.regularizers.L2(config.l2) if config.l2 else None
         self.tables: dict[str, Any] = {}
@@ -72,11 +83,14 @@ class Towers:
                     config.id_dim,
                     embeddings_initializer=keras.initializers.RandomNormal(stddev=0.05),
                     activity_regularizer=penalty,
-                    name=f"{vocabulary}_embedding",
+                    name=f"{prefix}{vocabulary}_embedding",
                 )
             else:
                 self.tables[vocabulary] = MultiValuedEmbedding(
-                    size, config.list_dim, activity_regularizer=penalty, name=f"{vocabulary}_embedding"
+                    size,
+                    config.list_dim,
+                    activity_regularizer=penalty,
+                    name=f"{prefix}{vocabulary}_embedding",
                 )
         self._embedded: dict[str, Any] = {}
 
@@ -104,7 +118,7 @@ class Towers:
             embedded = BucketisedEmbedding(item.sizes, self.config.bucket_dim, name=f"{item.name}_embedding")(
                 self.inputs[item.name]
             )
-            parts.append(keras.layers.Flatten(name=f"{item.name}_flat")(embedded))
+            parts.append(keras.layers.Flatten(name=f"{self.prefix}{item.name}_flat")(embedded))
         return parts
 
     def bags(self, side: str) -> list[Any]:
@@ -131,7 +145,7 @@ class Towers:
         return [ModalityGate(gate, dropout, name=f"{side}_poster_gate")(joined)]
 
     def matches(self) -> list[Any]:
-        """For each bag of the user's whose vocabulary the candidate has too: the product of both embeddings."""
+        """The product of both embeddings, for each of the user's bags whose vocabulary the candidate has."""
         found = []
         for bag in self.spec.select("multi_valued", "user"):
             found += [
@@ -143,11 +157,40 @@ class Towers:
 
     def poster_match(self, rank: int) -> list[Any]:
         """How the user's taste in posters meets the candidate's poster, by `BilinearMatch` of the numbers."""
-        user = [self.inputs[item.name] for item in self.spec.select("numeric", "user", POSTER)]
-        movie = [self.inputs[item.name] for item in self.spec.select("numeric", "movie", POSTER)]
-        if not (user and movie and rank):
-            return []
-        return [BilinearMatch(rank, name="poster_match")(join(user, "a"), join(movie, "b"))]
+        users = self.spec.select("numeric", "user", POSTER)
+        movies = self.spec.select("numeric", "movie", POSTER)
+        return [
+            BilinearMatch(rank, name="poster_match")(self.inputs[user.name], self.inputs[movie.name])
+            for user, movie in zip(users, movies, strict=True)
+            if rank
+        ]
+
+    def fields(self) -> Any:
+        """Every input as embeddings of one width, (batch, fields, dim).
+
+        A field is an id, a bag, a history (the mean of its items), a number, a number's bucket, or a part of
+        the scene. The widths in the configuration must be equal.
+        """
+        ops = keras.ops
+        fields = []
+        for item in self.spec.inputs:
+            match item.kind:
+                case "categorical" | "multi_valued":
+                    fields.append(self.embed(item.name)[:, None, :])
+                case "sequence":
+                    ids = self.inputs[item.name]
+                    there = (ops.max(ids, axis=-1) if item.bag else ids) != 0
+                    there = ops.cast(there, "float32")[:, :, None]
+                    total = ops.sum(self.embed(item.name) * there, axis=1, keepdims=True)
+                    fields.append(total / ops.maximum(ops.sum(there, axis=1, keepdims=True), 1))
+                case "numeric":
+                    name = f"{self.prefix}{item.name}_embedding"
+                    fields.append(NumericEmbedding(self.config.bucket_dim, name=name)(self.inputs[item.name]))
+                case "bucketised" | "scene":
+                    name = f"{self.prefix}{item.name}_embedding"
+                    embedding = BucketisedEmbedding(item.sizes, self.config.bucket_dim, name=name)
+                    fields.append(embedding(self.inputs[item.name]))
+        return keras.layers.Concatenate(axis=1, name=f"{self.prefix}fields")(fields)
 
     def history(self) -> tuple[Any, Any, Any]:
         """The candidate (batch, d), the history (batch, T, d) and its mask (batch, T).
@@ -182,17 +225,6 @@ class Towers:
             raise MarqueeError(f"The history of {self.spec.service} has no list of ids to tell padding by.")
         mask = self.inputs[ids] != 0
         return join(candidate, "candidate"), join(history, "history"), mask
-
-    def candidate_of(self, side: str) -> Categorical:
-        """The id input of a side.
-
-        Raises:
-            MarqueeError: the service gives no id of that side.
-        """
-        found = self.spec.select("categorical", side)
-        if not found:
-            raise MarqueeError(f"The feature service {self.spec.service} gives no id of a {side}.")
-        return found[0]  # type: ignore[no-any-return]
 
 
 def join(parts: Sequence[Any], name: str) -> Any:
