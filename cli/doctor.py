@@ -138,7 +138,9 @@ def existing_parent(folder: Path) -> Path:
 
 def jars(_: Settings) -> Finding:
     """Delta's jars, as Spark's package manager keeps them."""
-    kept = sorted(Path.home().glob(".ivy2*/jars/io.delta_delta-spark_*.jar"))
+    from pipelines.session import JARS
+
+    kept = sorted(JARS.glob("jars/io.delta_delta-spark_*.jar"))
     return Finding(
         "Delta's jars",
         bool(kept),

@@ -12,6 +12,10 @@ from pyspark.sql import SparkSession
 from common.errors import MarqueeError
 
 
+JARS = Path.home() / ".ivy2"
+"""Where Spark keeps the jars that it downloads. Java's own idea of a home may be another than the shell's."""
+
+
 def spark_session(
     master: str = "local[*]",
     memory: str = "3g",
@@ -49,6 +53,7 @@ def spark_session(
         .config("spark.sql.execution.arrow.pyspark.enabled", "true")
         # Delta keeps its own snapshot as a small table; the default of 50 partitions costs small jobs most.
         .config("spark.databricks.delta.snapshotPartitions", "2")
+        .config("spark.jars.ivy", str(JARS))
         # Incremental jobs read what is new in a table.
         .config("spark.databricks.delta.properties.defaults.enableChangeDataFeed", "true")
         # An update that changes nothing is committed too: its commit says what has been seen.
