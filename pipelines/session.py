@@ -11,7 +11,6 @@ from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
 
-
 JARS = Path.home() / ".ivy2"
 """Where Spark keeps the jars that it downloads. Java's own idea of a home may be another than the shell's."""
 
