@@ -123,7 +123,7 @@ def snapshot(
     }
     if user.ratings.n:
         frequent = sorted(user.genres, key=lambda genre: (-user.genres[genre], genre))
-        row["user_top_genres"] = (frequent + ["", "", ""])[:3]
+        row["user_top_genres"] = [*frequent, "", "", ""][:3]
     if user.likes:
         row["user_recent_liked_movie_ids"] = (list(user.likes) + [0] * 5)[:5]
         genres = ["|".join(movies[liked].genres) for liked in user.likes]

@@ -52,9 +52,7 @@ def toy_table(
     return pa.table(columns, pa.schema(fields))
 
 
-def toy_values(
-    random: np.random.Generator, column: schema.Column, rows: int, movies: int = 50
-) -> list[Any]:
+def toy_values(random: np.random.Generator, column: schema.Column, rows: int, movies: int = 50) -> list[Any]:
     """Values that keep the column's rules."""
     low, high = column.low or 0, column.high or 100
     match column.type:
@@ -66,9 +64,7 @@ def toy_values(
             assert column.length is not None
             return [_padded(random, range(1, movies + 1), column.length, 0) for _ in range(rows)]
         case schema.Type.STRING_LIST if column.length is None:
-            return [
-                sorted(random.choice(GENRES, random.integers(0, 4), replace=False)) for _ in range(rows)
-            ]
+            return [sorted(random.choice(GENRES, random.integers(0, 4), replace=False)) for _ in range(rows)]
         case schema.Type.STRING_LIST:
             words: list[str] = list(GENRES)
             if column.length == schema.RECENT_LIKES:
