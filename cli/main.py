@@ -105,13 +105,14 @@ def pipeline_ingest(
     posters: PostersOption = None,
     first_movies: FirstMoviesOption = None,
     seed: SeedOption = 0,
+    add: Annotated[bool, typer.Option("--add", help="Keep what the lake has, and add what is new.")] = False,
     home: Home = None,
 ) -> None:
     """Read a source into the lake; rows that break a rule go to the quarantine."""
     from cli.pipeline import ingest_source
     from cli.road import RoadOptions
 
-    ingest_source(RoadOptions(source.value, path, posters, first_movies, (), seed), home)
+    ingest_source(RoadOptions(source.value, path, posters, first_movies, (), seed), add, home)
 
 
 @pipeline.command("run")

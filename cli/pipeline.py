@@ -53,16 +53,19 @@ def open_source(spark: "SparkSession", settings: Settings, options: "RoadOptions
 
 
 def ingest_stage(
-    spark: "SparkSession", settings: Settings, source: "Source", stages: Stages
+    spark: "SparkSession", settings: Settings, source: "Source", stages: Stages, adding: bool = False
 ) -> "IngestReport":
-    """Source to clean tables and quarantine."""
-    from pipelines.ingest import ingest
+    """Source to clean tables and quarantine: in place of what is there, or added to it (`adding`)."""
+    from pipelines.ingest import add, ingest
 
     with stages.stage("ingest") as stage:
-        report = ingest(spark, source, settings.lake)
+        report = (add if adding else ingest)(spark, source, settings.lake)
         accepted = ", ".join(f"{count(table.accepted)} {name}" for name, table in report.tables.items())
         quarantined = sum(table.quarantined for table in report.tables.values())
         stage.outcome = f"{accepted}; {count(quarantined)} rows quarantined"
+        if adding:
+            known = sum(table.known for table in report.tables.values())
+            stage.outcome += f"; {count(known)} were there already"
     return report
 
 
@@ -112,7 +115,7 @@ def validation_stage(
     return report
 
 
-def ingest_source(options: "RoadOptions", home: Path | None) -> None:
+def ingest_source(options: "RoadOptions", adding: bool, home: Path | None) -> None:
     """`marquee pipeline ingest`."""
     check_options(options)
     settings = load_settings(home)
@@ -121,7 +124,7 @@ def ingest_source(options: "RoadOptions", home: Path | None) -> None:
         spark = spark_stage(settings, stages)
         with stages.stage("source") as stage:
             source = open_source(spark, settings, options, stage)
-        ingest_stage(spark, settings, source, stages)
+        ingest_stage(spark, settings, source, stages, adding)
 
 
 def run_jobs(names: list[str], full: bool, home: Path | None) -> None:

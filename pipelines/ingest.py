@@ -46,12 +46,18 @@ FARTHEST = 1e11
 
 @dataclass(frozen=True, slots=True)
 class TableReport:
-    """What became of one table's rows: `read` = `accepted` + `quarantined`, the latter also by rule."""
+    """What became of one table's rows: `read` = `accepted` + `quarantined` + `known`.
+
+    Args:
+        by_rule: of the quarantined.
+        known: rows that the lake had already, where a source was added to it.
+    """
 
     read: int
     accepted: int
     quarantined: int
     by_rule: dict[str, int]
+    known: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +77,13 @@ class Checked:
         good: the table's columns.
         bad: the quarantine's columns.
         read: rows in both together.
+        located: the good rows with the columns of `ORIGIN` too.
     """
 
     good: DataFrame
     bad: DataFrame
     read: int
+    located: DataFrame
 
 
 def ingest(spark: SparkSession, source: Source, lake: Path) -> IngestReport:
@@ -98,6 +106,70 @@ def ingest(spark: SparkSession, source: Source, lake: Path) -> IngestReport:
             with check_posters(source.posters, movies.good) as posters:
                 reports = _publish(spark, lake, {**tables, POSTERS.name: posters})
         return IngestReport(source.description, reports, source.left_out)
+
+
+def add(spark: SparkSession, source: Source, lake: Path) -> IngestReport:
+    """Check a source and append what the lake does not have yet, each table in one commit.
+
+    A rating that the lake has with other stars is quarantined. A movie or poster that it has stays as it is:
+    `ingest` replaces a catalogue. Where the lake is empty this is `ingest`.
+
+    Raises:
+        MarqueeError: the disk refuses.
+    """
+    if not all(lake_tables.exists(lake, name) for name in (MOVIES.name, RATINGS.name, POSTERS.name)):
+        return ingest(spark, source, lake)
+    held = lake_tables.read(spark, lake, MOVIES.name)
+    with _clear_errors(), check_movies(source.movies) as movies:
+        catalogue = held.unionByName(movies.good.join(held, "movie_id", "left_anti")).persist()
+        try:
+            reports = {MOVIES.name: _append_new(spark, lake, MOVIES, movies)}
+            with check_ratings(source.ratings, catalogue) as ratings:
+                reports[RATINGS.name] = _append_new(spark, lake, RATINGS, ratings)
+            if source.posters is not None:
+                with check_posters(source.posters, catalogue) as posters:
+                    reports[POSTERS.name] = _append_new(spark, lake, POSTERS, posters)
+        finally:
+            catalogue.unpersist()
+    return IngestReport(source.description, reports, source.left_out)
+
+
+def _append_new(spark: SparkSession, lake: Path, table: Table, checked: Checked) -> TableReport:
+    """Append a table's new rows, and to the quarantine what it does not hold yet."""
+    held = lake_tables.read(spark, lake, table.name)
+    unique = list(table.unique)
+    bad = checked.bad
+    if table is RATINGS:
+        bad = bad.unionByName(_contradictions(checked.located, held))
+    bad = bad.persist(StorageLevel.DISK_ONLY)
+    try:
+        by_rule = {row["rule"]: int(row["count"]) for row in bad.groupBy("rule").count().collect()}
+        before = _rows(lake / table.name)
+        lake_tables.append(checked.good.join(held, unique, "left_anti"), lake, table.name)
+        accepted = _rows(lake / table.name) - before
+        quarantine = lake_tables.read(spark, lake, QUARANTINE).alias("held")
+        same = [F.col(f"bad.{c.name}").eqNullSafe(F.col(f"held.{c.name}")) for c in QUARANTINE_COLUMNS]
+        fresh = bad.alias("bad").join(quarantine, reduce(Column.__and__, same), "left_anti")
+        lake_tables.append(fresh, lake, QUARANTINE)
+    finally:
+        bad.unpersist()
+    quarantined = sum(by_rule.values())
+    known = checked.read - accepted - quarantined
+    return TableReport(checked.read, accepted, quarantined, dict(sorted(by_rule.items())), known)
+
+
+def _contradictions(ratings: DataFrame, held: DataFrame) -> DataFrame:
+    """Ratings that the lake has with other stars, as rows of the quarantine."""
+    unique = list(RATINGS.unique)
+    stars = held.withColumnRenamed("rating", "held_rating")
+    others = ratings.join(stars, unique).where("rating != held_rating")
+    reason = F.concat(F.lit("the lake has it with "), F.col("held_rating"), F.lit(" stars"))
+    return others.select(
+        F.lit(RATINGS.name).alias("table"),
+        F.lit(f"{RATINGS.name}_are_unique").alias("rule"),
+        reason.alias("reason"),
+        *ORIGIN,
+    )
 
 
 def _publish(spark: SparkSession, lake: Path, tables: Mapping[str, Checked]) -> dict[str, TableReport]:
@@ -129,7 +201,7 @@ def _no_posters(spark: SparkSession) -> Checked:
     good, bad = (
         spark.createDataFrame([], lake_tables.spark_schema(name)) for name in (POSTERS.name, QUARANTINE)
     )
-    return Checked(good, bad, read=0)
+    return Checked(good, bad, read=0, located=good)
 
 
 def _refuse_if_none_good(name: str, checked: Checked) -> None:
@@ -394,6 +466,7 @@ def _check(judged: DataFrame, table: Table, references: Mapping[str, DataFrame])
             good=good.select(*table.column_names),
             bad=reduce(DataFrame.unionByName, quarantined).select(*(c.name for c in QUARANTINE_COLUMNS)),
             read=read,
+            located=good.select(*table.column_names, *ORIGIN),
         )
     finally:
         suspects.unpersist()
