@@ -19,6 +19,7 @@ from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob
 from feast.types import Float64, Int64, String
 
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
+from feature_repo.offline.spark_asof import AsOfSparkOfflineStore
 from tests.asof_oracle import OracleView, Row, join
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,7 +34,9 @@ ARROW = {
 FEAST = {"int": Int64, "float": Float64, "text": String}
 VALUE = {"int": ValueType.INT64, "text": ValueType.STRING}
 
-ENGINES: dict[str, type[OfflineStore]] = {"duckdb": AsOfDuckDBOfflineStore}
+ENGINES: dict[str, type[OfflineStore]] = {"duckdb": AsOfDuckDBOfflineStore, "spark": AsOfSparkOfflineStore}
+SETTINGS: dict[str, dict[str, Any]] = {"duckdb": {}, "spark": {"partitions": 3}}
+"""Of each engine's offline store."""
 
 
 @dataclass

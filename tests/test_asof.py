@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.asof_battery import (
     ENGINES,
+    SETTINGS,
     AskedView,
     Case,
     Table,
@@ -49,9 +50,15 @@ OpenEngine = Callable[[str], Engine]
 
 
 @pytest.fixture
-def open_engine(tmp_path: Path) -> OpenEngine:
+def open_engine(tmp_path: Path, request: pytest.FixtureRequest) -> OpenEngine:
     """Opens a store with an empty lake on an engine, by name."""
-    return lambda name: (open_battery_store(tmp_path, ENGINES[name]), ENGINES[name])
+
+    def open_named(name: str) -> Engine:
+        if name == "spark":
+            request.getfixturevalue("spark")
+        return open_battery_store(tmp_path, ENGINES[name], **SETTINGS[name]), ENGINES[name]
+
+    return open_named
 
 
 def test_no_golden_case_is_missing_or_unknown() -> None:
@@ -158,7 +165,7 @@ def test_engine_equals_the_oracle_row_for_row(open_engine: OpenEngine, engine: s
     store, offline = open_engine(engine)
 
     @settings(
-        max_examples=150 if engine == "duckdb" else 25,
+        max_examples=150 if engine == "duckdb" else 10,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
@@ -173,7 +180,7 @@ def test_engine_equals_the_oracle_row_for_row(open_engine: OpenEngine, engine: s
 def test_pull_latest_equals_the_oracle(open_engine: OpenEngine, engine: str) -> None:
     store, offline = open_engine(engine)
 
-    @settings(max_examples=60 if engine == "duckdb" else 15, deadline=None)
+    @settings(max_examples=60 if engine == "duckdb" else 5, deadline=None)
     @given(
         table=tables(),
         keys=st.sampled_from([["user_id"], ["user_id", "movie_id"]]),

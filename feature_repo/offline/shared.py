@@ -477,10 +477,7 @@ class ArrowJob(RetrievalJob):
 
 def save(config: RepoConfig, table: pa.Table, storage: SavedDatasetFileStorage, overwrite: bool) -> None:
     """Write a result where a saved data set is to be."""
-    source = file_source(storage.to_data_source())
-    path = locate(config, source.path)
-    if not overwrite and "://" not in path and Path(path).exists():
-        raise SavedDatasetLocationAlreadyExists(location=path)
+    source, path = file_source(storage.to_data_source()), saved_path(config, storage, overwrite)
     if isinstance(source.file_format, DeltaFormat):
         write_deltalake(
             path,
@@ -498,6 +495,18 @@ def save(config: RepoConfig, table: pa.Table, storage: SavedDatasetFileStorage, 
         Path(temporary).replace(path)
     else:
         pads.write_dataset(table, path, format="parquet", existing_data_behavior="delete_matching")
+
+
+def saved_path(config: RepoConfig, storage: SavedDatasetFileStorage, overwrite: bool) -> str:
+    """Where a data set is to be saved.
+
+    Raises:
+        SavedDatasetLocationAlreadyExists: there is something, and it is not to be overwritten.
+    """
+    path = locate(config, file_source(storage.to_data_source()).path)
+    if not overwrite and "://" not in path and Path(path).exists():
+        raise SavedDatasetLocationAlreadyExists(location=path)
+    return path
 
 
 def storable(table: pa.Table) -> pa.Table:

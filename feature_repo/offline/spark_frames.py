@@ -1,0 +1,131 @@
+"""Spark for the store at scale: its session, sources as frames, instants as numbers, Arrow's types."""
+
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+from feast.data_format import DeltaFormat
+from feast.data_source import DataSource
+from feast.repo_config import RepoConfig
+from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from pyspark.sql.pandas.types import from_arrow_type
+
+from common.errors import MarqueeError
+from feature_repo.offline.shared import dataset, delta_table, file_source, locate, utc
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def spark_session(config: RepoConfig) -> SparkSession:
+    """The process's Spark session, or a new one by the store's settings.
+
+    Raises:
+        MarqueeError: it does not keep time in UTC.
+    """
+    session = SparkSession.getActiveSession() or _new_session(config.offline_store)
+    zone = session.conf.get("spark.sql.session.timeZone")
+    if zone not in ("UTC", "Etc/UTC", "GMT", "Z", "+00:00"):
+        raise MarqueeError(f"The Spark session keeps time in {zone}: set spark.sql.session.timeZone to UTC.")
+    return session
+
+
+def _new_session(settings: Any) -> SparkSession:
+    from delta import configure_spark_with_delta_pip
+
+    conf = {
+        "spark.driver.memory": settings.memory,
+        "spark.driver.maxResultSize": "0",
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": str(settings.partitions),
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+    } | (settings.spark_conf or {})
+    builder = SparkSession.builder.appName("marquee").master(settings.master)
+    return configure_spark_with_delta_pip(
+        reduce(lambda made, item: made.config(*item), conf.items(), builder)
+    ).getOrCreate()
+
+
+def read_source(config: RepoConfig, source: DataSource) -> DataFrame:
+    """A source as a Spark frame.
+
+    Raises:
+        MarqueeError: there is no such table or version.
+    """
+    spark, source = spark_session(config), file_source(source)
+    path = locate(config, source.path)
+    if isinstance(source.file_format, DeltaFormat):
+        version = delta_table(config, source).version()
+        return spark.read.format("delta").option("versionAsOf", version).load(path)
+    coarse = [field.name for field in dataset(config, source).schema if field.type == pa.timestamp("ns")]
+    if coarse:
+        raise MarqueeError(
+            f"Spark cannot read the nanoseconds of {', '.join(coarse)} in {path}: store it as Delta."
+        )
+    return spark.read.parquet(path)
+
+
+def column(name: str) -> Column:
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def microseconds(frame: DataFrame, name: str) -> Column:
+    """A column of instants as microseconds since 1970; naive ones are UTC, as the session is."""
+    kind = frame.schema[name].dataType
+    if not isinstance(kind, T.TimestampType | T.TimestampNTZType | T.DateType | T.StringType):
+        raise MarqueeError(
+            f"Column {name} holds {kind.simpleString()}, not timestamps: convert it to timestamps."
+        )
+    return F.unix_micros(column(name).cast("timestamp"))
+
+
+def between(frame: DataFrame, name: str, low: int | None, high: int | None) -> DataFrame:
+    """Rows with low <= column <= high (microseconds), by a comparison that Delta can skip files with."""
+    value = column(name).cast("timestamp")
+    if low is not None:
+        frame = frame.where(value >= F.timestamp_micros(F.lit(low)))
+    if high is not None:
+        frame = frame.where(value <= F.timestamp_micros(F.lit(high)))
+    return frame
+
+
+def since_epoch(moment: datetime | None) -> int | None:
+    return None if moment is None else (utc(moment) - _EPOCH) // timedelta(microseconds=1)
+
+
+def for_spark(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """A label column in a type that Spark has.
+
+    Raises:
+        MarqueeError: Spark has no type for such values.
+    """
+    kind = values.type
+    if pa.types.is_dictionary(kind):
+        return for_spark(values.cast(kind.value_type), name)
+    if pa.types.is_null(kind) or pa.types.is_string_view(kind):
+        return values.cast(pa.string())
+    if pa.types.is_date64(kind):
+        return values.cast(pa.date32())
+    if pa.types.is_timestamp(kind):
+        return values.cast(pa.timestamp("us", kind.tz), safe=False)
+    if pa.types.is_duration(kind):
+        return values.cast(pa.duration("us"), safe=False)
+    if pa.types.is_unsigned_integer(kind):
+        return values.cast(pa.decimal128(20, 0) if kind.bit_width == 64 else pa.int64())
+    if pa.types.is_float16(kind):
+        return values.cast(pa.float32())
+    try:
+        from_arrow_type(kind)
+    except PySparkException as error:
+        raise MarqueeError(
+            f"Spark has no type for label column {name} ({kind}): convert it, or use to_arrow."
+        ) from error
+    return values
