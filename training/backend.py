@@ -4,6 +4,7 @@ Import this before anything that imports Keras: `from training.backend import ke
 own setting `KERAS_BACKEND`; TensorFlow by default.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -48,6 +49,10 @@ with _quiet_import(), warnings.catch_warnings():
 
 # Keras' NumPy bridge trips over NumPy 2's `copy` argument at each array: harmless.
 warnings.filterwarnings("ignore", message="__array__ implementation", category=DeprecationWarning)
+
+
+# Several models in one process make TensorFlow warn of retracing, which is what several models are.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def seed_everything(seed: int) -> None:
