@@ -1,6 +1,7 @@
 """Training: batches, early stopping, repeatability, and the way from the lake to an artefact."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from feast import FeatureStore
 from common.errors import MarqueeError
 from feature_repo import schema
 from feature_repo.store import open_store
-from tests.toy_features import toy_home, toy_table
+from tests.toy_features import START, toy_home, toy_table
 from training import artefact as artefacts
 from training import predictor, trainer
 from training.backend import seed_everything
@@ -24,6 +25,7 @@ from training.metrics import roc_auc
 from training.models import model
 from training.models.config import TrainingConfig
 from training.run import LIKELIHOOD, best_attainable_auc, evaluate, train, train_like
+from training.run import _features as features_of
 
 QUICK = {"training.epochs": 2, "training.batch_size": 256}
 
@@ -268,12 +270,43 @@ class TestTrain:
         assert result.leaky
         assert artefacts.read_manifest(out).split["leaky"]
 
+    def test_paper_protocol_sees_the_newest_rows_and_is_marked_as_leaky(self, tmp_path: Path) -> None:
+        home = toy_home(tmp_path, ratings=300)
+        lake = home / "lake"
+        stats = pq.read_table(next((lake / "user_rating_stats").glob("*.parquet")))
+        future = pa.array([START + timedelta(days=900)] * stats.num_rows, pa.timestamp("us", "UTC"))
+        later = stats.set_column(
+            stats.column_names.index("event_timestamp"), "event_timestamp", future
+        ).set_column(
+            stats.column_names.index("user_rating_count"),
+            "user_rating_count",
+            pa.array([12345] * stats.num_rows, pa.int64()),
+        )
+        write_deltalake(lake / "user_rating_stats", later, mode="append")
+        store = open_store(home)
+        labels = read_labels(lake).table
+        for protocol, seen in (("honest", False), ("paper", True)):
+            table = features_of(store, "gbt_v1", labels, protocol)
+            assert table["event_timestamp"].to_pylist() == labels["event_timestamp"].to_pylist()
+            assert (set(table["user_rating_count"].to_pylist()) == {12345}) == seen
+        out = home / "runs" / "paper"
+        result = train(store, lake, "gbt", out, protocol="paper", config={"iterations": 5})
+        assert result.leaky
+        manifest = artefacts.read_manifest(out)
+        assert manifest.protocol == "paper"
+        assert manifest.split["strategy"] == "random"
+        assert evaluate(out, store, lake) == result.metrics
+        again = train_like(out, home, home / "runs" / "again")
+        assert again.metrics == result.metrics
+
     def test_bad_requests_are_refused_before_any_work(self, home: Path, store: FeatureStore) -> None:
         lake = home / "lake"
         with pytest.raises(MarqueeError, match="no model 'dinn'"):
             train(store, lake, "dinn", home / "x")
         with pytest.raises(MarqueeError, match="no setting epochs"):
             train(store, lake, "din", home / "x", config={"epochs": 3})
+        with pytest.raises(MarqueeError, match="Unknown protocol 'hones': choose one of honest, paper"):
+            train(store, lake, "gbt", home / "x", protocol="hones")
         with pytest.raises(MarqueeError, match="Unknown split"):
             train(store, lake, "gbt", home / "x", split_by="movie")
         assert not (home / "x").exists()

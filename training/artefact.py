@@ -53,8 +53,9 @@ class Manifest:
         versions: Delta version of each table read, by table.
         rows: {"asked", "returned", "train", "valid", "test"}.
         backend: of Keras; "" for another library.
-        packages: versions of the packages that matter.
         created: when, UTC, ISO 8601.
+        protocol: "honest", or the leaky "paper".
+        packages: versions of the packages that matter.
         format: version of this layout.
     """
 
@@ -67,6 +68,7 @@ class Manifest:
     rows: dict[str, int]
     backend: str
     created: str
+    protocol: str = "honest"
     packages: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 

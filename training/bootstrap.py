@@ -68,7 +68,7 @@ def auc_difference(
 
     random = np.random.default_rng(seed)
     rows = len(liked)
-    drawn = []
+    drawn: list[float] = []
     while len(drawn) < replicates:
         weights = np.bincount(random.integers(0, rows, rows), minlength=rows)
         if 0 < weights[liked].sum() < rows:  # else there is no curve

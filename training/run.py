@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,15 @@ from training.labels import LIKED, read_labels
 from training.metrics import Metrics, attainable_share, best_threshold, roc_auc
 from training.metrics import evaluate as measure
 from training.models import model as entry_of
-from training.splits import SHARES, split
+from training.splits import SHARES, Strategy, split
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
+Protocol = Literal["honest", "paper"]
+SPLIT_OF: dict[str, Strategy] = {"honest": "time", "paper": "random"}
+"""Honest: features strictly before each label, split in time. Paper: features of the whole data, and a random
+split; the future, and the label itself, leak into both."""
 LIKELIHOOD = "like_probability"
 KEYS = [column.name for column in schema.RATINGS.key] + [schema.EVENT_TIMESTAMP]
 
@@ -66,7 +70,8 @@ def train(
     *,
     seed: int = 0,
     config: Mapping[str, Any] | None = None,
-    split_by: str = "time",
+    protocol: str = "honest",
+    split_by: str | None = None,
     shares: tuple[float, float, float] = SHARES,
     liked_rating: float = schema.LIKED_RATING,
     likelihood: Path | None = None,
@@ -82,7 +87,8 @@ def train(
         out: folder of the artefact; replaced as a whole.
         seed: of everything random.
         config: what differs from the model's defaults; dotted keys reach into sections.
-        split_by: "time", or the leaky "random".
+        protocol: "honest", or the leaky "paper" (see `SPLIT_OF`).
+        split_by: "time", or the leaky "random"; that of the protocol where None.
         shares: of training, validation and test.
         liked_rating: a rating from here on is a like.
         likelihood: Parquet file or folder of true like-probabilities (`user_id`, `movie_id`,
@@ -96,10 +102,12 @@ def train(
     """
     entry = entry_of(model)
     settings = entry.config_class.of(config)
+    check_protocol(protocol)
     versions = dict(versions or {})
     labels = read_labels(lake, threshold=liked_rating, version=versions.get(schema.RATINGS.name))
-    table = _features(store, entry.service, labels.table)
-    parts = split(table, split_by, shares=shares, seed=seed)
+    table = _features(store, entry.service, labels.table, protocol)
+    parts = split(table, split_by or SPLIT_OF[protocol], shares=shares, seed=seed)
+    leaky = parts.leaky or protocol == "paper"
     liked = _flags(table)
     spec = InputSpec.fit(table.take(parts.train), entry.service, settings.inputs)
     arrays = spec.apply(table)
@@ -127,7 +135,8 @@ def train(
         model=model,
         service=entry.service,
         seed=seed,
-        split={"strategy": parts.strategy, "shares": list(shares), "leaky": parts.leaky},
+        split={"strategy": parts.strategy, "shares": list(shares), "leaky": leaky},
+        protocol=protocol,
         liked_rating=liked_rating,
         versions={**_versions(store, entry.service), schema.RATINGS.name: labels.version},
         rows={"asked": labels.table.num_rows, "returned": table.num_rows, **rows},
@@ -150,7 +159,7 @@ def train(
         labels_asked=labels.table.num_rows,
         labels_returned=table.num_rows,
         rows=rows,
-        leaky=parts.leaky,
+        leaky=leaky,
         best_auc=best,
         attainable=share,
     )
@@ -187,6 +196,7 @@ def train_like(
         out,
         seed=manifest.seed,
         config=config,
+        protocol=manifest.protocol,
         split_by=manifest.split["strategy"],
         shares=tuple(manifest.split["shares"]),
         liked_rating=manifest.liked_rating,
@@ -216,7 +226,7 @@ def evaluate(folder: Path, store: "FeatureStore", lake: Path) -> Metrics:
             f"{rows.num_rows - found} of the {rows.num_rows} test rows of {folder} are not among the ratings "
             f"of {lake}: evaluate it on the home that it was trained in."
         )
-    table = _features(store, artefact.manifest.service, rows)
+    table = _features(store, artefact.manifest.service, rows, artefact.manifest.protocol)
     return measure(_flags(table), artefact.predict(table), artefact.metrics["test"]["threshold"])
 
 
@@ -258,11 +268,32 @@ def best_attainable_auc(predictions: pa.Table, likelihood: Path) -> float:
     return roc_auc(_flags(joined), joined[LIKELIHOOD].to_numpy())
 
 
-def _features(store: "FeatureStore", service: str, labels: pa.Table) -> pa.Table:
-    """Labels with features: the same rows in the same order, or an error."""
+def check_protocol(protocol: str) -> None:
+    """Refuse an unknown protocol.
+
+    Raises:
+        MarqueeError: naming those there are.
+    """
+    if protocol not in SPLIT_OF:
+        raise MarqueeError(f"Unknown protocol '{protocol}': choose one of {', '.join(SPLIT_OF)}.")
+
+
+def _features(store: "FeatureStore", service: str, labels: pa.Table, protocol: str) -> pa.Table:
+    """Labels with features: the same rows in the same order, or an error.
+
+    Under the paper's protocol every label sees the newest feature rows, those after it and its own included.
+    """
     from training.dataset import point_in_time
 
-    table = point_in_time(store, service, labels)
+    instant = schema.EVENT_TIMESTAMP
+    asked = labels
+    if protocol == "paper":
+        end = pa.scalar(datetime(2200, 1, 1, tzinfo=UTC), pa.timestamp("us", "UTC"))
+        place = labels.column_names.index(instant)
+        asked = labels.set_column(place, instant, pa.repeat(end, labels.num_rows))
+    table = point_in_time(store, service, asked)
+    if protocol == "paper" and table.num_rows == labels.num_rows:
+        table = table.set_column(table.column_names.index(instant), instant, labels[instant])
     same = table.num_rows == labels.num_rows and all(
         pc.all(pc.equal(table[key].cast(pa.int64()), labels[key].cast(pa.int64()))).as_py() for key in KEYS
     )
