@@ -231,7 +231,12 @@ class TestTrain:
         assert manifest.service == "mmdin_v1"
         views = {view.name for view in schema.SERVICES["mmdin_v1"]}
         assert set(manifest.versions) == views | {"ratings"}
-        assert manifest.split == {"strategy": "time", "shares": [0.72, 0.08, 0.2], "leaky": False}
+        assert manifest.split == {
+            "strategy": "time",
+            "shares": [0.72, 0.08, 0.2],
+            "seed": 0,
+            "leaky": False,
+        }
         assert manifest.rows["asked"] == 1200
         assert manifest.packages["keras"]
         assert manifest.seed == 0

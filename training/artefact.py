@@ -48,7 +48,7 @@ class Manifest:
         model: key in the zoo.
         service: feature service.
         seed: of everything random.
-        split: {"strategy", "shares", "leaky"}.
+        split: {"strategy", "shares", "seed", "leaky"}.
         liked_rating: a rating from here on is a like.
         versions: Delta version of each table read, by table.
         rows: {"asked", "returned", "train", "valid", "test"}.

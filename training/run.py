@@ -72,6 +72,7 @@ def train(
     config: Mapping[str, Any] | None = None,
     protocol: str = "honest",
     split_by: str | None = None,
+    split_seed: int = 0,
     shares: tuple[float, float, float] = SHARES,
     liked_rating: float = schema.LIKED_RATING,
     likelihood: Path | None = None,
@@ -89,6 +90,7 @@ def train(
         config: what differs from the model's defaults; dotted keys reach into sections.
         protocol: "honest", or the leaky "paper" (see `SPLIT_OF`).
         split_by: "time", or the leaky "random"; that of the protocol where None.
+        split_seed: of the random split; models are compared on the same rows.
         shares: of training, validation and test.
         liked_rating: a rating from here on is a like.
         likelihood: Parquet file or folder of true like-probabilities (`user_id`, `movie_id`,
@@ -101,12 +103,96 @@ def train(
         MarqueeError: an unknown model or setting, no labels, or labels that the join lost.
     """
     entry = entry_of(model)
-    settings = entry.config_class.of(config)
+    entry.config_class.of(config)
+    prepared = prepare(
+        store, lake, entry.service, protocol=protocol, liked_rating=liked_rating, versions=versions
+    )
+    return train_on(
+        prepared,
+        model,
+        out,
+        seed=seed,
+        config=config,
+        split_by=split_by,
+        split_seed=split_seed,
+        shares=shares,
+        likelihood=likelihood,
+        on_progress=on_progress,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Labels with the features of a service, ready to train any of its models on.
+
+    Args:
+        table: the labels in `ORDER`, `liked`, and the features.
+        service: feature service.
+        protocol: that the features were joined by.
+        liked_rating: a rating from here on is a like.
+        versions: Delta version of each table read.
+        asked: label rows that went into the join.
+    """
+
+    table: pa.Table
+    service: str
+    protocol: str
+    liked_rating: float
+    versions: dict[str, int]
+    asked: int
+
+
+def prepare(
+    store: "FeatureStore",
+    lake: Path,
+    service: str,
+    *,
+    protocol: str = "honest",
+    liked_rating: float = schema.LIKED_RATING,
+    versions: Mapping[str, int] | None = None,
+) -> Prepared:
+    """Read the labels and join the features of a service.
+
+    Args, Raises:
+        As of `train`.
+    """
     check_protocol(protocol)
-    versions = dict(versions or {})
-    labels = read_labels(lake, threshold=liked_rating, version=versions.get(schema.RATINGS.name))
-    table = _features(store, entry.service, labels.table, protocol)
-    parts = split(table, split_by or SPLIT_OF[protocol], shares=shares, seed=seed)
+    version = (versions or {}).get(schema.RATINGS.name)
+    labels = read_labels(lake, threshold=liked_rating, version=version)
+    return Prepared(
+        table=_features(store, service, labels.table, protocol),
+        service=service,
+        protocol=protocol,
+        liked_rating=liked_rating,
+        versions={**_versions(store, service), schema.RATINGS.name: labels.version},
+        asked=labels.table.num_rows,
+    )
+
+
+def train_on(
+    prepared: Prepared,
+    model: str,
+    out: Path,
+    *,
+    seed: int = 0,
+    config: Mapping[str, Any] | None = None,
+    split_by: str | None = None,
+    split_seed: int = 0,
+    shares: tuple[float, float, float] = SHARES,
+    likelihood: Path | None = None,
+    on_progress: Progress | None = None,
+) -> Result:
+    """Split, inputs, model, metrics; the artefact is written to `out`.
+
+    Args, Raises:
+        As of `train`.
+    """
+    entry = entry_of(model)
+    settings = entry.config_class.of(config)
+    if entry.service != prepared.service:
+        raise MarqueeError(f"{model} reads {entry.service}, but the features are those of {prepared.service}.")
+    table, protocol = prepared.table, prepared.protocol
+    parts = split(table, split_by or SPLIT_OF[protocol], shares=shares, seed=split_seed)
     leaky = parts.leaky or protocol == "paper"
     liked = _flags(table)
     spec = InputSpec.fit(table.take(parts.train), entry.service, settings.inputs)
@@ -133,13 +219,18 @@ def train(
     rows = {"train": len(parts.train), "valid": len(parts.valid), "test": len(parts.test)}
     manifest = Manifest(
         model=model,
-        service=entry.service,
+        service=prepared.service,
         seed=seed,
-        split={"strategy": parts.strategy, "shares": list(shares), "leaky": leaky},
+        split={
+            "strategy": parts.strategy,
+            "shares": list(shares),
+            "seed": split_seed,
+            "leaky": leaky,
+        },
         protocol=protocol,
-        liked_rating=liked_rating,
-        versions={**_versions(store, entry.service), schema.RATINGS.name: labels.version},
-        rows={"asked": labels.table.num_rows, "returned": table.num_rows, **rows},
+        liked_rating=prepared.liked_rating,
+        versions=prepared.versions,
+        rows={"asked": prepared.asked, "returned": table.num_rows, **rows},
         backend=_backend() if entry.kind == "keras" else "",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         packages=artefacts.package_versions(),
@@ -156,7 +247,7 @@ def train(
         folder=out,
         metrics=metrics,
         validation=validation,
-        labels_asked=labels.table.num_rows,
+        labels_asked=prepared.asked,
         labels_returned=table.num_rows,
         rows=rows,
         leaky=leaky,
@@ -198,6 +289,7 @@ def train_like(
         config=config,
         protocol=manifest.protocol,
         split_by=manifest.split["strategy"],
+        split_seed=manifest.split["seed"],
         shares=tuple(manifest.split["shares"]),
         liked_rating=manifest.liked_rating,
         likelihood=likelihood,
