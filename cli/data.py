@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from cli.console import console, count
@@ -45,7 +46,7 @@ def fetch_archive(name: str, home: Path | None) -> None:
         )
         stage.outcome = str(folder)
     console.print(NO_POSTERS)
-    console.print(f"Next: marquee run --source movielens --path {folder}")
+    console.print(f"Next: marquee run --source movielens --path {folder}", markup=False)
 
 
 def synthetic_folder(settings: Settings, config: "SyntheticConfig") -> Path:
@@ -90,7 +91,7 @@ def describe(home: Path | None) -> None:
     from feature_repo.schema import QUARANTINE, TABLES
 
     settings = load_settings(home)
-    listing = Table(title=f"Lake in {settings.lake}", title_justify="left")
+    listing = Table(title=escape(f"Lake in {settings.lake}"), title_justify="left")
     for heading in ("table", "rows", "from", "to", "version", "size"):
         listing.add_column(heading, justify="left" if heading == "table" else "right")
     for name in (*TABLES, QUARANTINE):

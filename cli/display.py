@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import psutil
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 GIB = 1024**3
@@ -39,7 +40,7 @@ class Stages:
             yield stage
         self.costs.append(StageCost(name, stage.seconds, peak()))
         self.console.print(
-            f"[green]✓[/] [bold]{name}[/]  {stage.outcome}  "
+            f"[green]✓[/] [bold]{name}[/]  {escape(stage.outcome)}  "
             f"[dim]{stage.seconds:.1f} s, {self.costs[-1].peak_memory / GIB:.1f} GiB[/]"
         )
 
@@ -75,7 +76,7 @@ class Stage:
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=30),
-            TextColumn("{task.fields[word]}"),
+            TextColumn("{task.fields[word]}", markup=False),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self.console, transient=True) as progress:
@@ -90,7 +91,7 @@ class Stage:
         if time.monotonic() - self._told > 3:
             self._told = time.monotonic()
             steps = f"{done:,}/{total:,} " if total else ""
-            self.console.print(f"  {self.name}: {steps}{word}")
+            self.console.print(f"  {self.name}: {steps}{word}", markup=False)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import psutil
+from rich.markup import escape
 from rich.table import Table
 
 from cli.console import console
@@ -48,7 +49,9 @@ def examine(fetch: bool, home: Path | None) -> None:
     listing = Table("", "what", "found", "how to mend it")
     for finding in findings:
         mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
-        listing.add_row(mark, finding.subject, finding.found, "" if finding.well else finding.remedy)
+        listing.add_row(
+            mark, finding.subject, escape(finding.found), "" if finding.well else escape(finding.remedy)
+        )
     console.print(listing)
     amiss = [finding.subject for finding in findings if not finding.well]
     if amiss:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from cli.console import console, count
@@ -57,9 +58,10 @@ def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None
         answer = {"features": found.values, "known_since": since, "unknown": found.unknown}
         console.print_json(json.dumps(answer))
         return
-    listing = Table("feature", "value")
+    listing = Table("feature")
+    listing.add_column("value", overflow="fold")
     for name, value in found.values.items():
-        listing.add_row(name, "–" if value is None else str(value))
+        listing.add_row(name, "–" if value is None else escape(str(value)))
     console.print(listing)
     for key in found.unknown:
         asked = user if key == "user_id" else movie

@@ -237,10 +237,10 @@ def main() -> None:
         app()
     except MarqueeError as error:
         from rich.console import Console
+        from rich.text import Text
 
-        Console(stderr=True, soft_wrap=True, highlight=False).print(
-            f"[bold red]Error:[/] {error}", markup=True
-        )
+        sentence = Text.assemble(("Error: ", "bold red"), str(error))
+        Console(stderr=True, soft_wrap=True).print(sentence)
         sys.exit(2)
 
 

@@ -75,7 +75,7 @@ def train_one(model: str, split_by: str, seed: int, out: Path | None, home: Path
     print_metrics({model: result["metrics"]})
     if result["leaky"]:
         console.print("[yellow]A random split leaks the future:[/] these numbers flatter the model.")
-    console.print(f"Artefact: {folder}")
+    console.print(f"Artefact: {folder}", markup=False)
 
 
 def evaluate_one(artefact: Path, home: Path | None) -> None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def check_options(options: "RoadOptions") -> None:
-    """Refuse options that do not fit each other, before anything is started.
+    """Refuse options that do not fit each other, or files that cannot be used, before anything is started.
 
     Raises:
-        MarqueeError: a MovieLens folder is needed and none was given, or one was given in vain.
+        MarqueeError: a MovieLens folder is needed and none was given, or one was given in vain or in error.
     """
     if options.source == "movielens" and options.path is None:
         raise MarqueeError(
@@ -36,6 +36,10 @@ def check_options(options: "RoadOptions") -> None:
         )
     if options.source != "movielens" and (options.path is not None or options.posters is not None):
         raise MarqueeError("--path and --posters belong to --source movielens: add it, or leave them out.")
+    if options.path is not None:
+        from pipelines.sources.movielens import check_folder
+
+        check_folder(options.path.absolute())
 
 
 def open_source(spark: "SparkSession", settings: Settings, options: "RoadOptions", stage: Stage) -> "Source":
@@ -110,7 +114,7 @@ def validation_stage(
             others={table.name: lake.read(spark, settings.lake, table.name) for table in SOURCE_TABLES},
             before=before,
         )
-        verdict = "all rules hold" if report.passed else "[red]rules are broken[/]"
+        verdict = "all rules hold" if report.passed else "rules are broken"
         stage.outcome = f"{len(frames)} tables, {verdict}: {out / PAGE}"
     return report
 
@@ -143,7 +147,7 @@ def run_jobs(names: list[str], full: bool, home: Path | None) -> None:
             update.table, update.how, count(update.new_ratings), count(update.late_keys), count(update.rows)
         )
     console.print(listing)
-    console.print(f"Tables are in {settings.lake}")
+    console.print(f"Tables are in {settings.lake}", markup=False)
 
 
 def validate_lake(home: Path | None) -> None:

@@ -168,7 +168,9 @@ def print_summary(found: summary.Summary, folder: Path) -> None:
             console.print(f"The best attainable ROC-AUC on the test split is {best:.4f}.")
     seconds = sum(cost.seconds for cost in found.stages)
     peak = max(cost.peak_memory for cost in found.stages) / 1024**3
-    console.print(f"Done in {seconds:.0f} s with at most {peak:.1f} GiB. Report: {folder / 'report.html'}")
+    console.print(
+        f"Done in {seconds:.0f} s with at most {peak:.1f} GiB. Report: {folder / 'report.html'}", markup=False
+    )
 
 
 def _plain(value: Any) -> Any:

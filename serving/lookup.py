@@ -17,6 +17,7 @@ from feature_repo.arrow import arrow_field
 from feature_repo.schema import FEATURE_TABLES
 from training.dataset import KEYS, find_service
 
+MAX_ID = 2**63 - 1
 MAX_KEYS = 10_000
 """Keys asked for at a time; SQLite allows some 32,000."""
 
@@ -176,4 +177,6 @@ def _join_keys(view: FeatureView) -> list[str]:
 def _id(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise MarqueeError(f"{name} is a positive whole number, not {value!r}.")
+    if value > MAX_ID:
+        raise MarqueeError(f"{name} is at most {MAX_ID}, not {value}.")
     return value

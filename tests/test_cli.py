@@ -29,6 +29,16 @@ def refused(home: Path, *arguments: object) -> str:
     return lines[0]
 
 
+def test_brackets_in_a_path_stand_in_the_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "[old] data [/x]"
+    assert str(path) in refused(tmp_path, "run", "--source", "movielens", "--path", path)
+
+
+def test_id_beyond_64_bits_is_refused(tmp_path: Path) -> None:
+    assert marquee(tmp_path, "features", "apply").returncode == 0
+    assert "at most" in refused(tmp_path, "features", "lookup", "--user", 2**63)
+
+
 def test_unknown_job_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     assert "did you mean user_rating_stats" in refused(tmp_path, "pipeline", "run", "user_rating_stat")
 

@@ -301,6 +301,10 @@ def test_bad_label_files_are_one_sentence_and_leave_nothing(opened: FeatureStore
     with pytest.raises(MarqueeError, match="no label file"):
         dataset_file(opened, "din_v1", tmp_path / "none.parquet", out)
     (tmp_path / "text.parquet").write_text("user_id,movie_id\n1,2\n")
+    doubled = pa.table([[1], [2], [3]], names=["user_id", "stars", "stars"])
+    pq.write_table(doubled, tmp_path / "doubled.parquet")
+    with pytest.raises(MarqueeError, match="several columns named stars"):
+        dataset_file(opened, "din_v1", tmp_path / "doubled.parquet", out)
     with pytest.raises(MarqueeError, match="not a Parquet file"):
         dataset_file(opened, "din_v1", tmp_path / "text.parquet", out)
     pq.write_table(labels_at_random(1), tmp_path / "good.parquet")

@@ -47,9 +47,13 @@ def dataset_file(store: FeatureStore, service: str, labels: Path, out: Path) -> 
     if not labels.is_file():
         raise MarqueeError(f"There is no label file at {labels}.")
     try:
-        table = pq.read_table(labels)
+        table = pq.ParquetFile(labels).read()
     except (pa.ArrowException, OSError) as error:
-        raise MarqueeError(f"{labels} is not a Parquet file that can be read: {error}.") from error
+        why = " ".join(str(error).split()).rstrip(".")
+        raise MarqueeError(f"{labels} is not a Parquet file that can be read: {why}.") from error
+    twice = [name for name in table.column_names if table.column_names.count(name) > 1]
+    if twice:
+        raise MarqueeError(f"{labels} has several columns named {twice[0]}: rename all but one.")
     result = point_in_time(store, service, table)
     temporary = out.with_name(f".{out.name}.part")
     try:

@@ -238,9 +238,7 @@ def read_movielens(
     folder = folder.absolute()
     if first_movies is not None and first_movies < 1:
         raise MarqueeError(f"The number of first movies must be at least 1, not {first_movies}.")
-    layout, ratings_path, movies_path = _find(folder)
-    _check_not_empty(ratings_path, header=layout.rating_columns is not None)
-    _check_not_empty(movies_path, header=layout.rating_columns is not None)
+    layout, ratings_path, movies_path = check_folder(folder)
     picture_files = None if posters is None else _pictures(posters.absolute(), first_movies)
     movies = _movies(spark, movies_path, layout, first_movies)
     ratings, left_out = _ratings(spark, ratings_path, layout, first_movies)
@@ -254,6 +252,31 @@ def read_movielens(
         posters=None if picture_files is None else _frame(spark, ("movie_id", "source"), picture_files),
         left_out=left_out,
     )
+
+
+def check_folder(folder: Path) -> tuple[Layout, Path, Path]:
+    """The layout of a folder, its ratings and its catalogue: what can be seen without reading it all.
+
+    Raises:
+        MarqueeError: a file or the folder is missing or empty, or the ratings have another header.
+    """
+    layout, ratings, movies = _find(folder)
+    for path in (ratings, movies):
+        _check_not_empty(path, header=layout.rating_columns is not None)
+    _rating_names(ratings, layout)
+    return layout, ratings, movies
+
+
+def _rating_names(path: Path, layout: Layout) -> list[str]:
+    """The columns of a file of ratings, by its first line."""
+    first = _first_lines(path, 1)[0]
+    if layout.rating_columns is not None:
+        return layout.rating_columns(path, first)
+    if len(first.split(layout.separator)) < len(RATING_FIELDS):
+        raise MarqueeError(
+            f"{path}, line 1: expected {layout.separator.join(RATING_FIELDS)!r}, found {first[:120]!r}."
+        )
+    return list(RATING_FIELDS)
 
 
 def _find(folder: Path) -> tuple[Layout, Path, Path]:
@@ -375,13 +398,7 @@ def _ratings(
     spark: SparkSession, path: Path, layout: Layout, first_movies: int | None
 ) -> tuple[DataFrame, int]:
     """The lines of a file of ratings as rows of text fields, and how many were left out."""
-    first = _first_lines(path, 1)[0]
-    names = list(RATING_FIELDS) if layout.rating_columns is None else layout.rating_columns(path, first)
-    if layout.rating_columns is None and len(first.split(layout.separator)) < len(names):
-        raise MarqueeError(
-            f"{path}, line 1: expected {layout.separator.join(names)!r}, found {first[:120]!r}."
-        )
-    fields = _fields(F.col("record"), layout.separator, names)
+    fields = _fields(F.col("record"), layout.separator, _rating_names(path, layout))
     lines = _numbered_lines(spark, path)
     if layout.rating_columns is not None:
         lines = lines.where(~F.col("row").eqNullSafe(F.lit(1)))
