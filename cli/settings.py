@@ -54,7 +54,7 @@ class Settings(BaseSettings):
 def load_settings(home: Path | None = None) -> Settings:
     """Settings from the environment, `home` from the command line where it was given.
 
-    Also exports `MARQUEE_HOME` and `MARQUEE_DUCKDB_MEMORY`, which `feature_store.yaml` refers to.
+    Also exports `MARQUEE_HOME` and `MARQUEE_DUCKDB_MEMORY`, which the feature store reads.
 
     Raises:
         MarqueeError: a variable has a value that cannot be used.

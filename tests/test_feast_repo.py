@@ -348,3 +348,9 @@ def _no_files_in_the_repository() -> Iterator[None]:
     before = set(REPOSITORY.iterdir())
     yield
     assert {path for path in set(REPOSITORY.iterdir()) - before if path.name != "__pycache__"} == set()
+
+
+def test_memory_limit_of_the_join_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert AsOfDuckDBOfflineStoreConfig().memory_limit == "2GB"
+    monkeypatch.setenv("MARQUEE_DUCKDB_MEMORY", "512MB")
+    assert AsOfDuckDBOfflineStoreConfig().memory_limit == "512MB"

@@ -6,6 +6,7 @@ DuckDB, hence its columns come back as they were. Cost: O(n log n) of labels plu
 limit, spilling to disk; nothing passes through pandas. The rules of the join stand in `shared`.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.utils import compute_non_entity_date_range
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from common.errors import MarqueeError
 from feature_repo.offline.shared import (
@@ -64,7 +65,8 @@ class AsOfDuckDBOfflineStoreConfig(FeastConfigBaseModel):
     Args:
         type: the store's class, as Feast wants it.
         lake: folder that relative table paths start from; None for the repository's own.
-        memory_limit: how much DuckDB may take before it spills, such as "2GB".
+        memory_limit: how much DuckDB may take before it spills, such as "2GB"; that is also the default, unless
+            the environment's MARQUEE_DUCKDB_MEMORY says otherwise.
         threads: how many threads it may use; None for all cores.
         temp_directory: where it spills; None for the system's temporary folder.
         versions: Delta versions to read, by table path; those not named are read at their newest.
@@ -72,7 +74,7 @@ class AsOfDuckDBOfflineStoreConfig(FeastConfigBaseModel):
 
     type: str = "feature_repo.offline.duckdb_asof.AsOfDuckDBOfflineStore"
     lake: str | None = None
-    memory_limit: str = "2GB"
+    memory_limit: str = Field(default_factory=lambda: os.environ.get("MARQUEE_DUCKDB_MEMORY", "2GB"))
     threads: int | None = None
     temp_directory: str | None = None
     versions: dict[str, int] | None = None
