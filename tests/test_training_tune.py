@@ -1,0 +1,97 @@
+"""Tuning: on validation rows only, resumable, within the budget."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pyarrow as pa
+import pytest
+
+from common.errors import MarqueeError
+from tests.toy_features import toy_table
+from training import tune as tuning
+from training.models import MODELS
+from training.run import Prepared
+from training.splits import split
+from training.tune import SPACES, tune
+
+
+def prepared(service: str = "gbt_v1", rows: int = 900) -> Prepared:
+    return Prepared(toy_table(rows, service), service, "honest", 3.5, {}, rows)
+
+
+QUICK: dict[str, Any] = {"iterations": 15}
+
+
+def test_every_model_has_a_space_whose_settings_exist() -> None:
+    assert set(SPACES) == set(MODELS)
+    for key, suggest in SPACES.items():
+        trial = optuna.create_study().ask()
+        MODELS[key].config_class.of(suggest(trial))
+
+
+def test_finds_the_best_of_its_trials_and_keeps_what_is_fixed(tmp_path: Path) -> None:
+    told: list[tuple[int, int, float]] = []
+    found = tune(
+        prepared(), "gbt", tmp_path / "studies.db", trials=3, config=QUICK, on_trial=lambda *x: told.append(x)
+    )
+    assert found.trials == 3
+    assert found.config["iterations"] == 15
+    assert [(number, of) for number, of, _ in told] == [(1, 3), (2, 3), (3, 3)]
+    assert told[-1][2] == found.validation_auc == max(auc for _, _, auc in told)
+    MODELS["gbt"].config_class.of(found.config)
+
+
+def test_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    first = tune(prepared(), "gbt", tmp_path / "studies.db", trials=2, config=QUICK)
+    told: list[int] = []
+    more = tune(
+        prepared(),
+        "gbt",
+        tmp_path / "studies.db",
+        trials=3,
+        config=QUICK,
+        on_trial=lambda number, *_: told.append(number),
+    )
+    assert (first.trials, more.trials) == (2, 3)
+    assert told == [3]
+    assert more.validation_auc >= first.validation_auc
+
+
+def test_never_looks_at_a_test_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = prepared()
+    latest = split(given.table).test
+    first_of_test = given.table["event_timestamp"][int(latest[0])].as_py()
+    seen: list[pa.Table] = []
+    fit, apply = tuning.InputSpec.fit.__func__, tuning.InputSpec.apply  # type: ignore[attr-defined]
+
+    def watched_fit(cls: Any, table: pa.Table, *rest: Any) -> Any:
+        seen.append(table)
+        return fit(cls, table, *rest)
+
+    def watched_apply(self: Any, table: pa.Table) -> Any:
+        seen.append(table)
+        return apply(self, table)
+
+    monkeypatch.setattr(tuning.InputSpec, "fit", classmethod(watched_fit))
+    monkeypatch.setattr(tuning.InputSpec, "apply", watched_apply)
+    tune(given, "gbt", tmp_path / "studies.db", trials=1, config=QUICK)
+    assert len(seen) == 2
+    assert all(max(table["event_timestamp"].to_pylist()) < first_of_test for table in seen)
+
+
+def test_networks_are_tuned_and_pruned_by_epoch(tmp_path: Path) -> None:
+    config = {"training.epochs": 1, "training.batch_size": 256}
+    found = tune(prepared("din_v1", 400), "neuralcf", tmp_path / "s.db", trials=1, config=config)
+    assert found.trials == 1
+    assert found.config["training.epochs"] == 1
+    assert 0 <= found.validation_auc <= 1
+
+
+def test_bad_requests_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MarqueeError, match="din reads din_v1, but the features are those of gbt_v1"):
+        tune(prepared(), "din", tmp_path / "s.db")
+    with pytest.raises(MarqueeError, match="no setting leafs"):
+        tune(prepared(), "gbt", tmp_path / "s.db", config={"leafs": 3})
+    with pytest.raises(MarqueeError, match="No trial of gbt has finished"):
+        tune(prepared(), "gbt", tmp_path / "s.db", trials=0)
