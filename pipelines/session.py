@@ -10,6 +10,7 @@ from delta import configure_spark_with_delta_pip
 from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
+from pipelines.lake import REFUSALS
 
 JARS = Path.home() / ".ivy2"
 """Where Spark keeps the jars that it downloads. Java's own idea of a home may be another than the shell's."""
@@ -69,10 +70,11 @@ def spark_session(
         with output_into(log):
             return configure_spark_with_delta_pip(builder).getOrCreate()
     except Exception as error:  # whatever Py4J or the launcher throws, the person's remedy is the same
-        where = f" (its own words are in {log})" if log else ""
-        raise MarqueeError(
-            f"Spark did not start{where}: {error}. `marquee doctor` says what is missing."
-        ) from error
+        where = f"; its own words are in {log}" if log else ""
+        refusal = next((text for text in REFUSALS if text in str(error)), None)
+        why = refusal or str(error).splitlines()[0].rstrip(".: ")
+        remedy = "free some space or choose another --home" if refusal else "see `marquee doctor`"
+        raise MarqueeError(f"Spark did not start ({why}): {remedy}{where}.") from error
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from serving.lookup import lookup_many
 from tests.asof_battery import plain
 from tests.asof_oracle import OracleView, join
 from tests.lake import START, build_lake, random_rows
-from training.dataset import dataset_file, point_in_time
+from training.dataset import check_labels, dataset_file, point_in_time
 
 REPOSITORY = Path(__file__).parents[1] / "feature_repo"
 INSTANT = pa.timestamp("us", "UTC")
@@ -354,3 +354,11 @@ def test_memory_limit_of_the_join_comes_from_the_environment(monkeypatch: pytest
     assert AsOfDuckDBOfflineStoreConfig().memory_limit == "2GB"
     monkeypatch.setenv("MARQUEE_DUCKDB_MEMORY", "512MB")
     assert AsOfDuckDBOfflineStoreConfig().memory_limit == "512MB"
+
+
+@pytest.mark.parametrize("instant", [-(2**62), 2**63 - 2])
+def test_label_outside_the_calendar_is_named_by_its_row(instant: int) -> None:
+    instants = pa.array([0, instant], pa.timestamp("us", "UTC"))
+    labels = pa.table({"user_id": [1, 1], "movie_id": [1, 1], "event_timestamp": instants})
+    with pytest.raises(MarqueeError, match="event_timestamp, row 2"):
+        check_labels(labels)

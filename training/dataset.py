@@ -1,6 +1,7 @@
 """Point-in-time data sets: labels in, labels with features out."""
 
 import difflib
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -106,6 +107,26 @@ def check_labels(labels: pa.Table) -> None:
         raise MarqueeError(
             f"Label column {EVENT_TIMESTAMP} holds {kind}, not timestamps: convert it to timestamps in UTC."
         )
+    row = _outside_the_calendar(labels.column(EVENT_TIMESTAMP))
+    if row is not None:
+        raise MarqueeError(
+            f"Label column {EVENT_TIMESTAMP}, row {row + 1}, is outside the years 1 to 9999: mend it."
+        )
+
+
+def _outside_the_calendar(instants: pa.ChunkedArray) -> int | None:
+    """The first instant that no calendar of Python's holds; None where all are well."""
+    kind = instants.type
+    if kind.unit == "ns" or len(instants) == 0:  # 64 bits of nanoseconds span 1677 to 2262
+        return None
+    counts = instants.cast(pa.int64())
+    first, last = (
+        pa.scalar(moment, pa.timestamp(kind.unit)).cast(pa.int64())
+        for moment in (datetime(1, 1, 2), datetime(9999, 12, 30))
+    )
+    outside = pc.or_kleene(pc.less(counts, first), pc.greater(counts, last))
+    row = int(pc.index(outside, True).as_py())
+    return row if row >= 0 else None
 
 
 def _whole(column: pa.ChunkedArray) -> bool:

@@ -65,8 +65,8 @@ class AsOfDuckDBOfflineStoreConfig(FeastConfigBaseModel):
     Args:
         type: the store's class, as Feast wants it.
         lake: folder that relative table paths start from; None for the repository's own.
-        memory_limit: how much DuckDB may take before it spills, such as "2GB"; that is also the default, unless
-            the environment's MARQUEE_DUCKDB_MEMORY says otherwise.
+        memory_limit: how much DuckDB may take before it spills; by default what MARQUEE_DUCKDB_MEMORY in the
+            environment says, or "2GB".
         threads: how many threads it may use; None for all cores.
         temp_directory: where it spills; None for the system's temporary folder.
         versions: Delta versions to read, by table path; those not named are read at their newest.
