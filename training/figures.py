@@ -3,7 +3,7 @@
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,8 @@ PALETTE = ("#3b76d6", "#d9822b", "#2a9d76", "#b5489f", "#8a7d2c", "#c8483d", "#4
 SIZE = (5.2, 3.6)
 POINTS = 400
 """A curve is drawn with at most so many points."""
+SCATTERED = 2000
+"""A scatter shows at most so many rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,19 @@ class Picture:
     light: str
     dark: str
     caption: str
+    draw: Callable[["Figure"], None] = field(compare=False, repr=False)
+    size: tuple[float, float] = SIZE
+
+    def png(self) -> bytes:
+        """The light version as PNG, on white, for documents that hold no SVG."""
+        from matplotlib.figure import Figure
+
+        with _style(dark=False):
+            figure = Figure(figsize=self.size, layout="constrained")
+            self.draw(figure)
+            file = io.BytesIO()
+            figure.savefig(file, format="png", dpi=160, facecolor="white", metadata={"Software": None})
+        return file.getvalue()
 
 
 def roc_curves(models: Mapping[str, Scores]) -> Picture:
@@ -101,7 +116,7 @@ def training_curves(models: Mapping[str, Curve]) -> Picture:
         panels[0].set_ylabel("log loss")
 
     caption = "Training (dashed) and validation (solid) loss; a dot marks the epoch kept."
-    return Picture(_svg(draw, SIZE, dark=False), _svg(draw, SIZE, dark=True), caption)
+    return Picture(_svg(draw, SIZE, dark=False), _svg(draw, SIZE, dark=True), caption, draw)
 
 
 def score_histogram(name: str, found: Scores) -> Picture:
@@ -147,7 +162,96 @@ def histograms(columns: Mapping[str, np.ndarray], caption: str) -> Picture:
             axes.grid(visible=False)
 
     size = (2.7 * across, 1.35 * down + 0.2)
-    return Picture(_svg(draw, size, dark=False), _svg(draw, size, dark=True), caption)
+    return Picture(_svg(draw, size, dark=False), _svg(draw, size, dark=True), caption, draw, size)
+
+
+def class_balance(parts: Mapping[str, np.ndarray]) -> Picture:
+    """Liked and other rows of each part ("train", "test", …); figure 2.
+
+    Args:
+        parts: bool (rows,) by part.
+    """
+
+    def draw(axes: "Axes") -> None:
+        places = np.arange(len(parts))
+        for offset, liked, colour, label in (
+            (-0.2, True, PALETTE[2], "liked"),
+            (0.2, False, PALETTE[5], "not liked"),
+        ):
+            counts = [int((flags == liked).sum()) for flags in parts.values()]
+            drawn = axes.bar(places + offset, counts, width=0.38, color=colour, label=label)
+            shares = [count / max(len(flags), 1) for count, flags in zip(counts, parts.values(), strict=True)]
+            axes.bar_label(drawn, [f"{share:.1%}" for share in shares], fontsize=8)
+        axes.set_xticks(places, list(parts))
+        axes.set(ylabel="rows")
+        axes.legend()
+
+    return _picture(draw, "Liked and other rows of each part.")
+
+
+def score_scatter(name: str, found: Scores, threshold: float, seed: int = 0) -> Picture:
+    """Each row's score against a random x, coloured by what happened, with the threshold; figure 5."""
+
+    def draw(axes: "Axes") -> None:
+        random = np.random.default_rng(seed)
+        rows = random.permutation(len(found.scores))[:SCATTERED]
+        x = random.random(len(rows))
+        liked, scores = found.liked[rows], found.scores[rows]
+        for kind, colour, label in ((True, PALETTE[2], "liked"), (False, PALETTE[5], "not liked")):
+            here = liked == kind
+            axes.scatter(
+                x[here],
+                scores[here],
+                s=5,
+                alpha=0.5,
+                linewidths=0,
+                color=colour,
+                label=label,
+                rasterized=True,
+            )
+        axes.axhline(
+            threshold, linestyle="--", linewidth=1.2, color="0.5", label=f"threshold {threshold:.3f}"
+        )
+        axes.set(xlabel="random", ylabel="predicted probability", xlim=(0, 1), ylim=(0, 1))
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, markerscale=3)
+
+    return _picture(draw, f"Scores of {name}, coloured by what happened.")
+
+
+def metric_bars(
+    models: Mapping[str, Mapping[str, float]], deviations: Mapping[str, Mapping[str, float]] | None = None
+) -> Picture:
+    """Every metric of every model, side by side, with deviations over seeds where given; figure 6.
+
+    Args:
+        models: value by metric, by model; all with the same metrics.
+        deviations: in the same shape.
+    """
+
+    def draw(axes: "Axes") -> None:
+        metrics = list(next(iter(models.values())))
+        places = np.arange(len(metrics))
+        width = 0.84 / len(models)
+        for number, (colour, (name, values)) in enumerate(zip(_colours(), models.items(), strict=False)):
+            spread = None if deviations is None else [deviations[name][metric] for metric in metrics]
+            axes.bar(
+                places + (number - (len(models) - 1) / 2) * width,
+                [values[metric] for metric in metrics],
+                width=width * 0.92,
+                yerr=spread,
+                color=colour,
+                label=name,
+                error_kw={"linewidth": 1, "ecolor": "0.5"},
+            )
+        low = min(min(values.values()) for values in models.values())
+        high = max(max(values.values()) for values in models.values())
+        axes.set(ylim=(max(0.0, low - 0.08), min(1.0, high + 0.08)))
+        axes.set_xticks(places, metrics)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize=7)
+
+    return _picture(
+        draw, "Metrics of all models." + ("" if deviations is None else " Lines: deviation over seeds.")
+    )
 
 
 def _colours() -> Iterator[str]:
@@ -169,7 +273,7 @@ def _picture(draw: Callable[["Axes"], None], caption: str) -> Picture:
     def on_figure(figure: "Figure") -> None:
         draw(figure.add_subplot())
 
-    return Picture(_svg(on_figure, SIZE, dark=False), _svg(on_figure, SIZE, dark=True), caption)
+    return Picture(_svg(on_figure, SIZE, dark=False), _svg(on_figure, SIZE, dark=True), caption, on_figure)
 
 
 def _svg(draw: Callable[["Figure"], None], size: tuple[float, float], dark: bool) -> str:
