@@ -1,5 +1,6 @@
 """`marquee data`: get or make data, and look at it."""
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
 
 def start_spark(settings: Settings) -> "SparkSession":
-    """Spark as the settings say, its own words kept in a log."""
+    """Spark as the settings say, its own words kept in a log; call it while holding the home for writing."""
     from pipelines.session import spark_session
 
+    # What a killed command left there, such as a copy of the jars, is nobody's.
+    shutil.rmtree(settings.home / "scratch", ignore_errors=True)
     return spark_session(
         settings.spark_master,
         settings.spark_memory,

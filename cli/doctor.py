@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.console import console
+from cli.home import writing
 from cli.settings import Settings, load_settings
 from common.errors import MarqueeError
 
@@ -157,4 +158,5 @@ def fetch_jars(settings: Settings) -> None:
     from cli.data import start_spark
 
     console.print("[dim]Starting Spark once, which downloads Delta's jars (some 90 MB) where they lack[/]")
-    start_spark(settings).stop()
+    with writing(settings.home):
+        start_spark(settings).stop()
