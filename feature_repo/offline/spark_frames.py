@@ -1,5 +1,7 @@
 """Spark for the store at scale: its session, sources as frames, instants as numbers, Arrow's types."""
 
+import os
+import sys
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from typing import Any
@@ -48,6 +50,8 @@ def _new_session(settings: Any) -> SparkSession:
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
     } | (settings.spark_conf or {})
+    if settings.master.startswith("local"):  # else its workers run whatever python3 is on the path
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName("marquee").master(settings.master)
     return configure_spark_with_delta_pip(
         reduce(lambda made, item: made.config(*item), conf.items(), builder)
