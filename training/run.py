@@ -190,7 +190,9 @@ def train_on(
     entry = entry_of(model)
     settings = entry.config_class.of(config)
     if entry.service != prepared.service:
-        raise MarqueeError(f"{model} reads {entry.service}, but the features are those of {prepared.service}.")
+        raise MarqueeError(
+            f"{model} reads {entry.service}, but the features are those of {prepared.service}."
+        )
     table, protocol = prepared.table, prepared.protocol
     parts = split(table, split_by or SPLIT_OF[protocol], shares=shares, seed=split_seed)
     leaky = parts.leaky or protocol == "paper"
