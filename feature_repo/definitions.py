@@ -4,12 +4,15 @@ The one file that Feast scans. A source names its table only; the offline store 
 the same definitions serve every home and every profile.
 """
 
+import os
 from datetime import timedelta
+from pathlib import Path
 
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, Project, ValueType
 from feast.data_format import DeltaFormat
 from feast.types import Array, FeastType, Float64, Int64, String, UnixTimestamp
 
+from feature_repo.lock import lock_until_exit
 from feature_repo.schema import (
     CREATED_TIMESTAMP,
     EVENT_TIMESTAMP,
@@ -55,6 +58,10 @@ def _view(table: Table) -> FeatureView:
         description=table.description,
     )
 
+
+if __name__ == "definitions" and "MARQUEE_HOME" in os.environ:
+    # Feast's own plan and apply import this file by its path, before they open the registry.
+    lock_until_exit(Path(os.environ["MARQUEE_HOME"]))
 
 project = Project(name="marquee", description="Point-in-time features for movie recommendation.")
 

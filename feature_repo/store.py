@@ -5,7 +5,6 @@ time, and with results as data.
 """
 
 import copy
-import fcntl
 import io
 import time
 import warnings
@@ -26,7 +25,8 @@ from feast.utils import _convert_arrow_to_proto
 
 from common.errors import MarqueeError
 from common.files import cannot_write
-from feature_repo.offline.shared import delta_table, file_source
+from feature_repo.lock import registry_lock
+from feature_repo.offline.tables import delta_table, file_source
 from feature_repo.schema import BEGINNING
 
 REPOSITORY = Path(__file__).parent
@@ -65,17 +65,20 @@ class Materialized:
     seconds: float
 
 
-def open_store(home: Path, versions: dict[str, int] | None = None) -> FeatureStore:
+def open_store(home: Path, versions: dict[str, int] | None = None, must_exist: bool = False) -> FeatureStore:
     """The store of a home, in the profile of `feature_store.yaml`; the home is made if there is none.
 
     Args:
         home: the folder that holds `lake/`, `registry.db` and `online.db`.
         versions: Delta versions to read instead of the newest, by table name; see `table_versions`.
+        must_exist: make nothing: for commands that only read.
 
     Raises:
-        MarqueeError: the home cannot be written.
+        MarqueeError: the home cannot be written, or has no registry and must.
     """
     home = home.absolute()
+    if must_exist and not (home / "registry.db").is_file():
+        raise MarqueeError(f"There is no feature store in {home}: run marquee features apply first.")
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -103,8 +106,8 @@ def apply(home: Path) -> list[Change]:
 
     One process at a time: another waits for its turn.
     """
-    store = open_store(home)
-    with _locked(home / ".registry.lock"), _quiet():
+    with registry_lock(home), _quiet():
+        store = open_store(home)
         definitions = _definitions()
         difference, _, _ = store.plan(copy.deepcopy(definitions))
         gone: list[Any] = [
@@ -244,16 +247,6 @@ def _filled_in(setting: Any, home: str) -> Any:
     if isinstance(setting, dict):
         return {name: _filled_in(value, home) for name, value in setting.items()}
     return setting.replace("${MARQUEE_HOME}", home) if isinstance(setting, str) else setting
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    try:
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise cannot_write(path, error) from error
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """What the Spark store adds: results that stay in Spark or stream, labels that are in Spark already."""
 
+import contextlib
+import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from common.errors import MarqueeError
+from feature_repo.offline import spark_join
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from feature_repo.offline.spark_asof import AsOfSparkOfflineStore, SparkJob
 from tests.asof_battery import INSTANT, AskedView, Case, Table, arrow, build, job, open_battery_store, plain
@@ -132,6 +135,21 @@ def test_a_data_set_is_saved_by_spark_in_order(ask: Ask, tmp_path: Path) -> None
     assert sorted(saved.column("user_id").to_pylist()) == [1, 2, 9]
     ask().persist(storage, allow_overwrite=True)
     assert DeltaTable(tmp_path / "lake" / "saved").version() == 1
+
+
+def test_few_labels_leave_out_rows_of_other_keys(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = plain(ask().to_arrow())
+    monkeypatch.setattr(spark_join, "FEWEST_FILTERED", 0)
+    monkeypatch.setattr(spark_join, "FEW_LABELS", 1)
+    filtered = ask()
+    assert "BroadcastHashJoin" in plan_of(filtered)
+    assert plain(filtered.to_arrow()) == whole
+
+
+def plan_of(asked: SparkJob) -> str:
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        asked.to_spark_df().explain()
+    return out.getvalue()
 
 
 def test_a_session_in_another_zone_is_refused(ask: Ask, spark: SparkSession) -> None:

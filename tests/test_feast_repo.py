@@ -173,9 +173,12 @@ def test_plan_shows_a_changed_definition_and_apply_makes_it_so(
 
 
 def test_two_applies_at_once_leave_a_whole_registry(tmp_path: Path) -> None:
+    """Ours and Feast's own wait for each other."""
     code = f"from pathlib import Path; from feature_repo import store; store.apply(Path({str(tmp_path)!r}))"
-    running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
-    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    ours = subprocess.Popen([sys.executable, "-c", code])
+    stock = feast(tmp_path, "apply")
+    assert ours.wait(timeout=120) == 0
+    assert stock.returncode == 0, stock.stderr
     assert store.plan(tmp_path) == []
 
 
@@ -192,6 +195,12 @@ def test_apply_keeps_what_was_materialised(home: Path) -> None:
     assert before
     store.apply(home)
     assert store.open_store(home).get_feature_view("movie_content").materialization_intervals == before
+
+
+def test_a_home_that_must_exist_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(MarqueeError, match="no feature store in"):
+        store.open_store(tmp_path / "none", must_exist=True)
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

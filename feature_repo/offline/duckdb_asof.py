@@ -3,7 +3,7 @@
 Tables are read by deltalake as Arrow datasets (only the columns asked for), so no extension has to be
 downloaded. Each view is one as-of join of the labels' keys and instants; the label table itself never enters
 DuckDB, hence its columns come back as they were. Cost: O(n log n) of labels plus rows per view, in a memory
-limit, spilling to disk; nothing passes through pandas. The rules of the join stand in `shared`.
+limit, spilling to disk; nothing passes through pandas. The rules of the join stand in `feature_repo.offline`.
 """
 
 import os
@@ -29,30 +29,34 @@ from feast.utils import compute_non_entity_date_range
 from pydantic import Field, field_validator
 
 from common.errors import MarqueeError
-from feature_repo.offline.shared import (
+from feature_repo.offline.jobs import ArrowJob
+from feature_repo.offline.labels import (
     EVENT_TIMESTAMP,
-    FEW_LABELS,
-    ArrowJob,
     Labels,
-    View,
-    absolute_lake,
-    append,
-    as_stored,
-    check_columns,
-    check_outputs,
-    check_source,
-    dataset,
     frame_to_arrow,
     label_key,
     labels_of,
-    pulled_columns,
-    requested_views,
     retrieval_metadata,
+    utc,
+)
+from feature_repo.offline.tables import (
+    absolute_lake,
+    append,
+    as_stored,
+    check_source,
+    dataset,
     source_columns,
     tables_named,
-    utc,
-    with_dummy_key,
     write_logs,
+)
+from feature_repo.offline.views import (
+    FEW_LABELS,
+    View,
+    check_columns,
+    check_outputs,
+    pulled_columns,
+    requested_views,
+    with_dummy_key,
 )
 
 _RANK = 2**64

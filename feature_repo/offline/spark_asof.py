@@ -4,7 +4,7 @@ Views of the same keys are joined in one pass: their rows and the labels are put
 key, sorted by key and time (Spark does both, on disk where it must), and merged as it streams past (`merge`),
 in memory for one batch. A pass costs O(n log n) whatever the rows per key; a popular key needs no more memory
 than a rare one. The result stays a Spark DataFrame (`to_spark_df`) or streams as Arrow batches; only
-`to_arrow` and `to_df` bring it to the driver. The rules of the join stand in `shared`.
+`to_arrow` and `to_df` bring it to the driver. The rules of the join stand in `feature_repo.offline`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,28 +35,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from common.errors import MarqueeError
-from feature_repo.offline.shared import (
-    Labels,
-    View,
-    absolute_lake,
-    append,
-    as_stored,
-    check_outputs,
-    check_source,
-    dataset,
-    file_source,
-    frame_to_arrow,
-    labels_of,
-    pulled_columns,
-    requested_views,
-    retrieval_metadata,
-    save,
-    saved_path,
-    source_columns,
-    utc,
-    with_dummy_key,
-    write_logs,
-)
+from feature_repo.offline.labels import Labels, frame_to_arrow, labels_of, retrieval_metadata, utc
 from feature_repo.offline.spark_frames import (
     between,
     column,
@@ -75,6 +54,19 @@ from feature_repo.offline.spark_join import (
     point_in_time_join,
     query_labels,
 )
+from feature_repo.offline.tables import (
+    absolute_lake,
+    append,
+    as_stored,
+    check_source,
+    dataset,
+    file_source,
+    save,
+    saved_path,
+    source_columns,
+    write_logs,
+)
+from feature_repo.offline.views import View, check_outputs, pulled_columns, requested_views, with_dummy_key
 
 
 class AsOfSparkOfflineStoreConfig(FeastConfigBaseModel):

@@ -17,7 +17,8 @@ from pyspark.sql import types as T
 from pyspark.sql.pandas.types import from_arrow_type
 
 from common.errors import MarqueeError
-from feature_repo.offline.shared import dataset, delta_table, file_source, locate, utc
+from feature_repo.offline.labels import utc
+from feature_repo.offline.tables import dataset, delta_table, file_source, locate
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

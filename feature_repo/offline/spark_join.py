@@ -18,19 +18,7 @@ from pyspark.sql.pandas.types import from_arrow_type
 
 from common.errors import MarqueeError
 from feature_repo.offline import merge as merging
-from feature_repo.offline.shared import (
-    EVENT_TIMESTAMP,
-    FEW_LABELS,
-    Labels,
-    View,
-    check_columns,
-    dataset,
-    label_key,
-    locate,
-    tables_named,
-    timestamp_column,
-    utc,
-)
+from feature_repo.offline.labels import EVENT_TIMESTAMP, Labels, label_key, timestamp_column, utc
 from feature_repo.offline.spark_frames import (
     between,
     column,
@@ -40,11 +28,14 @@ from feature_repo.offline.spark_frames import (
     since_epoch,
     spark_session,
 )
+from feature_repo.offline.tables import dataset, locate, tables_named
+from feature_repo.offline.views import FEW_LABELS, View, check_columns
 
 cloudpickle.register_pickle_by_value(merging)  # type: ignore[no-untyped-call]
 
-BROADCAST_LABELS = 1_000_000
-"""So many labels at most are sent to every worker to leave out rows of other keys."""
+MOST_BROADCAST, FEWEST_FILTERED = 1_000_000, 1_000_000
+"""So many labels at most are sent to every worker, to leave out the rows of other keys, where a view has at
+least so many rows."""
 REFUSED = "MARQUEE: "
 """What the message of an error that Spark raises for a label begins with."""
 _NEVER_CREATED = -(2**63)
@@ -250,8 +241,9 @@ def _join_pass(
     for i, of_view in enumerate(rows):
         tagged = of_view.withColumn("tag", F.lit(i)).withColumnRenamed("features", f"v{i}")
         stream = stream.unionByName(tagged, allowMissingColumns=True)
-    parts = config.offline_store.partitions if keys else 1
-    stream = stream.repartition(parts, *keys).sortWithinPartitions(*keys, "at", "tag", "version")
+    # Without a number, adaptive execution chooses it by the amount of data.
+    stream = stream.repartition(*keys) if keys else stream.repartition(1)
+    stream = stream.sortWithinPartitions(*keys, "at", "tag", "version")
     structs = ["label", *(f"v{i}" for i in range(len(rows)))]
     schema = T.StructType([stream.schema[name] for name in structs])
     ttls = [None if view.ttl is None else view.ttl // timedelta(microseconds=1) for view in part.views]
@@ -295,4 +287,6 @@ def _view_rows(
 
 def _few(config: RepoConfig, view: View, labels: Labels) -> bool:
     n = labels.table.num_rows
-    return bool(n <= BROADCAST_LABELS and n * FEW_LABELS <= dataset(config, view.source).count_rows())
+    if n > MOST_BROADCAST:
+        return False
+    return bool(dataset(config, view.source).count_rows() >= max(n * FEW_LABELS, FEWEST_FILTERED))

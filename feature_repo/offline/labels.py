@@ -1,0 +1,179 @@
+"""The label frame: its instants, and its columns as keys."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from feast.infra.offline_stores.offline_store import RetrievalMetadata
+
+from common.errors import MarqueeError
+from feature_repo.offline.views import View
+
+EVENT_TIMESTAMP = "event_timestamp"
+"""The name that Feast expects of a label's instant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The rows that features are joined to.
+
+    Args:
+        table: all their columns, which the result starts with.
+        timestamp: the column of their instant.
+        instants: (n,) int64, that instant in microseconds since 1970, rounded down.
+        sub_microsecond: (n,) whether rounding took something away (which only a TTL's lower edge notices);
+            None where it nowhere did.
+    """
+
+    table: pa.Table
+    timestamp: str
+    instants: npt.NDArray[np.int64]
+    sub_microsecond: npt.NDArray[np.bool_] | None
+
+    def oldest_allowed(self, ttl: timedelta) -> npt.NDArray[np.int64]:
+        """(n,) the oldest instant, in microseconds, of a row that is not expired for each label."""
+        edge = self.instants - ttl // timedelta(microseconds=1)
+        return edge if self.sub_microsecond is None else edge + self.sub_microsecond
+
+
+def labels_of(table: pa.Table) -> Labels:
+    """Find the labels' timestamps and read them as instants; naive ones are UTC.
+
+    Raises:
+        MarqueeError: no timestamp column, several to choose from, or a row without a timestamp.
+    """
+    name = timestamp_column(table.schema)
+    instants = timestamps(table.column(name), name)
+    if instants.null_count:
+        row = pc.index(pc.is_null(instants), True).as_py() + 1
+        raise MarqueeError(
+            f"Label row {row} has no {name}: {instants.null_count} of {len(instants)} label rows have no "
+            "timestamp; fill or remove them."
+        )
+    if instants.type.unit == "ns":
+        nanoseconds = _integers(instants)
+        remainder = nanoseconds % 1000
+        return Labels(
+            table, name, (nanoseconds - remainder) // 1000, remainder > 0 if remainder.any() else None
+        )
+    return Labels(table, name, _integers(instants.cast(pa.timestamp("us", "UTC"))), None)
+
+
+def timestamp_column(schema: pa.Schema) -> str:
+    """`event_timestamp`, or else the only column of timestamps."""
+    if EVENT_TIMESTAMP in schema.names:
+        return EVENT_TIMESTAMP
+    candidates = [field.name for field in schema if pa.types.is_timestamp(field.type)]
+    if len(candidates) != 1:
+        found = f"has several timestamps ({', '.join(candidates)})" if candidates else "has no timestamp"
+        raise MarqueeError(
+            f"The label table {found} and no column {EVENT_TIMESTAMP}: give its instants that name."
+        )
+    return str(candidates[0])
+
+
+def timestamps(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """A column of timestamps, dates or ISO strings as timestamps in UTC, of nanoseconds or coarser."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        return column.cast(pa.timestamp(kind.unit, "UTC"))
+    if pa.types.is_date(kind):
+        return column.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        try:
+            parsed = pd.to_datetime(column.to_pandas(), utc=True, format="ISO8601")
+        except ValueError as error:
+            why = str(error).splitlines()[0]
+            raise MarqueeError(f"Column {name} holds text that is not a time: {why}.") from error
+        return pa.chunked_array([pa.Array.from_pandas(parsed, type=pa.timestamp("ns", "UTC"))])
+    if pa.types.is_null(kind):
+        return column.cast(pa.timestamp("us", "UTC"))
+    raise MarqueeError(f"Column {name} holds {kind}, not timestamps: convert it to timestamps in UTC.")
+
+
+def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    values: npt.NDArray[np.int64] = column.cast(pa.int64()).to_numpy()
+    return values
+
+
+def frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
+    """A pandas label frame as Arrow, without its index; pandas' own types come back in `to_df`.
+
+    Raises:
+        MarqueeError: a column mixes types.
+    """
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise MarqueeError(
+            f"The label frame has a column that Arrow cannot hold: {' '.join(map(str, error.args))}."
+        ) from error
+
+
+def label_key(labels: pa.Table, name: str, view: View, kind: pa.DataType) -> pa.ChunkedArray:
+    """A label column as keys of a view, in the type of the view's key.
+
+    Whole numbers that pandas turned into floats (because some are missing) are whole numbers again.
+
+    Raises:
+        MarqueeError: the labels lack the column, or hold what cannot be such a key.
+    """
+    if name not in labels.column_names:
+        raise MarqueeError(
+            f"The labels lack {name}, which view {view.name} is joined on; they have"
+            f" {', '.join(labels.column_names)}."
+        )
+    column = labels.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if column.type == kind:
+        return column
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    numbers = _is_number(column.type) and _is_number(kind)
+    texts = _is_text(column.type) and _is_text(kind)
+    if not (numbers or texts or pa.types.is_null(column.type) or _same_family(column.type, kind)):
+        raise MarqueeError(
+            f"Label column {name} holds {column.type}, but the key of view {view.name} is {kind}: convert it."
+        )
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid as error:
+        raise MarqueeError(
+            f"Label column {name} ({column.type}) does not fit the key of view {view.name} ({kind}): {error}."
+        ) from error
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _same_family(one: pa.DataType, other: pa.DataType) -> bool:
+    families = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_boolean, pa.types.is_binary)
+    return any(family(one) and family(other) for family in families)
+
+
+def utc(moment: datetime) -> datetime:
+    """A moment in UTC; a naive one is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def retrieval_metadata(feature_refs: list[str], labels: Labels) -> RetrievalMetadata:
+    def moment(microseconds: int) -> datetime:
+        return pd.Timestamp(microseconds, unit="us", tz="UTC").to_pydatetime()
+
+    known = len(labels.instants) > 0
+    return RetrievalMetadata(
+        features=feature_refs,
+        keys=[name for name in labels.table.column_names if name != labels.timestamp],
+        min_event_timestamp=moment(int(labels.instants.min())) if known else None,
+        max_event_timestamp=moment(int(labels.instants.max())) if known else None,
+    )
