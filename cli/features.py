@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -10,6 +11,9 @@ from cli.console import console, count
 from cli.display import Stages
 from cli.home import writing
 from cli.settings import load_settings
+
+if TYPE_CHECKING:
+    from feature_repo.online.send import Sent
 
 
 def plan(home: Path | None) -> None:
@@ -42,9 +46,17 @@ def materialize(home: Path | None) -> None:
     settings = load_settings(home)
     stages = Stages(console)
     with writing(settings.home), stages.stage("materialize") as stage:
-        views = store.materialize(settings.home, on_progress=stage.report)
-        rows = sum(view.rows for view in views)
-        stage.outcome = f"{count(rows)} keys of {len(views)} views in {settings.home / 'online.db'}"
+        sent = store.materialize(settings.home, on_progress=stage.report)
+        stage.outcome = online_line(sent)
+
+
+def online_line(sent: "list[Sent]") -> str:
+    """What went online, as one line."""
+    if all(part.since == part.version for part in sent):
+        return f"nothing changed in {len(sent)} views"
+    rows, refused = sum(part.rows for part in sent), sum(part.refused for part in sent)
+    older = f"; {count(refused)} were older than what is there" if refused else ""
+    return f"{count(rows)} keys of {len(sent)} views online{older}"
 
 
 def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None) -> None:

@@ -153,7 +153,7 @@ def features_apply(home: Home = None) -> None:
 
 @features.command("materialize")
 def features_materialize(home: Home = None) -> None:
-    """Bring the newest row of every key into the online store."""
+    """Bring into the online store the newest rows of the keys that changed since it last was."""
     from cli.features import materialize
 
     materialize(home)

@@ -12,6 +12,7 @@ from rich.table import Table
 from cli import summary
 from cli.console import console, count
 from cli.display import Stages
+from cli.features import online_line
 from cli.home import writing
 from cli.models import print_metrics, train_into
 from cli.pipeline import (
@@ -147,8 +148,7 @@ def store_stages(settings: Settings, stages: Stages) -> None:
         changes = store.apply(settings.home)
         stage.outcome = f"{len(changes)} changes in the registry"
     with stages.stage("materialize") as stage:
-        views = store.materialize(settings.home, on_progress=stage.report)
-        stage.outcome = f"{count(sum(view.rows for view in views))} keys of {len(views)} views online"
+        stage.outcome = online_line(store.materialize(settings.home, on_progress=stage.report))
 
 
 def print_summary(found: summary.Summary, folder: Path) -> None:

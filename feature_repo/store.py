@@ -6,9 +6,8 @@ time, and with results as data.
 
 import copy
 import io
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,22 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
-from feast import FeatureStore, FeatureView, RepoConfig
+from feast import FeatureStore, RepoConfig
 from feast.diff.property_diff import TransitionType
 from feast.diff.registry_diff import RegistryDiff
 from feast.feature_view import DUMMY_ENTITY, DUMMY_ENTITY_NAME
 from feast.repo_contents import RepoContents
-from feast.utils import _convert_arrow_to_proto
 
 from common.errors import MarqueeError
 from common.files import cannot_write
+from feature_repo.applied import applied_views
 from feature_repo.lock import registry_lock
 from feature_repo.offline.tables import delta_table, file_source
+from feature_repo.online.send import OnProgress, Sent, send_changed
 from feature_repo.schema import BEGINNING
 
 REPOSITORY = Path(__file__).parent
-WRITE_BATCH = 10_000
-"""Rows that go to the online store at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +52,6 @@ class Change:
         lines = [f"{self.action} {self.kind} {self.name}"]
         lines += [f"  {name}: {old} -> {new}" for name, old, new in self.properties]
         return "\n".join(lines)
-
-
-@dataclass(frozen=True, slots=True)
-class Materialized:
-    """What went online for one view: one row per key, and how long it took."""
-
-    view: str
-    rows: int
-    seconds: float
 
 
 def open_store(home: Path, versions: dict[str, int] | None = None, must_exist: bool = False) -> FeatureStore:
@@ -127,18 +116,13 @@ def apply(home: Path) -> list[Change]:
 
 
 def materialize(
-    home: Path,
-    end: datetime | None = None,
-    views: Sequence[str] | None = None,
-    on_progress: Callable[[str, int, int], None] | None = None,
-) -> list[Materialized]:
-    """Send the newest row of every key to the online store.
+    home: Path, views: Sequence[str] | None = None, on_progress: OnProgress | None = None
+) -> list[Sent]:
+    """Bring online what changed since it was last brought: see `feature_repo.online.send`.
 
-    The window is explicit, from `schema.BEGINNING` to `end`: Feast's `materialize-incremental` goes by event
-    time and would start 52 weeks back. Afterwards it continues from here.
+    Feast's `materialize-incremental` goes on from here.
 
     Args:
-        end: rows after it stay out; now by default.
         views: names of the views; all by default.
         on_progress: called with view, rows written so far, rows in all.
 
@@ -146,66 +130,20 @@ def materialize(
         MarqueeError: nothing is applied yet, a view is unknown, or its table is not built.
     """
     store = open_store(home)
-    end = (end or datetime.now(UTC)).astimezone(UTC)
-    report = []
-    for view in _applied_views(store, views):
-        started = time.perf_counter()
-        rows = _send(store, view, end, on_progress)
-        report.append(Materialized(view.name, rows, time.perf_counter() - started))
-    return report
+    now = datetime.now(UTC)
+    sent = send_changed(store, views, on_progress)
+    for view in applied_views(store, views):
+        store.registry.apply_materialization(view, store.project, BEGINNING, now)
+    return sent
 
 
 def table_versions(store: FeatureStore, views: Sequence[str] | None = None) -> dict[str, int]:
     """The Delta version that each view's table is at, by table name, as `open_store` takes them."""
     return {
         source.path: delta_table(store.config, source).version()
-        for view in _applied_views(store, views)
+        for view in applied_views(store, views)
         for source in (file_source(view.batch_source),)
     }
-
-
-def _send(
-    store: FeatureStore,
-    view: FeatureView,
-    end: datetime,
-    on_progress: Callable[[str, int, int], None] | None,
-) -> int:
-    provider = store._get_provider()
-    source = view.batch_source
-    assert source is not None
-    keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
-    with _quiet():
-        newest = provider.offline_store.pull_latest_from_table_or_query(
-            config=store.config,
-            data_source=source,
-            join_key_columns=list(keys),
-            feature_name_columns=[feature.name for feature in view.features],
-            timestamp_field=source.timestamp_field,
-            created_timestamp_column=source.created_timestamp_column,
-            start_date=BEGINNING,
-            end_date=end,
-        ).to_arrow()
-    for start in range(0, newest.num_rows, WRITE_BATCH):
-        batch = newest.slice(start, WRITE_BATCH)
-        with _quiet():
-            rows = _convert_arrow_to_proto(batch, view, keys)
-            provider.online_write_batch(store.config, view, rows, None)
-        if on_progress:
-            on_progress(view.name, start + batch.num_rows, newest.num_rows)
-    store.registry.apply_materialization(view, store.project, BEGINNING, end)
-    return int(newest.num_rows)
-
-
-def _applied_views(store: FeatureStore, names: Sequence[str] | None) -> list[FeatureView]:
-    views = {view.name: view for view in store.list_feature_views()}
-    if not views:
-        raise MarqueeError("The registry has no views yet: run marquee features apply first.")
-    unknown = [name for name in names or () if name not in views]
-    if unknown:
-        raise MarqueeError(
-            f"There is no view {', '.join(unknown)}; the views are {', '.join(sorted(views))}."
-        )
-    return [views[name] for name in (names if names is not None else sorted(views))]
 
 
 def _definitions() -> RepoContents:

@@ -30,8 +30,7 @@ class ViewStatus:
 
     Args:
         view: its name.
-        known_since: the instant from which its values are known (UTC); None if there is no row. Feast's
-            SQLite store keeps whole seconds, rounded down.
+        known_since: the instant from which its values are known (UTC); None if there is no row.
     """
 
     view: str

@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as pads
 from feast.data_source import DataSource
 from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
@@ -337,10 +338,15 @@ def latest_rows(
     features: list[str],
     timestamp: str,
     created: str | None,
-    start: datetime | None,
-    end: datetime | None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    among: pads.Dataset | None = None,
 ) -> pa.Table:
-    """The newest row of each key, ties broken by `created`; narrow columns first, then those rows only."""
+    """The newest row of each key, ties broken by `created`; narrow columns first, then those rows only.
+
+    Args:
+        among: some of the table's rows: only keys whose newest row is one of these.
+    """
     rows = dataset(config, source)
     schema = rows.schema
     columns = pulled_columns(keys, features, timestamp, created)
@@ -351,8 +357,11 @@ def latest_rows(
     group = ", ".join(_name(key) for key in keys)
     with connection(config) as con:
         con.register("rows", rows)
-        best = f"SELECT {group + ', ' if keys else ''}max({rank}) AS rank FROM rows{where}"
-        best += f" GROUP BY {group}" if keys else ""
+        best = f"SELECT {group + ', ' if keys else ''}max({rank}) AS rank FROM rows"
+        if among is not None:
+            con.register("among", among)
+            best += f" SEMI JOIN among USING ({group})" if keys else ""
+        best += where + (f" GROUP BY {group}" if keys else "")
         on = " AND ".join(
             [*(f"rows.{_name(key)} = best.{_name(key)}" for key in keys), f"{rank} = best.rank"]
         )
@@ -360,7 +369,8 @@ def latest_rows(
         partition = f"PARTITION BY {', '.join('rows.' + _name(key) for key in keys)}" if keys else ""
         query = (
             f"SELECT {', '.join('rows.' + _name(column) for column in columns)}"
-            f" FROM rows JOIN ({best}) best ON {on}{where} QUALIFY row_number() OVER ({partition}) = 1"
+            f" FROM {'rows' if among is None else 'among'} AS rows JOIN ({best}) best ON {on}{where}"
+            f" QUALIFY row_number() OVER ({partition}) = 1"
         )
         table = con.sql(query).to_arrow_table()
     return with_dummy_key(as_stored(table, schema), keys)

@@ -1,0 +1,186 @@
+"""Bringing online what changed in the tables since it last was.
+
+What a view's online rows are up to date with (the table's id and version) stands in the online store among
+these rows, under a key that no entity has: a store that was emptied, or exchanged for another, does not claim
+to hold what it does not. It is written last, so a send that was killed is repeated.
+
+A key is sent if its newest row is new; without a record, each key is. Where the table was replaced
+(overwritten, restored, made anew) each key is sent too, and the online rows become those of the table: older
+rows replace newer ones, and keys that it lacks are removed.
+"""
+
+import json
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+from feast import FeatureStore, FeatureView, ValueType
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.utils import _convert_arrow_to_proto
+
+from feature_repo.applied import applied_views
+from feature_repo.offline.duckdb_asof import latest_rows
+from feature_repo.offline.tables import delta_table, file_source, storage_options
+from feature_repo.online.changes import added_rows
+from feature_repo.online.newest import KeepsNewest, Row, microseconds
+
+BATCH = 10_000
+"""Rows that go to the online store at a time."""
+RECORD = "marquee_sent"
+"""Name of the record's only feature, and the value of its key."""
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What went online for one view.
+
+    Args:
+        view: its name, which is that of its table.
+        since: the table's version that was online before; None where all keys were sent.
+        version: the one that is online now.
+        rows: sent, one a key.
+        refused: of these, the ones that the store left out as older than what it has.
+        seconds: that it took.
+    """
+
+    view: str
+    since: int | None
+    version: int
+    rows: int
+    refused: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a view's online rows are up to date with."""
+
+    table: str
+    version: int
+    features: list[str]
+
+
+def send_changed(
+    store: FeatureStore, views: Sequence[str] | None = None, on_progress: OnProgress | None = None
+) -> list[Sent]:
+    """Send the keys whose newest row changed since what was last sent; one sender a store at a time.
+
+    Args:
+        store: an applied store.
+        views: names of the views; all by default.
+        on_progress: called with view, rows written so far, rows in all.
+
+    Raises:
+        MarqueeError: nothing is applied yet, a view is unknown, or its table is not built.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Feast's own
+        return [_send_view(store, view, on_progress) for view in applied_views(store, views)]
+
+
+def _send_view(store: FeatureStore, view: FeatureView, on_progress: OnProgress | None) -> Sent:
+    started = time.perf_counter()
+    source = file_source(view.batch_source)
+    table = delta_table(store.config, source)
+    held = _read_record(store, view)
+    goal = Record(str(table.metadata().id), table.version(), [feature.name for feature in view.features])
+    if held == goal:
+        return Sent(view.name, held.version, goal.version, 0, 0, time.perf_counter() - started)
+    added = None
+    if held is not None and held.table == goal.table:
+        added = added_rows(table, held.version, storage_options(source))
+    replaced = held is not None and added is None
+    if held is not None and held.features != goal.features:
+        added = None
+    newest = latest_rows(
+        store.config,
+        source,
+        list(_keys(view)),
+        goal.features,
+        source.timestamp_field,
+        source.created_timestamp_column or None,
+        among=added,
+    )
+    refused = _write(store, view, newest, replaced, on_progress)
+    _write_record(store, view, goal)
+    since = held.version if held is not None and added is not None else None
+    return Sent(view.name, since, goal.version, newest.num_rows, refused, time.perf_counter() - started)
+
+
+def _write(
+    store: FeatureStore, view: FeatureView, newest: pa.Table, replaced: bool, on_progress: OnProgress | None
+) -> int:
+    """Write rows in batches; the number of those refused as older than what is there.
+
+    Args:
+        newest: one row a key.
+        replaced: refuse none, and if the store can, remove all others.
+    """
+    provider = store._get_provider()
+    online, config = provider.online_store, store.config
+    keys, refused = {_serialised(store, _record_key(view))}, 0
+    for start in range(0, newest.num_rows, BATCH):
+        batch = newest.slice(start, BATCH)
+        rows: list[Row] = _convert_arrow_to_proto(batch, view, _keys(view))
+        if isinstance(online, KeepsNewest):
+            refused += online.write(config, view, rows, whatever=replaced)
+        else:
+            fresh = rows if replaced else _not_older(store, view, rows)
+            provider.online_write_batch(config, view, fresh, None)
+            refused += len(rows) - len(fresh)
+        if replaced:
+            keys.update(_serialised(store, key) for key, *_ in rows)
+        if on_progress:
+            on_progress(view.name, start + batch.num_rows, newest.num_rows)
+    if replaced and isinstance(online, KeepsNewest):
+        online.keep_only(config, view, keys)
+    return refused
+
+
+def _not_older(store: FeatureStore, view: FeatureView, rows: list[Row]) -> list[Row]:
+    """For a store that would take anything: the rows that are not older than what it has.
+
+    It tells event timestamps only; of rows with the same, the one to be sent is the table's newest.
+    """
+    names = [feature.name for feature in view.features][:1]
+    held = store._get_provider().online_read(store.config, view, [row[0] for row in rows], names)
+    return [
+        row
+        for row, (moment, _) in zip(rows, held, strict=True)
+        if moment is None or microseconds(row[2]) >= microseconds(moment)
+    ]
+
+
+def _read_record(store: FeatureStore, view: FeatureView) -> Record | None:
+    ((_, values),) = store._get_provider().online_read(store.config, view, [_record_key(view)], [RECORD])
+    text = values[RECORD].string_val if values and RECORD in values else ""
+    return Record(**json.loads(text)) if text else None
+
+
+def _write_record(store: FeatureStore, view: FeatureView, record: Record) -> None:
+    provider, now = store._get_provider(), datetime.now(UTC)
+    row: Row = (_record_key(view), {RECORD: Value(string_val=json.dumps(asdict(record)))}, now, now)
+    if isinstance(provider.online_store, KeepsNewest):
+        provider.online_store.write(store.config, view, [row], whatever=True)
+    else:
+        provider.online_write_batch(store.config, view, [row], None)
+
+
+def _keys(view: FeatureView) -> dict[str, ValueType]:
+    return {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+
+
+def _record_key(view: FeatureView) -> EntityKey:
+    keys = list(_keys(view))
+    return EntityKey(join_keys=keys, entity_values=[Value(string_val=RECORD)] * len(keys))
+
+
+def _serialised(store: FeatureStore, key: EntityKey) -> bytes:
+    return bytes(serialize_entity_key(key, store.config.entity_key_serialization_version))
