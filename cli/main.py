@@ -20,9 +20,11 @@ app = typer.Typer(help="Point-in-time-correct features for movie recommendation.
 data = typer.Typer(help="Get or make data, and look at it.", **HELP)  # type: ignore[arg-type]
 pipeline = typer.Typer(help="Run the Spark jobs.", **HELP)  # type: ignore[arg-type]
 features = typer.Typer(help="The feature store: plan, apply, materialize, look up, join.", **HELP)  # type: ignore[arg-type]
+audit = typer.Typer(help="Prove what the features promise.", **HELP)  # type: ignore[arg-type]
 app.add_typer(data, name="data")
 app.add_typer(pipeline, name="pipeline")
 app.add_typer(features, name="features")
+app.add_typer(audit, name="audit")
 
 
 class SourceName(StrEnum):
@@ -185,6 +187,19 @@ def features_dataset(
     from cli.features import dataset
 
     dataset(service, labels, out, home)
+
+
+@audit.command("leakage")
+def audit_leakage(
+    sample: Annotated[int, typer.Option(min=1, help="Labels to recompute one by one.")] = 500,
+    seed: SeedOption = 0,
+    costs: Annotated[bool, typer.Option(help="Measure what the papers' protocol would leak, too.")] = True,
+    home: Home = None,
+) -> None:
+    """Show that no feature holds an event of its label's instant or later; exit code 2 where one does."""
+    from cli.audit import leakage
+
+    leakage(sample, seed, costs, home)
 
 
 @app.command()

@@ -1,0 +1,48 @@
+"""`marquee audit`: proofs that features hold no future, and that what is served is what was trained on."""
+
+from pathlib import Path
+
+from rich.table import Table
+
+from cli.console import console, count
+from cli.display import Stages
+from cli.settings import load_settings
+
+AUDITS = "audits"
+"""Folder of the pages in the home."""
+
+
+def leakage(sample: int, seed: int, costs: bool, home: Path | None) -> None:
+    """`marquee audit leakage`."""
+    from feature_repo.store import open_store
+    from validation.audit_page import write_audit
+    from validation.leakage import audit_leakage
+    from validation.leakage_report import render_table, require_no_leak
+
+    settings = load_settings(home)
+    store = open_store(settings.home, must_exist=True)
+    stages = Stages(console)
+    with stages.stage("leakage") as stage:
+        report = audit_leakage(
+            store,
+            sample=sample,
+            seed=seed,
+            costs=costs,
+            memory=settings.duckdb_memory,
+            on_progress=stage.report,
+        )
+        stage.outcome = (
+            f"{len(report.features)} features at {count(report.labels)} labels ({count(report.sample)}"
+            f" recomputed): {'no leak' if report.passed else 'failed'}"
+        )
+    page = write_audit(settings.home / AUDITS, "leakage", report)
+    console.print(render_table(report))
+    if report.costs:
+        listing = Table(title="What the papers' protocol would leak (ROC-AUC)", title_justify="left")
+        for heading in ("features of", "honest", "whole data: leaks", "difference: leaks"):
+            listing.add_column(heading, justify="left" if heading == "features of" else "right")
+        for cost in report.costs:
+            listing.add_row(cost.view, f"{cost.honest:.4f}", f"{cost.leaking:.4f}", f"{cost.gain:+.4f}")
+        console.print(listing)
+    require_no_leak(report, page)
+    console.print(f"No feature holds an event of its label's instant or later. Page: {page}", markup=False)
