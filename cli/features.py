@@ -1,6 +1,7 @@
 """`marquee features`: what a person needs of the feature store."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,12 @@ from cli.console import console, count
 from cli.display import Stages
 from cli.home import writing
 from cli.settings import load_settings
+from common.errors import MarqueeError
+from feature_repo.schema import QUARANTINE
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from feature_repo.online.send import Sent
 
 
@@ -57,6 +62,68 @@ def online_line(sent: "list[Sent]") -> str:
     rows, refused = sum(part.rows for part in sent), sum(part.refused for part in sent)
     older = f"; {count(refused)} were older than what is there" if refused else ""
     return f"{count(rows)} keys of {len(sent)} views online{older}"
+
+
+def push(
+    file: Path | None,
+    user: int | None,
+    movie: int | None,
+    rating: float | None,
+    at: str | None,
+    home: Path | None,
+) -> None:
+    """`marquee features push`."""
+    from cli.pipeline import spark_stage
+    from feature_repo.store import open_store
+    from serving.push import push as push_ratings
+
+    ratings = _new_ratings(file, user, movie, rating, at)
+    settings = load_settings(home)
+    stages = Stages(console)
+    with writing(settings.home):
+        store = open_store(settings.home, must_exist=True)
+        spark = spark_stage(settings, stages)
+        with stages.stage("push") as stage:
+            done = push_ratings(spark, store, ratings, stage.report)
+            taken = done.ratings
+            if not taken.accepted and not taken.known:
+                raise MarqueeError(
+                    f"None of the {taken.read} new ratings can be used ({'; '.join(taken.reasons)}): "
+                    f"they are in {settings.lake / QUARANTINE}."
+                )
+            stage.outcome = (
+                f"{count(taken.accepted)} ratings accepted, {count(taken.known)} were there already, "
+                f"{count(taken.quarantined)} quarantined; {online_line(list(done.sent))}"
+            )
+    for reason in taken.reasons:
+        console.print(f"[yellow]quarantined:[/] {escape(reason)}")
+    listing = Table("table", "what was done", "rows written", "late keys", "keys online")
+    online = {part.view: part.rows - part.refused for part in done.sent}
+    for update in done.updates:
+        listing.add_row(
+            update.table, update.how, count(update.rows), count(update.late_keys), count(online[update.table])
+        )
+    console.print(listing)
+    console.print(", ".join(f"{step} {seconds:.1f} s" for step, seconds in done.seconds.items()))
+
+
+def _new_ratings(
+    file: Path | None, user: int | None, movie: int | None, rating: float | None, at: str | None
+) -> "pa.Table":
+    """The ratings that the options give, as raw rows."""
+    from pipelines.sources.new_ratings import one_rating, read_new_ratings
+
+    if file is not None:
+        if any(option is not None for option in (user, movie, rating, at)):
+            raise MarqueeError("Give a file of ratings, or one by --user, --movie and --rating; not both.")
+        return read_new_ratings(file)
+    if user is None or movie is None or rating is None:
+        raise MarqueeError("A rating needs --user, --movie and --rating; several come as a file.")
+    try:
+        given = datetime.now(UTC) if at is None else datetime.fromisoformat(at)
+    except ValueError as error:
+        raise MarqueeError(f"--at {at!r} is no instant such as 2026-11-21T12:00:00.") from error
+    return one_rating(user, movie, rating, given if given.tzinfo else given.replace(tzinfo=UTC))
 
 
 def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None) -> None:

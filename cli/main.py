@@ -161,6 +161,23 @@ def features_materialize(home: Home = None) -> None:
     materialize(home)
 
 
+@features.command("push")
+def features_push(
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV or Parquet of user_id, movie_id, rating, timestamp.")
+    ] = None,
+    user: Annotated[int | None, typer.Option(help="user_id")] = None,
+    movie: Annotated[int | None, typer.Option(help="movie_id")] = None,
+    rating: Annotated[float | None, typer.Option(help="Stars, 0.5 to 5.")] = None,
+    at: Annotated[str | None, typer.Option(help="When, as ISO 8601 (default: now; UTC).")] = None,
+    home: Home = None,
+) -> None:
+    """Take in new ratings, one or a file of them, and bring online what follows from them."""
+    from cli.features import push
+
+    push(file, user, movie, rating, at, home)
+
+
 @features.command("lookup")
 def features_lookup(
     user: Annotated[int | None, typer.Option(help="user_id")] = None,

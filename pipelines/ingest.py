@@ -51,6 +51,7 @@ class TableReport:
     Args:
         by_rule: of the quarantined.
         known: rows that the lake had already, where a source was added to it.
+        reasons: the first row of each rule broken, where a source was added: what is wrong with it.
     """
 
     read: int
@@ -58,6 +59,7 @@ class TableReport:
     quarantined: int
     by_rule: dict[str, int]
     known: int = 0
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +136,19 @@ def add(spark: SparkSession, source: Source, lake: Path) -> IngestReport:
     return IngestReport(source.description, reports, source.left_out)
 
 
+def add_ratings(spark: SparkSession, ratings: DataFrame, lake: Path) -> TableReport:
+    """Check raw ratings (`Source.ratings`) against the lake's catalogue, and append the new as `add` does.
+
+    Raises:
+        MarqueeError: the lake has no catalogue or no ratings, or the disk refuses.
+    """
+    movies = lake_tables.read(spark, lake, MOVIES.name)
+    with _clear_errors(), check_ratings(ratings, movies) as checked:
+        return _append_new(spark, lake, RATINGS, checked)
+
+
 def _append_new(spark: SparkSession, lake: Path, table: Table, checked: Checked) -> TableReport:
-    """Append a table's new rows, and to the quarantine what it does not hold yet."""
+    """Append a table's new rows, and to the quarantine what it does not hold yet; no commit of nothing."""
     held = lake_tables.read(spark, lake, table.name)
     unique = list(table.unique)
     bad = checked.bad
@@ -143,19 +156,26 @@ def _append_new(spark: SparkSession, lake: Path, table: Table, checked: Checked)
         bad = bad.unionByName(_contradictions(checked.located, held))
     bad = bad.persist(StorageLevel.DISK_ONLY)
     try:
-        by_rule = {row["rule"]: int(row["count"]) for row in bad.groupBy("rule").count().collect()}
+        first = F.min_by("reason", F.struct("source", "row"))
+        rules = bad.groupBy("rule").agg(F.count("*").alias("rows"), first.alias("reason")).collect()
+        by_rule = {row["rule"]: int(row["rows"]) for row in sorted(rules)}
+        quarantined = sum(by_rule.values())
         before = _rows(lake / table.name)
-        lake_tables.append(checked.good.join(held, unique, "left_anti"), lake, table.name)
+        new = checked.good.join(held, unique, "left_anti")
+        if quarantined < checked.read and not new.isEmpty():
+            lake_tables.append(new, lake, table.name)
         accepted = _rows(lake / table.name) - before
-        quarantine = lake_tables.read(spark, lake, QUARANTINE).alias("held")
-        same = [F.col(f"bad.{c.name}").eqNullSafe(F.col(f"held.{c.name}")) for c in QUARANTINE_COLUMNS]
-        fresh = bad.alias("bad").join(quarantine, reduce(Column.__and__, same), "left_anti")
-        lake_tables.append(fresh, lake, QUARANTINE)
+        if quarantined:
+            quarantine = lake_tables.read(spark, lake, QUARANTINE).alias("held")
+            same = [F.col(f"bad.{c.name}").eqNullSafe(F.col(f"held.{c.name}")) for c in QUARANTINE_COLUMNS]
+            fresh = bad.alias("bad").join(quarantine, reduce(Column.__and__, same), "left_anti")
+            lake_tables.append(fresh, lake, QUARANTINE)
     finally:
         bad.unpersist()
-    quarantined = sum(by_rule.values())
     known = checked.read - accepted - quarantined
-    return TableReport(checked.read, accepted, quarantined, dict(sorted(by_rule.items())), known)
+    return TableReport(
+        checked.read, accepted, quarantined, by_rule, known, tuple(row["reason"] for row in sorted(rules))
+    )
 
 
 def _contradictions(ratings: DataFrame, held: DataFrame) -> DataFrame:

@@ -16,14 +16,15 @@ ALLOWED = {
     "pipelines": {"common", "feature_repo.schema"},
     "validation": {"common", "feature_repo"},
     "training": {"common", "feature_repo"},
-    "serving": {"common", "feature_repo", "training"},
+    "serving": {"common", "feature_repo", "pipelines", "training"},
     "cli": {"common", "feature_repo", "pipelines", "validation", "training", "serving"},
 }
 FORBIDDEN = {
     "training": {"pyspark", "delta"},
     "pipelines": {"tensorflow", "keras", "jax", "torch", "sklearn"},
-    "serving": {"pyspark", "delta"},
 }
+LATE = {"serving": {"pyspark", "delta", "pipelines"}}
+"""What a package may import for types and in function bodies only: a lookup service needs no Spark."""
 
 
 def modules_of(package: str) -> list[Path]:
@@ -40,6 +41,15 @@ def imports_of(module: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def loaded_by(module: Path) -> Iterator[str]:
+    """Every module imported when a file is."""
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+
+
 def within(name: str, allowed: set[str]) -> bool:
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in allowed)
 
@@ -52,6 +62,13 @@ def test_packages_import_only_along_the_allowed_arrows(package: str) -> None:
             if name.split(".")[0] in ALLOWED and not within(name, {package}):
                 assert within(name, ALLOWED[package]), f"{module.relative_to(ROOT)} imports {name}"
             assert not within(name, FORBIDDEN.get(package, set())), f"{module.relative_to(ROOT)}: {name}"
+
+
+@pytest.mark.parametrize("package", LATE)
+def test_what_is_heavy_is_imported_late(package: str) -> None:
+    for module in modules_of(package):
+        for name in loaded_by(module):
+            assert not within(name, LATE[package]), f"{module.relative_to(ROOT)} imports {name} when loaded"
 
 
 def test_every_package_of_the_distribution_is_held_to_the_rules() -> None:
