@@ -1,0 +1,232 @@
+"""After any history of writes and sends each key's newest row is online; no older one ever replaced it."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from socket import create_connection, socket
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from feast import FeatureStore
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from feature_repo.online import send
+from feature_repo.online.send import send_changed
+from tests.online_stores import (
+    START,
+    Event,
+    empty,
+    newest,
+    open_store,
+    path,
+    served,
+    sqlite,
+    stored,
+    write,
+    write_online,
+)
+
+KEYS = range(1, 6)
+events = st.builds(Event, st.sampled_from(KEYS), st.integers(0, 4), st.integers(0, 4))
+batches = st.lists(events, min_size=1, max_size=6)
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Redis of this module's own."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("no redis-server on the PATH")
+    folder = tmp_path_factory.mktemp("redis")
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
+    server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
+    for _ in range(100):
+        try:
+            create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except OSError:
+            time.sleep(0.05)
+    yield f"127.0.0.1:{port}"
+    server.terminate()
+    server.wait()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "redis"])
+def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """A store on each kind of online store that keeps the newest rows."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "sqlite":
+        return open_store(folder, sqlite(folder))
+    address = request.getfixturevalue("redis")
+    kind = "feature_repo.online.redis.NewestRedisOnlineStore"
+    return open_store(folder, {"type": kind, "connection_string": address})
+
+
+@pytest.fixture
+def store(opened: FeatureStore) -> FeatureStore:
+    """The same with nothing in it, on a new table."""
+    start_over(opened)
+    return opened
+
+
+def start_over(store: FeatureStore) -> None:
+    shutil.rmtree(path(store), ignore_errors=True)
+    empty(store)
+
+
+def send_all(store: FeatureStore) -> int:
+    """The number of rows sent."""
+    (sent,) = send_changed(store)
+    return sent.rows
+
+
+def send_killed(store: FeatureStore, _: Any = None) -> None:
+    """A send that ends after its first batch of one row, if it has any."""
+
+    def kill(_: str, done: int, total: int) -> None:
+        raise KilledError(f"{done} of {total}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(send, "BATCH", 1)
+        with suppress(KilledError):
+            send_changed(store, on_progress=kill)
+
+
+def stock_materialize(store: FeatureStore, until: int) -> None:
+    """Feast's own, of the rows up to an instant."""
+    store.materialize(
+        START - timedelta(days=1), START + timedelta(microseconds=until), disable_event_timestamp=False
+    )
+
+
+# What may happen to a table and its online rows, each with what it takes.
+STEPS: dict[str, tuple[Callable[[FeatureStore, Any], Any], st.SearchStrategy[Any]]] = {
+    "append": (write, batches),
+    "send": (lambda store, _: send_all(store), st.none()),
+    "killed send": (send_killed, st.none()),
+    "stock materialize": (stock_materialize, st.integers(0, 4)),
+    "compact": (lambda store, _: DeltaTable(path(store)).optimize.compact(), st.none()),
+    "write an old row online": (
+        lambda store, place: write_online(store, [stored(store)[place % len(stored(store))]]),
+        st.integers(0, 100),
+    ),
+    "empty": (lambda store, _: empty(store), st.none()),
+}
+steps = st.lists(
+    st.sampled_from(sorted(STEPS)).flatmap(lambda name: st.tuples(st.just(name), STEPS[name][1])), max_size=12
+)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=batches, then=steps)
+def test_online_is_the_newest_row_after_any_history(
+    opened: FeatureStore, first: list[Event], then: list[tuple[str, Any]]
+) -> None:
+    start_over(opened)
+    write(opened, first)
+    before: dict[int, Event] = {}
+    for name, argument in then:
+        STEPS[name][0](opened, argument)
+        online = served(opened, KEYS)
+        if name == "empty":
+            before = {}
+        for key, row in before.items():
+            assert online[key][1:] >= row[1:], f"{name} brought an older row"
+        before = online
+        if name == "send":
+            assert online == newest(stored(opened))
+    send_all(opened)
+    assert served(opened, KEYS) == newest(stored(opened))
+    assert send_all(opened) == 0
+
+
+def test_only_keys_whose_newest_row_is_new_are_sent(store: FeatureStore) -> None:
+    write(store, [Event(1, 10, 0), Event(2, 10, 0), Event(3, 10, 0)])
+    assert send_all(store) == 3
+    assert send_all(store) == 0
+    write(store, [Event(1, 5, 1), Event(2, 10, 1), Event(4, 1, 1)])
+    assert send_all(store) == 2, "user 1's late row does not change what is newest"
+    assert served(store, KEYS) == {
+        e.key: e for e in (Event(1, 10, 0), Event(2, 10, 1), Event(3, 10, 0), Event(4, 1, 1))
+    }
+    write(store, [Event(1, 11, 0)])
+    DeltaTable(path(store)).optimize.compact()
+    assert send_all(store) == 1
+    DeltaTable(path(store)).optimize.compact()
+    assert send_all(store) == 0
+
+
+def test_replaced_table_replaces_what_is_online(store: FeatureStore) -> None:
+    write(store, [Event(key, 10, 0) for key in KEYS])
+    send_all(store)
+    write(store, [Event(1, 4, 0), Event(2, 11, 0)], mode="overwrite")
+    send_killed(store)
+    assert send_all(store) == 2
+    assert served(store, KEYS) == {1: Event(1, 4, 0), 2: Event(2, 11, 0)}
+    assert send_all(store) == 0
+    DeltaTable(path(store)).restore(0)
+    assert send_all(store) == 5
+    assert served(store, KEYS) == {key: Event(key, 10, 0) for key in KEYS}
+    shutil.rmtree(path(store))
+    write(store, [Event(3, 1, 0)])
+    assert send_all(store) == 1
+    assert served(store, KEYS) == {3: Event(3, 1, 0)}
+
+
+def test_deleted_rows_are_gone_online(store: FeatureStore) -> None:
+    write(store, [Event(1, 10, 0), Event(1, 9, 0), Event(2, 10, 0)])
+    send_all(store)
+    DeltaTable(path(store)).delete("user_id = 2 OR seen[1] = 10")
+    send_all(store)
+    assert served(store, KEYS) == newest(stored(store))
+
+
+def test_files_that_are_gone_make_a_full_send(store: FeatureStore) -> None:
+    write(store, [Event(1, 10, 0)])
+    send_all(store)
+    write(store, [Event(1, 11, 0)])
+    table = DeltaTable(path(store))
+    table.optimize.compact()
+    table.vacuum(0, dry_run=False, enforce_retention_duration=False)
+    write(store, [Event(2, 1, 0)])
+    (sent,) = send_changed(store)
+    assert (sent.since, sent.rows) == (None, 2)
+    assert served(store, KEYS) == {1: Event(1, 11, 0), 2: Event(2, 1, 0)}
+
+
+def test_another_online_store_is_not_believed_to_be_full(store: FeatureStore, tmp_path: Path) -> None:
+    write(store, [Event(1, 10, 0)])
+    send_all(store)
+    other = open_store(tmp_path, sqlite(tmp_path))
+    shutil.copytree(path(store), path(other))
+    assert send_all(other) == 1
+    assert served(other, KEYS) == {1: Event(1, 10, 0)}
+
+
+def test_older_rows_are_refused_and_counted_where_there_is_no_record(store: FeatureStore) -> None:
+    write_online(store, [Event(1, 10, 1), Event(2, 10, 1), Event(3, 10, 1)])
+    write(store, [Event(1, 9, 9), Event(2, 10, 0), Event(3, 10, 2)])
+    (sent,) = send_changed(store)
+    assert (sent.rows, sent.refused) == (3, 2)
+    assert served(store, KEYS) == {1: Event(1, 10, 1), 2: Event(2, 10, 1), 3: Event(3, 10, 2)}
+
+
+@given(batch=st.permutations([Event(1, event, created) for event in range(3) for created in range(3)]))
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_of_one_key_in_one_batch_leave_the_newest(opened: FeatureStore, batch: list[Event]) -> None:
+    empty(opened)
+    write_online(opened, batch)
+    assert served(opened, KEYS) == {1: Event(1, 2, 2)}
