@@ -1,6 +1,7 @@
 """Training: batches, early stopping, repeatability, and the way from the lake to an artefact."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,11 +21,12 @@ from training import artefact as artefacts
 from training import predictor, trainer
 from training.backend import seed_everything
 from training.inputs import Arrays, InputSpec
-from training.labels import as_labels, read_labels
+from training.labels import LIKED, as_labels, read_labels
 from training.metrics import roc_auc
 from training.models import model
 from training.models.config import TrainingConfig
-from training.run import LIKELIHOOD, best_attainable_auc, evaluate, train, train_like
+from training.models.logistic import LogisticConfig
+from training.run import LIKELIHOOD, best_attainable_auc, evaluate, prepare, train, train_like, train_on
 from training.run import _features as features_of
 
 QUICK = {"training.epochs": 2, "training.batch_size": 256}
@@ -320,6 +322,57 @@ class TestTrain:
         with pytest.raises(MarqueeError, match="rows are not liked: metrics need both"):
             train(store, home / "lake", "gbt", home / "x", liked_rating=5.5, config={"iterations": 2})
         assert not (home / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "config"), [("gbt", {"iterations": 30, "min_leaf": 10}), ("logistic", {}), ("din", QUICK)]
+)
+class TestRefit:
+    def test_validation_rows_are_trained_on_too_for_as_long_as_they_chose(
+        self, home: Path, store: FeatureStore, tmp_path: Path, key: str, config: dict[str, Any]
+    ) -> None:
+        lake = home / "lake"
+        plain = train(store, lake, key, tmp_path / "plain", config=config)
+        again = train(store, lake, key, tmp_path / "again", config={**config, "refit": True})
+        assert again.validation == plain.validation
+        assert again.metrics["threshold"] == plain.metrics["threshold"]
+        found, before = artefacts.load(again.folder), artefacts.load(plain.folder)
+        best = artefacts.read_history(again.folder).best
+        assert best == artefacts.read_history(plain.folder).best
+        assert before.spec.rows == plain.rows["train"]
+        assert found.spec.rows == plain.rows["train"] + plain.rows["valid"]
+        assert not np.array_equal(
+            found.predictions["score"].to_numpy(), before.predictions["score"].to_numpy()
+        )
+        if key == "gbt":
+            assert found.predictor.model.n_iter_ == best
+        if key == "logistic":
+            assert LogisticConfig().strengths[best - 1] == found.predictor.model.C
+
+    def test_labels_of_test_rows_change_nothing(
+        self, home: Path, store: FeatureStore, tmp_path: Path, key: str, config: dict[str, Any]
+    ) -> None:
+        prepared = prepare(store, home / "lake", model(key).service)
+        liked = prepared.table[LIKED].to_numpy(zero_copy_only=False).copy()
+        liked[-240:] = ~liked[-240:]
+        place = prepared.table.column_names.index(LIKED)
+        other = replace(prepared, table=prepared.table.set_column(place, LIKED, pa.array(liked)))
+        scores = []
+        for number, given in enumerate((prepared, other)):
+            result = train_on(given, key, tmp_path / str(number), config={**config, "refit": True})
+            scores.append(artefacts.read_predictions(result.folder)["score"].to_numpy())
+        np.testing.assert_array_equal(*scores)
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_a_refit_ends_where_a_fit_of_as_many_epochs_does(averaging: float) -> None:
+    spec, train_, liked, valid, valid_liked = parts()
+    entry = model("din")
+    settings = entry.config_class.of({"training.epochs": 4, "training.averaging": averaging})
+    given = (entry, settings, spec, train_, liked)
+    fitted_, curve = predictor.fit(*given, valid, valid_liked, seed=2)
+    again = predictor.refit(*given, curve, seed=2)
+    np.testing.assert_array_equal(again.predict(valid), fitted_.predict(valid))
 
 
 class TestTrainLike:

@@ -100,6 +100,36 @@ def fit(
     return Predictor(entry, spec, model), curve
 
 
+def refit(
+    entry: Entry,
+    config: ModelConfig,
+    spec: InputSpec,
+    rows: Arrays,
+    liked: np.ndarray,
+    curve: Curve,
+    *,
+    seed: int = 0,
+) -> Predictor:
+    """Build a model of the zoo anew and train it for as long as was best before.
+
+    Args:
+        entry, config, seed: as in `fit`.
+        spec: fitted to `rows`.
+        rows, liked: all rows that may be trained on; none is held back.
+        curve: what `fit` gave.
+    """
+    if entry.kind == "keras":
+        from training import trainer
+        from training.backend import seed_everything
+
+        seed_everything(seed)
+        model = entry.build(config, spec)
+        trainer.refit(model, rows, liked, config.training, curve.best, seed=seed)  # type: ignore[attr-defined]
+    else:
+        model = entry.refit(config, spec, rows, liked, curve, seed)
+    return Predictor(entry, spec, model)
+
+
 def load(entry: Entry, config: ModelConfig, spec: InputSpec, folder: Path) -> Predictor:
     """Bring back what `Predictor.save` wrote.
 

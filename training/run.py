@@ -42,7 +42,7 @@ class Result:
         model: key in the zoo.
         folder: of the artefact.
         metrics: on the test rows.
-        validation: on the validation rows, which the threshold and the epoch were chosen on.
+        validation: on the validation rows, which chose the threshold and the epoch, before any refit.
         labels_asked, labels_returned: rows into and out of the point-in-time join.
         rows: of each part.
         leaky: whether the split lets the future in.
@@ -212,6 +212,13 @@ def train_on(
     )
     chosen_on = predictor.predict(_rows(arrays, parts.valid))
     threshold = best_threshold(liked[parts.valid], chosen_on)
+    if settings.refit:
+        every = np.sort(np.concatenate([parts.train, parts.valid]))
+        spec = InputSpec.fit(table.take(every), entry.service, settings.inputs)
+        arrays = spec.apply(table)
+        predictor = predictors.refit(
+            entry, settings, spec, _rows(arrays, every), liked[every], curve, seed=seed
+        )
     scores = predictor.predict(_rows(arrays, parts.test))
     metrics = measure(liked[parts.test], scores, threshold)
     validation = measure(liked[parts.valid], chosen_on, threshold)

@@ -92,12 +92,45 @@ def fit(
         seed: of the batches.
         on_progress: called after each epoch.
     """
-    size = batch_size(len(liked), config)
-    batches = Batches(train, liked, size, seed)
-    steps = len(batches) * config.epochs
+    batches = Batches(train, liked, batch_size(len(liked), config), seed)
+    compile_model(model, config, len(batches))
+    curve = Curve()
+    watch = _Watch(curve, valid, valid_liked, config, on_progress)
+    model.fit(batches, epochs=config.epochs, verbose=0, callbacks=[*_averaging(config), watch], shuffle=False)
+    model.set_weights(watch.best_weights)
+    return curve
+
+
+def refit(
+    model: Any, rows: Arrays, liked: np.ndarray, config: TrainingConfig, epochs: int, *, seed: int = 0
+) -> None:
+    """Train `model` in place for a number of epochs that is known, on all the rows there are.
+
+    Args:
+        model, config, seed: as in `fit`; the learning rate falls as it would over `config.epochs`.
+        rows, liked: training rows.
+        epochs: passes over them.
+    """
+    batches = Batches(rows, liked, batch_size(len(liked), config), seed)
+    compile_model(model, config, len(batches))
+    last = _LastWeights()
+    model.fit(batches, epochs=epochs, verbose=0, callbacks=[*_averaging(config), last], shuffle=False)
+    model.set_weights(last.weights)
+
+
+def compile_model(model: Any, config: TrainingConfig, steps: int) -> None:
+    """Give the model its optimiser and loss.
+
+    Args:
+        model: a network of logits.
+        config: how it is trained.
+        steps: of one epoch.
+    """
     rate: Any = config.learning_rate
     if config.decay < 1:
-        rate = keras.optimizers.schedules.CosineDecay(config.learning_rate, steps, alpha=config.decay)
+        rate = keras.optimizers.schedules.CosineDecay(
+            config.learning_rate, steps * config.epochs, alpha=config.decay
+        )
     optimizer = keras.optimizers.AdamW(
         rate,
         weight_decay=config.weight_decay,
@@ -111,14 +144,18 @@ def fit(
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         jit_compile=_jit(),
     )
-    curve = Curve()
-    watch = _Watch(curve, valid, valid_liked, config, on_progress)
-    callbacks = [watch]
-    if config.averaging:
-        callbacks.insert(0, keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
-    model.fit(batches, epochs=config.epochs, verbose=0, callbacks=callbacks, shuffle=False)
-    model.set_weights(watch.best_weights)
-    return curve
+
+
+def _averaging(config: TrainingConfig) -> list[Any]:
+    """What puts the averaged weights into the model at the end of each epoch; it comes first."""
+    return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.averaging else []
+
+
+class _LastWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the weights of the last epoch: after training the model may hold those not averaged."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.weights = self.model.get_weights()
 
 
 def _jit() -> bool | str:

@@ -50,6 +50,12 @@ class Entry:
         return import_module(f"training.models.{self.key}").fit  # type: ignore[no-any-return]
 
     @property
+    def refit(self) -> Callable[..., Any]:
+        """`refit(config, spec, rows, liked, curve, seed)`: the estimator of an "sklearn" model anew, to what
+        an earlier curve chose."""
+        return import_module(f"training.models.{self.key}").refit  # type: ignore[no-any-return]
+
+    @property
     def matrix(self) -> Callable[..., Any]:
         """`matrix(spec, arrays)`: what an "sklearn" model reads."""
         return import_module(f"training.models.{self.key}").matrix  # type: ignore[no-any-return]

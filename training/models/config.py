@@ -40,9 +40,12 @@ class ModelConfig(Settings):
 
     Args:
         inputs: how columns become inputs.
+        refit: once the validation rows have chosen the epoch (the trees, the strength), fit inputs and model
+            once more, to training and validation rows together and for just as long.
     """
 
     inputs: InputConfig = InputConfig()
+    refit: bool = False
 
 
 class KerasConfig(ModelConfig):

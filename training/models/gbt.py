@@ -54,24 +54,8 @@ def fit(
     Returns:
         The fitted `HistGradientBoostingClassifier`, and its curve, one point for each tree.
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    def classifier(iterations: int, stop: bool) -> Any:
-        return HistGradientBoostingClassifier(
-            learning_rate=config.learning_rate,
-            max_iter=iterations,
-            max_leaf_nodes=config.leaves,
-            min_samples_leaf=config.min_leaf,
-            l2_regularization=config.l2,
-            max_features=config.features,
-            early_stopping=stop,
-            n_iter_no_change=config.patience,
-            tol=0.0,
-            random_state=seed,
-        )
-
     rows, valid_rows = matrix(spec, train), matrix(spec, valid)
-    grown = classifier(config.iterations, stop=True)
+    grown = _classifier(config, config.iterations, seed, stop=True)
     grown.fit(rows, liked, X_val=valid_rows, y_val=valid_liked)
     losses = -np.asarray(grown.validation_score_)
     curve = [
@@ -81,7 +65,31 @@ def fit(
     ]
     best = max(1, int(losses.argmin()))
     # Early stopping keeps the trees beyond the best ones too; the same seed grows the best ones again.
-    return classifier(best, stop=False).fit(rows, liked), Curve(curve, best)
+    return _classifier(config, best, seed).fit(rows, liked), Curve(curve, best)
+
+
+def refit(
+    config: GBTConfig, spec: InputSpec, rows: Arrays, liked: np.ndarray, curve: Curve, seed: int = 0
+) -> Any:
+    """Grow as many trees as were best in `curve`, on other rows."""
+    return _classifier(config, curve.best, seed).fit(matrix(spec, rows), liked)
+
+
+def _classifier(config: GBTConfig, iterations: int, seed: int, stop: bool = False) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        learning_rate=config.learning_rate,
+        max_iter=iterations,
+        max_leaf_nodes=config.leaves,
+        min_samples_leaf=config.min_leaf,
+        l2_regularization=config.l2,
+        max_features=config.features,
+        early_stopping=stop,
+        n_iter_no_change=config.patience,
+        tol=0.0,
+        random_state=seed,
+    )
 
 
 def matrix(spec: InputSpec, arrays: Arrays) -> np.ndarray:

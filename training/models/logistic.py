@@ -45,13 +45,10 @@ def fit(
     Returns:
         The fitted `LogisticRegression`, and one point of a curve for each strength, in their order.
     """
-    from sklearn.linear_model import LogisticRegression
-
     rows, valid_rows = matrix(spec, train), matrix(spec, valid)
     fitted, curve = [], Curve()
     for number, strength in enumerate(config.strengths, start=1):
-        regression = LogisticRegression(C=strength, max_iter=config.iterations, random_state=seed)
-        regression.fit(rows, liked)
+        regression = _regression(config, strength, seed).fit(rows, liked)
         losses = [
             log_loss_of(flags, regression.predict_proba(x)[:, 1])
             for x, flags in ((rows, liked), (valid_rows, valid_liked))
@@ -61,6 +58,19 @@ def fit(
     best = min(range(len(fitted)), key=lambda i: curve.epochs[i].val_log_loss)
     curve.best = best + 1
     return fitted[best], curve
+
+
+def refit(
+    config: LogisticConfig, spec: InputSpec, rows: Arrays, liked: np.ndarray, curve: Curve, seed: int = 0
+) -> Any:
+    """Fit with the strength that was best in `curve`, to other rows."""
+    return _regression(config, config.strengths[curve.best - 1], seed).fit(matrix(spec, rows), liked)
+
+
+def _regression(config: LogisticConfig, strength: float, seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=strength, max_iter=config.iterations, random_state=seed)
 
 
 def matrix(spec: InputSpec, arrays: Arrays) -> np.ndarray:
