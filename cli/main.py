@@ -219,6 +219,21 @@ def audit_leakage(
     leakage(sample, seed, costs, home)
 
 
+@audit.command("consistency")
+def audit_consistency(
+    events: Annotated[int, typer.Option(min=1, help="How many of the last events to replay.")] = 2_000,
+    instants: Annotated[int, typer.Option(min=1, help="Label instants to read online at.")] = 8,
+    pairs: Annotated[int, typer.Option(min=1, help="Users and movies to read at each.")] = 200,
+    late: Annotated[float, typer.Option(min=0, max=1, help="Share of events that come late.")] = 0.05,
+    seed: SeedOption = 0,
+    home: Home = None,
+) -> None:
+    """Replay past events into a scratch home, compare online with offline; exit code 2 where they differ."""
+    from cli.audit import consistency
+
+    consistency(events, instants, pairs, late, seed, home)
+
+
 @app.command()
 def train(
     model: Annotated[str, typer.Argument(help="din, mmdin, gbt, …")],

@@ -2,20 +2,21 @@
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common.files import write_atomically
 from common.page import render
 from feature_repo.schema import TABLES
+from validation.consistency_report import ConsistencyReport
+from validation.leakage_report import LeakageReport
 
-if TYPE_CHECKING:
-    from validation.leakage_report import LeakageReport
-
+Report = LeakageReport | ConsistencyReport
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def page(name: str, report: "LeakageReport") -> str:
+def page(name: str, report: Report) -> str:
     """A report as HTML.
 
     Args:
@@ -31,12 +32,15 @@ def page(name: str, report: "LeakageReport") -> str:
     )
 
 
-def to_json(report: "LeakageReport") -> dict[str, Any]:
+def to_json(report: Report) -> dict[str, Any]:
     """The report as values that `json.dumps` takes."""
-    return {"passed": report.passed, **asdict(report), "created": report.created.isoformat()}
+    found = {"passed": report.passed, **asdict(report)}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()
+    }
 
 
-def write_audit(folder: Path, name: str, report: "LeakageReport") -> Path:
+def write_audit(folder: Path, name: str, report: Report) -> Path:
     """Write `<name>.html` and `<name>.json`, each whole or not at all.
 
     Returns:

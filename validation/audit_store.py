@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -43,6 +44,20 @@ def lake(store: FeatureStore, memory: str = "2GB") -> Iterator[duckdb.DuckDBPyCo
             for name, table in tables.items():
                 connection.register(name, table.to_pyarrow_dataset())
             yield connection
+
+
+def read_labels(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """All labels in the order of time.
+
+    Raises:
+        MarqueeError: there are none.
+    """
+    order = f"{EVENT_TIMESTAMP}, user_id, movie_id"
+    query = f"SELECT user_id, movie_id, {EVENT_TIMESTAMP}, rating FROM ratings ORDER BY {order}"
+    labels = con.sql(query).to_arrow_table()
+    if labels.num_rows == 0:
+        raise MarqueeError("The lake has no ratings, hence no labels to audit.")
+    return labels
 
 
 def offline_rows(store: FeatureStore, labels: pa.Table, features: bool = True) -> pa.Table:
@@ -147,3 +162,18 @@ class History:
     def ratings(self, user: int, movie: int) -> set[Rating]:
         """All that bear on a user and a movie, each once."""
         return {*self.by_user.get(user, ()), *self.by_movie.get(movie, ())}
+
+
+def microseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def instant_in_words(microseconds: int) -> str:
+    """An instant in microseconds since 1970, for people."""
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds):%Y-%m-%d %H:%M:%S.%f}"
+
+
+def value_in_words(value: object) -> str:
+    """A feature's value, for people."""
+    return "nothing" if value is None else str(value)

@@ -15,7 +15,7 @@ Three checks together are the proof; each names the features that break it.
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import perf_counter
 
 import duckdb
@@ -24,7 +24,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
 
-from common.errors import MarqueeError
 from feature_repo.schema import (
     BEGINNING,
     EVENT_TIMESTAMP,
@@ -33,15 +32,22 @@ from feature_repo.schema import (
     Table,
 )
 from validation.audit_oracle import features_at, same
-from validation.audit_store import History, known_since, lake, offline_rows
+from validation.audit_store import (
+    History,
+    instant_in_words,
+    known_since,
+    lake,
+    microseconds,
+    offline_rows,
+    read_labels,
+    value_in_words,
+)
 from validation.leakage_cost import leak_costs
 from validation.leakage_report import FeatureFinding, LeakageReport, ViewFinding
 from validation.leakage_rows import (
     count_rows,
     genres_of,
-    instant_in_words,
     missing_rows,
-    value_in_words,
     wrong_rows,
 )
 
@@ -126,20 +132,6 @@ def audit_leakage(
 # --- bounds -----------------------------------------------------------------------------------------------
 
 
-def read_labels(con: duckdb.DuckDBPyConnection) -> pa.Table:
-    """All labels in the order of time.
-
-    Raises:
-        MarqueeError: there are none.
-    """
-    order = f"{EVENT_TIMESTAMP}, user_id, movie_id"
-    query = f"SELECT user_id, movie_id, {EVENT_TIMESTAMP}, rating FROM ratings ORDER BY {order}"
-    labels = con.sql(query).to_arrow_table()
-    if labels.num_rows == 0:
-        raise MarqueeError("The lake has no ratings, hence no labels to audit.")
-    return labels
-
-
 def bounds(stamps: pa.Table, table: Table) -> tuple[int, int, float | None]:
     """Labels joined to a later row, labels joined to any, and the least seconds from event to label."""
     known = stamps.column(known_since(table)).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
@@ -186,11 +178,6 @@ def recompute(
                         f" {value_in_words(got)} instead of {value_in_words(want)}",
                     )
     return {name: (wrong[name], first[name]) for name in wrong}
-
-
-def microseconds(moment: datetime) -> int:
-    """Since 1970."""
-    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _with_sample(finding: FeatureFinding, wrong: int, example: str) -> FeatureFinding:

@@ -1,7 +1,6 @@
 """Every row of a feature table against what the events strictly before its stamp give."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -9,6 +8,7 @@ import duckdb
 from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Table, Type
 from validation.audit_oracle import TOLERANCE
 from validation.audit_sql import restated
+from validation.audit_store import instant_in_words, value_in_words
 
 
 def genres_of(con: duckdb.DuckDBPyConnection) -> list[str]:
@@ -94,11 +94,3 @@ def missing_rows(con: duckdb.DuckDBPyConnection, table: Table, genres: Sequence[
     if not missing:
         return 0, ""
     return missing, f"{key} {first['k']} has no row known from {instant_in_words(first['stamp'])}"
-
-
-def instant_in_words(microseconds: int) -> str:
-    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds):%Y-%m-%d %H:%M:%S.%f}"
-
-
-def value_in_words(value: object) -> str:
-    return "nothing" if value is None else str(value)

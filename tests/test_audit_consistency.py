@@ -1,0 +1,195 @@
+"""The consistency audit passes an online store that keeps up, and names the feature of each planted fault."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from feast import FeatureStore
+from pyspark.sql import SparkSession
+
+from common.errors import MarqueeError
+from common.page import external_resources
+from feature_repo import store as stores
+from feature_repo.online.send import send_changed
+from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, TABLES, Table
+from serving.lookup import lookup_many
+from tests.audit_lake import build_home, events, feature_rows, open_with, replace, sources
+from tests.test_audit_leakage import ENGINES, features_of
+from tests.test_feature_jobs import START
+from validation.audit_oracle import Rating
+from validation.audit_page import write_audit
+from validation.consistency import Replay, audit_consistency
+from validation.consistency_plan import make_plan
+from validation.consistency_report import ConsistencyReport, require_consistent
+
+EVENTS = events()
+ASKED = {"events": 60, "instants": 2, "pairs": 10, "late": 0.3, "seed": 1}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("audited")
+    build_home(home, EVENTS)
+    return home
+
+
+@pytest.fixture(params=ENGINES)
+def store(home: Path, request: pytest.FixtureRequest) -> FeatureStore:
+    if request.param == "spark":
+        request.getfixturevalue("spark")
+    return open_with(home, ENGINES[request.param])
+
+
+@pytest.fixture
+def duckdb_store(home: Path) -> FeatureStore:
+    return open_with(home, ENGINES["duckdb"])
+
+
+def as_ratings(rows: pa.Table) -> list[Rating]:
+    return [
+        Rating(r["user_id"], r["movie_id"], r["rating"], int((r[EVENT_TIMESTAMP] - START).total_seconds()))
+        for r in rows.to_pylist()
+    ]
+
+
+def replay_in(
+    folder: Path,
+    arrive: Callable[[list[Rating], list[Rating]], list[Rating]] = lambda _, new: new,
+    rows: Callable[[Table, Sequence[Rating]], pa.Table] = feature_rows,
+    sent: Callable[[int], Sequence[str]] = lambda _: [table.name for table in FEATURE_TABLES],
+) -> Replay:
+    """A scratch home that is kept up in the plainest way: every table anew for every delivery.
+
+    Args:
+        arrive: of new events, given those before, the ones that are taken in.
+        rows: makes a table.
+        sent: the views brought online after the delivery of that number.
+    """
+    there: list[Rating] = []
+    deliveries = 0
+
+    def take_in(new: list[Rating]) -> None:
+        nonlocal deliveries
+        there.extend(arrive(there, new))
+        for table in FEATURE_TABLES:
+            replace(folder, table.name, rows(table, there))
+        send_changed(stores.open_store(folder), sent(deliveries))
+        deliveries += 1
+
+    def build(before: datetime) -> None:
+        first = [r for r in EVENTS if START.timestamp() + r.instant < before.timestamp()]
+        build_home(folder, first)
+        take_in(first)
+
+    def deliver(new: pa.Table) -> None:
+        take_in(as_ratings(new))
+
+    return Replay(build, deliver, deliver, lambda pairs: lookup_many(stores.open_store(folder), None, pairs))
+
+
+def failed(report: ConsistencyReport) -> set[str]:
+    return {feature.feature for feature in report.failures}
+
+
+def test_a_plan_delivers_every_event_once_and_late_ones_late() -> None:
+    ratings = sources(EVENTS)["ratings"]
+    plan = make_plan(ratings, events=60, instants=4, pairs=10, late=0.3, seed=0)
+    given = [rating for place in range(5) for rating in as_ratings(plan.batch(place))]
+    period = [rating for rating in EVENTS if rating.instant >= as_of(plan.cut)]
+    assert sorted(given) == sorted(period) and 55 <= len(period) <= 65
+    late = 0
+    for place, instant in enumerate(plan.instants):
+        arrived = {rating for early in range(place + 1) for rating in as_ratings(plan.batch(early))}
+        assert all(rating.instant < as_of(instant) for rating in arrived), "nothing comes before it happens"
+        missing = {rating for rating in period if rating.instant < as_of(instant)} - arrived
+        late += len(missing)
+        asked = [row for row in plan.labels.to_pylist() if row["place"] == place]
+        assert len(asked) >= 10 or len(asked) == len({(row["user_id"], row["movie_id"]) for row in asked})
+        users, movies = {rating.user for rating in missing}, {rating.movie for rating in missing}
+        told = plan.behind[[i for i, at in enumerate(plan.labels["place"].to_pylist()) if at == place]]
+        assert told.tolist() == [r["user_id"] in users or r["movie_id"] in movies for r in asked]
+    assert late >= plan.late > 0
+    at_end = [row for row in plan.labels.to_pylist() if row["place"] == 4]
+    assert {row["user_id"] for row in at_end} == {rating.user for rating in period}
+    assert {row["movie_id"] for row in at_end} == {rating.movie for rating in period}
+    assert not np.any(plan.behind[-len(at_end) :])
+
+
+def as_of(microseconds: int) -> int:
+    return microseconds // 1_000_000 - int(START.timestamp())
+
+
+def test_too_few_ratings_are_one_sentence() -> None:
+    with pytest.raises(MarqueeError, match=r"the lake has \d+ ratings. Ask for others"):
+        make_plan(sources(EVENTS)["ratings"], events=1000, instants=4, pairs=10, late=0, seed=0)
+
+
+def test_an_online_store_that_keeps_up_passes(store: FeatureStore, tmp_path: Path) -> None:
+    report = audit_consistency(store, replay_in(tmp_path / "replay"), **ASKED)
+    assert report.failures == ()
+    assert report.rate == 1.0
+    assert report.late > 0 and report.known_then > 0
+    assert (report.pushes, report.runs) == (2, 1)
+    page = write_audit(tmp_path, "consistency", report)
+    require_consistent(report, page)
+    assert external_resources(page.read_text()) == []
+    told = json.loads(page.with_suffix(".json").read_text())
+    assert told["passed"] is True
+    assert {feature["feature"] for feature in told["features"]} == features_of(
+        *(t.name for t in FEATURE_TABLES)
+    )
+
+
+def test_stale_online_rows_are_named(duckdb_store: FeatureStore, tmp_path: Path) -> None:
+    def only_at_first(delivery: int) -> list[str]:
+        return [t.name for t in FEATURE_TABLES if delivery == 0 or t.name != "user_rating_stats"]
+
+    report = audit_consistency(duckdb_store, replay_in(tmp_path, sent=only_at_first), **ASKED)
+    assert "user_rating_count" in failed(report) <= features_of("user_rating_stats")
+    finding = next(feature for feature in report.failures if feature.feature == "user_rating_count")
+    assert finding.stale > 0 and finding.staleness >= 1 and finding.largest is not None
+    with pytest.raises(MarqueeError, match=r"^The consistency audit failed: user_.* of user_rating_stats"):
+        require_consistent(report, tmp_path / "page.html")
+
+
+def test_dropped_late_events_are_named(duckdb_store: FeatureStore, tmp_path: Path) -> None:
+    def in_time(there: list[Rating], new: list[Rating]) -> list[Rating]:
+        last = max((rating.instant for rating in there), default=-1)
+        return [rating for rating in new if rating.instant > last]
+
+    report = audit_consistency(duckdb_store, replay_in(tmp_path, arrive=in_time), **ASKED)
+    assert {"user_rating_count", "movie_rating_count"} <= failed(report)
+    assert not failed(report) & features_of("movie_content", "movie_poster_colour")
+
+
+def test_columns_swapped_online_are_named(duckdb_store: FeatureStore, tmp_path: Path) -> None:
+    names = ("user_poster_red_mean_std", "user_poster_blue_mean_std")
+
+    def swapped(table: Table, ratings: Sequence[Rating]) -> pa.Table:
+        rows = feature_rows(table, ratings)
+        if table is not TABLES["user_poster_taste"]:
+            return rows
+        first, second = (rows.column_names.index(name) for name in names)
+        return rows.set_column(first, names[0], rows[names[1]]).set_column(second, names[1], rows[names[0]])
+
+    report = audit_consistency(duckdb_store, replay_in(tmp_path, rows=swapped), **ASKED)
+    assert failed(report) == set(names)
+    assert all(feature.stale == 0 for feature in report.failures), "the rows are the newest, but wrong"
+
+
+def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path: Path) -> None:
+    from cli.audit import replay_into
+    from cli.settings import Settings
+    from pipelines import lake
+
+    lake.overwrite(spark.createDataFrame([], lake.spark_schema("quarantine")), home / "lake", "quarantine")
+    versions = {entry.name: sorted(entry.rglob("*.parquet")) for entry in (home / "lake").iterdir()}
+    replay = replay_into(spark, Settings(home=home), Settings(home=tmp_path / "scratch"))
+    report = audit_consistency(open_with(home, ENGINES["duckdb"]), replay, **ASKED)
+    assert report.failures == ()
+    assert (report.pushes, report.runs) == (2, 1) and report.late > 0
+    assert versions == {entry.name: sorted(entry.rglob("*.parquet")) for entry in (home / "lake").iterdir()}
