@@ -1,6 +1,6 @@
 """A small home for the audits: generated events with ties, and tables that hold just what they should."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,9 @@ from feature_repo.schema import (
 from tests.test_feature_jobs import START, instant
 from validation.audit_oracle import Movie, Rating
 from validation.audit_sql import restated
+
+Rows = Callable[[Table, Sequence[Rating]], pa.Table]
+"""Makes a feature table of ratings."""
 
 CATALOGUE = {
     movie: Movie(sorted({"Action", "Comedy", "Drama", "War"} - {["Action", "Drama", "War"][movie % 3]}), year)
@@ -82,11 +85,11 @@ def feature_rows(table: Table, ratings: Sequence[Rating]) -> pa.Table:
     return rows.append_column(CREATED_TIMESTAMP, created).cast(arrow_schema(table))
 
 
-def build_home(home: Path, ratings: Sequence[Rating]) -> None:
-    """A lake with all its tables, published."""
-    tables = sources(ratings) | {table.name: feature_rows(table, ratings) for table in FEATURE_TABLES}
-    for name, rows in tables.items():
-        replace(home, name, rows)
+def build_home(home: Path, ratings: Sequence[Rating], rows: Rows = feature_rows) -> None:
+    """A lake with all its tables, published; `rows` makes the feature tables."""
+    tables = sources(ratings) | {table.name: rows(table, ratings) for table in FEATURE_TABLES}
+    for name, content in tables.items():
+        replace(home, name, content)
     store.apply(home)
 
 

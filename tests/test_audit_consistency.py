@@ -17,7 +17,7 @@ from feature_repo import store as stores
 from feature_repo.online.send import send_changed
 from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, TABLES, Table
 from serving.lookup import lookup_many
-from tests.audit_lake import build_home, events, feature_rows, open_with, replace, sources
+from tests.audit_lake import Rows, build_home, events, feature_rows, open_with, replace, sources
 from tests.test_audit_leakage import ENGINES, features_of
 from tests.test_feature_jobs import START
 from validation.audit_oracle import Rating
@@ -27,6 +27,7 @@ from validation.consistency_plan import make_plan
 from validation.consistency_report import ConsistencyReport, require_consistent
 
 EVENTS = events()
+GROWING = ("movie_rating_stats", "user_rating_stats", "user_recent_likes", "user_poster_taste")
 ASKED = {"events": 60, "instants": 2, "pairs": 10, "late": 0.3, "seed": 1}
 
 
@@ -59,7 +60,7 @@ def as_ratings(rows: pa.Table) -> list[Rating]:
 def replay_in(
     folder: Path,
     arrive: Callable[[list[Rating], list[Rating]], list[Rating]] = lambda _, new: new,
-    rows: Callable[[Table, Sequence[Rating]], pa.Table] = feature_rows,
+    rows: Rows = feature_rows,
     sent: Callable[[int], Sequence[str]] = lambda _: [table.name for table in FEATURE_TABLES],
 ) -> Replay:
     """A scratch home that is kept up in the plainest way: every table anew for every delivery.
@@ -67,26 +68,26 @@ def replay_in(
     Args:
         arrive: of new events, given those before, the ones that are taken in.
         rows: makes a table.
-        sent: the views brought online after the delivery of that number.
+        sent: the views brought online after the delivery of that number; of 0, at first.
     """
     there: list[Rating] = []
     deliveries = 0
 
-    def take_in(new: list[Rating]) -> None:
+    def bring_online() -> None:
         nonlocal deliveries
-        there.extend(arrive(there, new))
-        for table in FEATURE_TABLES:
-            replace(folder, table.name, rows(table, there))
         send_changed(stores.open_store(folder), sent(deliveries))
         deliveries += 1
 
     def build(before: datetime) -> None:
-        first = [r for r in EVENTS if START.timestamp() + r.instant < before.timestamp()]
-        build_home(folder, first)
-        take_in(first)
+        there.extend(r for r in EVENTS if START.timestamp() + r.instant < before.timestamp())
+        build_home(folder, there, rows)
+        bring_online()
 
     def deliver(new: pa.Table) -> None:
-        take_in(as_ratings(new))
+        there.extend(arrive(there, as_ratings(new)))
+        for name in GROWING:
+            replace(folder, name, rows(TABLES[name], there))
+        bring_online()
 
     return Replay(build, deliver, deliver, lambda pairs: lookup_many(stores.open_store(folder), None, pairs))
 
