@@ -360,6 +360,12 @@ USER_RATING_STATS = _features(
     (
         *_rating_columns("user"),
         Column(
+            "user_rating_first_at",
+            Type.TIMESTAMP,
+            # Online stores keep no more of a timestamp, so this is what all can agree on.
+            "When the first rating was given, to the second, rounded down (UTC).",
+        ),
+        Column(
             "user_release_year_mean",
             Type.FLOAT64,
             "Mean release year of the movies rated, those of unknown year left out.",

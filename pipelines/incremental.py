@@ -9,7 +9,8 @@ part. From there, Delta's change data feed gives the new ratings, and per key th
   readers take the newest.
 
 Where catalogue facts changed, which may touch any row, everything is computed anew and what differs is
-appended. Where a source was rewritten, or rows left it, the table is replaced.
+appended. Where a source was rewritten, or rows left it, or the table's declaration has changed, the table is
+replaced.
 """
 
 import json
@@ -60,7 +61,7 @@ def update(spark: SparkSession, folder: Path, job: Job, created: datetime) -> Up
     """
     now = {name: _version(spark, folder, name) for name in job.inputs}
     seen = _seen(spark, folder, job.name)
-    if seen is None or set(seen) != set(now):
+    if seen is None or set(seen) != set(now) or not lake.as_declared(spark, folder, job.name):
         return rebuild(spark, folder, job, created)
     changed = [name for name in job.inputs if seen[name] != now[name]]
     if not changed:

@@ -92,6 +92,11 @@ def exists(lake: Path, name: str) -> bool:
     return (lake / name / "_delta_log").is_dir()
 
 
+def as_declared(spark: SparkSession, lake: Path, name: str) -> bool:
+    """Whether a table that the lake has is stored with the columns that are declared now."""
+    return read_stored(spark, lake, name).columns == stored_schema(name).names
+
+
 def overwrite(df: DataFrame, lake: Path, name: str, metadata: str = "") -> None:
     """Replace a table's content in one Delta commit; readers see the old version or the new one.
 

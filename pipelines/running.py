@@ -32,7 +32,11 @@ def total(name: str) -> Column:
 
 
 def running_totals(
-    events: DataFrame, key: str, sums: Mapping[str, Column], before: DataFrame | None = None
+    events: DataFrame,
+    key: str,
+    sums: Mapping[str, Column],
+    before: DataFrame | None = None,
+    least: Mapping[str, Column] | None = None,
 ) -> DataFrame:
     """Totals up to and including each instant.
 
@@ -44,27 +48,33 @@ def running_totals(
         sums: name → expression over `events` to be summed.
         before: rows of an earlier result, at most one a key, that carry `state`: totals go on from there. The
             events of such a key must all come later.
+        least: name → expression over `events` whose least value is carried along.
 
     Returns:
-        `key`, `event_timestamp` (of the last event), one running total per name, and `state`: all totals by
-        name on the newest row of each key, null on the others.
+        `key`, `event_timestamp` (of the last event), one running total or least value per name, and `state`:
+        all of these by name on the newest row of each key, null on the others.
     """
+    least = least or {}
     # Hash partitioning by the key alone serves both the aggregation and the window: one shuffle.
     per_instant = (
         events.repartition(key)
         .groupBy(key, EVENT_TIMESTAMP)
-        .agg(*(F.sum(value.cast("double")).alias(name) for name, value in sums.items()))
+        .agg(
+            *(F.sum(value.cast("double")).alias(name) for name, value in sums.items()),
+            *(F.min(value.cast("double")).alias(name) for name, value in least.items()),
+        )
         .withColumn("is_new", F.lit(True))
     )
     if before is not None:
-        earlier = (F.coalesce(F.col(STATE)[name], F.lit(0.0)).alias(name) for name in sums)
+        earlier = [F.coalesce(F.col(STATE)[name], F.lit(0.0)).alias(name) for name in sums]
+        earlier += [F.col(STATE)[name].alias(name) for name in least]
         per_instant = per_instant.unionByName(
             before.select(key, last_event(), *earlier, F.lit(False).alias("is_new"))
         )
     in_order = Window.partitionBy(key).orderBy(EVENT_TIMESTAMP)
     so_far = in_order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    names = F.array(*(F.lit(name) for name in sums))
-    state = F.map_from_arrays(names, F.array(*(total(name) for name in sums)))
+    carried = [*sums, *least]
+    state = F.map_from_arrays(F.array(*map(F.lit, carried)), F.array(*map(total, carried)))
     return (
         per_instant.select(
             key,
@@ -72,6 +82,7 @@ def running_totals(
             "is_new",
             F.lead(EVENT_TIMESTAMP).over(in_order).isNull().alias("is_newest"),
             *(F.sum(total(name)).over(so_far).alias(name) for name in sums),
+            *(F.min(total(name)).over(so_far).alias(name) for name in least),
         )
         .where("is_new")
         .withColumn(STATE, F.when(F.col("is_newest"), state))

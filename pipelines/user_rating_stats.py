@@ -1,14 +1,17 @@
-"""`user_rating_stats`: running statistics of a user's ratings, of the release years rated, and top genres."""
+"""`user_rating_stats`: running statistics of a user's ratings, since when the user rates, statistics of the
+release years rated, and top genres."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from feature_repo.schema import LIKED_RATING, PADDING_GENRE, TOP_GENRES
+from feature_repo.schema import EVENT_TIMESTAMP, LIKED_RATING, PADDING_GENRE, TOP_GENRES
 from pipelines.lake import STATE
 from pipelines.running import count, known_from, mean_and_std, moment_sums, running_totals, total
 
 YEAR_ORIGIN = 2000.0
 """Years are summed relative to this one: their squares then stay small, hence exact."""
+FIRST = "user_rating_first"
+"""The total that holds the second of the first rating, since 1970."""
 
 
 def compute(ratings: DataFrame, movies: DataFrame, before: DataFrame | None = None) -> DataFrame:
@@ -26,11 +29,13 @@ def compute(ratings: DataFrame, movies: DataFrame, before: DataFrame | None = No
         | moment_sums("user_release_year", F.col("release_year"), YEAR_ORIGIN)
         | liked_genres,
         before,
+        least={FIRST: F.unix_seconds(EVENT_TIMESTAMP)},
     )
     return totals.select(
         "user_id",
         count("user_rating"),
         *mean_and_std("user_rating"),
+        F.timestamp_seconds(FIRST).alias("user_rating_first_at"),
         *mean_and_std("user_release_year", YEAR_ORIGIN),
         _top_genres(genres).alias("user_top_genres"),
         known_from(),

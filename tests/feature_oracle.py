@@ -6,13 +6,23 @@ from itertools import groupby
 from typing import Any
 
 from feature_repo.schema import RATING_STEP
-from validation.audit_oracle import Movie, Movies, Posters, Rating, Sums, User, snapshot, take_in_of_user
+from validation.audit_oracle import (
+    Calendar,
+    Movie,
+    Movies,
+    Posters,
+    Rating,
+    Sums,
+    User,
+    snapshot,
+    take_in_of_user,
+)
 
 __all__ = ["Movie", "Rating", "features_at_labels"]
 
 
 def features_at_labels(
-    ratings: Iterable[Rating], movies: Movies, posters: Posters
+    ratings: Iterable[Rating], movies: Movies, posters: Posters, calendar: Calendar
 ) -> dict[tuple[int, int, int], dict[str, Any]]:
     """The features of each (user, movie, instant), from strictly earlier events only."""
     users: dict[int, User] = defaultdict(User)
@@ -23,7 +33,7 @@ def features_at_labels(
         together = list(at_once)
         for rating in together:
             found[rating.user, rating.movie, rating.instant] = snapshot(
-                users[rating.user], rated[rating.movie], rating.movie, movies, posters
+                users[rating.user], rated[rating.movie], rating.movie, movies, posters, calendar
             )
         for rating in together:
             take_in_of_user(users[rating.user], rating, movies, posters)

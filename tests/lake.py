@@ -48,6 +48,8 @@ def _value(column: Column, rng: np.random.Generator) -> Any:
         return int(rng.integers(int(low), int(high), endpoint=True))
     if column.type is Type.FLOAT64:
         return float(rng.uniform(low, high))
+    if column.type is Type.TIMESTAMP:
+        return START + timedelta(seconds=int(rng.integers(0, 365 * 86400)))
     if column.type is Type.INT64_LIST:
         return [int(value) for value in rng.integers(int(low), int(high), length)]
     return [str(genre) for genre in rng.choice(GENRES, length)]

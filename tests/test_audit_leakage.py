@@ -95,10 +95,13 @@ histories = st.lists(
 @given(ratings=histories)
 def test_restated_rows_and_the_loop_agree_at_every_label(ratings: list[Rating]) -> None:
     rows = {table: feature_rows(table, ratings).to_pylist() for table in FEATURE_TABLES}
-    truth = features_at_labels(ratings, CATALOGUE, COLOURS)
+    truth = features_at_labels(ratings, CATALOGUE, COLOURS, instant)
     for label in ratings:
         expected = truth[label.user, label.movie, label.instant]
-        assert features_at(label.user, label.movie, label.instant, ratings, CATALOGUE, COLOURS) == expected
+        assert (
+            features_at(label.user, label.movie, label.instant, ratings, CATALOGUE, COLOURS, instant)
+            == expected
+        )
         for table, found in rows.items():
             key = table.key[0].name
             mine = getattr(label, key.removesuffix("_id"))

@@ -99,10 +99,10 @@ def test_jobs_equal_the_oracle_at_every_label(spark: SparkSession, generated: li
         computed = job.compute(*(sources[table] for table in job.inputs)).collect()
         tables[name] = [row.asDict() for row in computed]
         for row in tables[name]:
-            row[EVENT_TIMESTAMP] = row[EVENT_TIMESTAMP].astimezone(UTC)
+            row |= {key: value.astimezone(UTC) for key, value in row.items() if isinstance(value, datetime)}
         instants = [(row[TABLES[name].key[0].name], row[EVENT_TIMESTAMP]) for row in tables[name]]
         assert len(set(instants)) == len(instants), f"{name}: key and instant are not unique"
-    expected = features_at_labels(history, movies, posters)
+    expected = features_at_labels(history, movies, posters, instant)
     for rating in history:
         row: dict[str, Any] = {}
         for name in JOBS:

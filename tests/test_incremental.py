@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -101,7 +101,11 @@ def test_late_event_corrects_the_instants_after_it_and_keeps_what_was_known(
     assert (done.how, done.rows, done.late_keys) == ("updated", 2, 1)
     assert [row["user_rating_count"] for row in content(spark, one_user, "user_rating_stats")] == [1, 2]
     stored = lake.read(spark, one_user, "user_rating_stats")
+    assert [
+        row["user_rating_first_at"].astimezone(UTC) for row in content(spark, one_user, "user_rating_stats")
+    ] == [START + timedelta(seconds=5)] * 2
     before = stored.where(stored[CREATED_TIMESTAMP] <= NOW).collect()
+    assert before[0]["user_rating_first_at"].astimezone(UTC) == START + timedelta(seconds=10)
     assert [row["user_rating_count"] for row in before] == [1]
 
 
@@ -125,6 +129,15 @@ def test_rewritten_source_is_computed_in_full(spark: SparkSession, one_user: Pat
     assert run_job(spark, one_user, "user_rating_stats").how == "rebuilt"
     (row,) = content(spark, one_user, "user_rating_stats")
     assert row["user_rating_mean"] == 2.0
+
+
+def test_table_of_another_declaration_is_computed_in_full(spark: SparkSession, one_user: Path) -> None:
+    stored = lake.read_stored(spark, one_user, "user_rating_stats").drop("user_rating_first_at")
+    write = stored.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+    write.save(str(one_user / "user_rating_stats"))
+    assert run_job(spark, one_user, "user_rating_stats").how == "rebuilt"
+    (row,) = content(spark, one_user, "user_rating_stats")
+    assert row["user_rating_first_at"].astimezone(UTC) == START + timedelta(seconds=10)
 
 
 def test_changed_catalogue_corrects_what_depends_on_it(spark: SparkSession, one_user: Path) -> None:

@@ -1,7 +1,7 @@
 """Inputs against a slow, obvious oracle, and what they refuse."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import log
 from typing import Any
 
@@ -37,6 +37,13 @@ def oracle(spec: InputSpec, row: dict[str, Any]) -> dict[str, Any]:
         value = row[name]
         return fill if value is None else float(value)
 
+    def days(name: str) -> float | None:
+        return (
+            None
+            if row[name] is None
+            else max((row["event_timestamp"] - row[name]).total_seconds(), 0) / 86400
+        )
+
     def index(value: Any, vocabulary: str) -> int:
         if value is None or value in (0, ""):
             return 0
@@ -53,7 +60,7 @@ def oracle(spec: InputSpec, row: dict[str, Any]) -> dict[str, Any]:
             case Numeric():
                 block = []
                 for column in item.columns:
-                    x = number(column.column, column.fill)
+                    x = number(column.column, column.fill) if not column.since else days(column.column) or 0.0
                     if x is None:
                         block.append(0.0)
                         continue
@@ -80,7 +87,11 @@ def oracle(spec: InputSpec, row: dict[str, Any]) -> dict[str, Any]:
                 result[item.name] = padded(row[item.column], item.length, item.vocabulary)
             case Scene():
                 at = row[item.column]
-                result[item.name] = [0, 0] if at is None else [at.hour + 1, at.weekday() + 1]
+                parts = [0, 0] if at is None else [at.hour + 1, at.weekday() + 1]
+                for bucket in item.since:
+                    x = days(bucket.column)
+                    parts.append(0 if x is None else 1 + sum(edge <= x for edge in bucket.edges))
+                result[item.name] = parts
     return result
 
 
@@ -117,7 +128,9 @@ def test_inputs_follow_from_the_declaration_of_the_service() -> None:
     numbers = [
         column.name for view in schema.SERVICES["din_v1"] for column in view.columns if column.type.is_number
     ]
-    assert {column.column for item in spec.select("numeric") for column in item.columns} == set(numbers)
+    assert {
+        column.column for item in spec.select("numeric") for column in item.columns if not column.since
+    } == set(numbers)
     assert {column.column for item in spec.select("bucketised") for column in item.columns} == set(numbers)
     assert [item.name for item in spec.select("sequence")] == [
         "user_recent_liked_movie_ids",
@@ -221,7 +234,31 @@ def test_scene_is_the_hour_and_weekday_of_the_request_in_utc() -> None:
     times = pa.array([at] * 4, pa.timestamp("us", "UTC"))
     table = table.set_column(2, "event_timestamp", times)
     arrays = InputSpec.fit(table, "din_v1").apply(table)
-    assert arrays["scene"][0].tolist() == [23 + 1, 5 + 1]
+    assert arrays["scene"][0, :2].tolist() == [23 + 1, 5 + 1]
+
+
+def test_days_since_the_first_rating_are_counted_from_the_request_and_a_new_user_has_none() -> None:
+    table = toy_table(4)
+    at = datetime(2026, 11, 21, 23, 30, tzinfo=UTC)
+    firsts = [at - timedelta(days=1), at - timedelta(days=3), None, at + timedelta(days=5)]
+    for name, instants in (("event_timestamp", [at] * 4), ("user_rating_first_at", firsts)):
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pa.array(instants, pa.timestamp("us", "UTC")))
+    spec = InputSpec.fit(table, "din_v1", InputConfig(buckets=2))
+    arrays = spec.apply(table)
+    logs = np.log([1 + 1, 1 + 3, 1 + 0, 1 + 0])
+    np.testing.assert_allclose(
+        arrays["scene_numeric"][:, 0], (logs - logs.mean()) / logs.std(), rtol=1e-6, atol=1e-6
+    )
+    assert spec["scene"].since[0].edges == (1.0,)  # the median of 1, 3 and 0 days
+    assert arrays["scene"][:, 2].tolist() == [2, 2, 0, 1]
+    trees = InputConfig(missing="nan", bucketised=False, ids=False, lists=False)
+    assert np.isnan(InputSpec.fit(table, "gbt_v1", trees).apply(table)["scene_numeric"][:, 0]).tolist() == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 def test_specification_survives_json() -> None:

@@ -65,7 +65,7 @@ def truth(
         row["movie_id"]: {name: row[name] for name in POSTER_STATISTICS}
         for row in table(home, "posters").select(columns).to_pylist()
     }
-    return features_at_labels(ratings, movies, posters)
+    return features_at_labels(ratings, movies, posters, lambda seconds: datetime.fromtimestamp(seconds, UTC))
 
 
 def dataset(home: Path, labels: pa.Table, folder: Path) -> pa.Table:

@@ -60,6 +60,8 @@ def toy_values(random: np.random.Generator, column: schema.Column, rows: int, mo
             return [int(x) for x in random.integers(int(low), int(high) + 1, rows)]
         case schema.Type.FLOAT64:
             return [float(x) for x in random.uniform(low, high, rows)]
+        case schema.Type.TIMESTAMP:
+            return [START - timedelta(minutes=int(x)) for x in random.integers(0, 10**6, rows)]
         case schema.Type.INT64_LIST:
             assert column.length is not None
             return [_padded(random, range(1, movies + 1), column.length, 0) for _ in range(rows)]

@@ -10,6 +10,7 @@ follows from the service's columns as `feature_repo.schema` declares them; nothi
 | list of values in a vocabulary | padded multi-valued ids |
 | padded list of ids, or of joined genres | padded sequence |
 | `event_timestamp` of the request | scene: hour and weekday |
+| instant | scene: the days from it to the request, standardised and as a quantile bucket |
 
 An `InputSpec` is fitted on training rows only and is plain data (JSON). Applying it is vectorised.
 
@@ -35,6 +36,8 @@ HOURS, WEEKDAYS = 24, 7
 SCENE = "scene"
 BEHAVIOUR, POSTER = "behaviour", "poster"
 SPEC_VERSION = 1
+DAY = 86_400e6
+"""Microseconds."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -52,7 +55,7 @@ class InputConfig(Settings):
         min_count: a user or movie seen in fewer training rows counts as unseen.
         ids: give user and movie ids.
         lists: give multi-valued inputs and sequences.
-        scene: give hour and weekday of the request.
+        scene: give hour and weekday of the request, and the days since each instant of the service.
         most_genres: genres of one movie beyond this many are left out.
     """
 
@@ -78,9 +81,10 @@ class _Input(Settings):
 
 
 class NumericColumn(Settings):
-    """One standardised column: z = (f(x) - mean) / std with f(x) = log(1 + x) for a count, else x.
+    """One standardised column: z = (f(x) - mean) / std with f(x) = log(1 + x) for a count or days, else x.
 
-    Where `count` names the number n of events behind it: z · n / (n + shrinkage).
+    Where `count` names the number n of events behind it: z · n / (n + shrinkage). Where `since`, the column
+    holds an instant, and x is the days from it to the request.
     """
 
     column: str
@@ -89,6 +93,7 @@ class NumericColumn(Settings):
     mean: float
     std: float
     count: str | None = None
+    since: bool = False
 
 
 class Numeric(_Input):
@@ -174,18 +179,20 @@ class ValueSequence(_Input):
 
 
 class Scene(_Input):
-    """Hour and weekday (Monday first) of the request, in UTC, from 1, uint8 (rows, 2); 0 is unknown."""
+    """Hour and weekday (Monday first) of the request, in UTC, from 1, and the bucket of the days since each
+    instant, uint8 (rows, 2 + instants); 0 is unknown, as for a new user."""
 
     kind: Literal["scene"] = "scene"
     column: str = schema.EVENT_TIMESTAMP
+    since: tuple[BucketColumn, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (2,)
+        return (len(self.sizes),)
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        return (HOURS + 1, WEEKDAYS + 1)
+        return (HOURS + 1, WEEKDAYS + 1, *(instant.size for instant in self.since))
 
 
 Input = Annotated[
@@ -315,7 +322,12 @@ class InputSpec(Settings):
                     else:
                         arrays[item.name] = _padded(column, item.length, words)
                 case Scene():
-                    arrays[item.name] = _scene(table[item.column])
+                    times = [_scene(table[item.column])]
+                    times += [
+                        bucketise(_days_since(table, instant.column, None), instant.edges)[:, None]
+                        for instant in item.since
+                    ]
+                    arrays[item.name] = np.concatenate(times, axis=1)
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
@@ -326,12 +338,15 @@ def _fit(table: pa.Table, service: str, config: InputConfig, views: Sequence[sch
     keys = {view.key[0].name: view.key[0] for view in views}
     blocks: dict[tuple[str, str], list[tuple[schema.Column, schema.Table]]] = {}
     bags: list[tuple[schema.Column, str, str]] = []
+    instants: list[schema.Column] = []
     for view in views:
         side = view.key[0].vocabulary
         modality = POSTER if view in schema.POSTER else BEHAVIOUR
         for column in view.columns:
             if column.type.is_number:
                 blocks.setdefault((side, modality), []).append((column, view))
+            elif column.type is schema.Type.TIMESTAMP:
+                instants.append(column)
             elif column.type.is_list and column.vocabulary:
                 bags.append((column, side, modality))
     read: dict[str, schema.Column] = {}
@@ -343,6 +358,7 @@ def _fit(table: pa.Table, service: str, config: InputConfig, views: Sequence[sch
         read |= {column.name: column for column, _, _ in bags}
     if config.scene:
         read[schema.EVENT_TIMESTAMP] = schema.EVENT
+        read |= {column.name: column for column in instants}
     types = {name: column.type.value for name, column in read.items()}
     lengths = {name: column.length for name, column in read.items() if column.length is not None}
     check_shape(table, types, lengths, service)
@@ -381,7 +397,7 @@ def _fit(table: pa.Table, service: str, config: InputConfig, views: Sequence[sch
         used.setdefault(column.vocabulary, []).append(column)
         inputs.append(_fit_list(table, column, side, modality, config))
     if config.scene:
-        inputs.append(Scene(name=SCENE, side=SCENE, modality=SCENE))
+        inputs += _fit_scene(table, instants, config)
     vocabularies = {
         vocabulary: _fit_vocabulary(table, columns, config) for vocabulary, columns in used.items()
     }
@@ -410,10 +426,7 @@ def _fit_numeric(
         fill = _fill(column)
         x = _numbers(table, column.name, fill)
         log = _is_count(column)
-        x = np.log1p(x) if log else x
-        known = x[~np.isnan(x)]
-        mean = float(known.mean()) if len(known) else 0.0
-        std = float(known.std()) if len(known) else 0.0
+        mean, std = _moments(np.log1p(x) if log else x)
         count = next((c.name for c in view.columns if _is_count(c)), None)
         columns.append(
             NumericColumn(
@@ -421,7 +434,7 @@ def _fit_numeric(
                 fill=fill,
                 log=log,
                 mean=mean,
-                std=std if std > 1e-12 else 1.0,
+                std=std,
                 count=None if log or not config.shrinkage else count,
             )
         )
@@ -433,6 +446,40 @@ def _fit_numeric(
         shrinkage=config.shrinkage,
         missing=config.missing,
     )
+
+
+def _fit_scene(
+    table: pa.Table, instants: Sequence[schema.Column], config: InputConfig
+) -> list[Scene | Numeric]:
+    """Hour, weekday and the days since each instant: 0 days, and a bucket of its own, where there is none."""
+    numbers, buckets = [], []
+    fill = 0.0 if config.missing == "mean" else None
+    for column in instants:
+        edges = quantile_edges(_days_since(table, column.name, None), config.buckets)
+        buckets.append(BucketColumn(column=column.name, fill=None, edges=edges))
+        mean, std = _moments(np.log1p(_days_since(table, column.name, fill)))
+        numbers.append(NumericColumn(column=column.name, fill=fill, log=True, mean=mean, std=std, since=True))
+    found: list[Scene | Numeric] = [Scene(name=SCENE, side=SCENE, modality=SCENE, since=tuple(buckets))]
+    if config.numeric and numbers:
+        found.append(
+            Numeric(
+                name=f"{SCENE}_numeric",
+                side=SCENE,
+                modality=SCENE,
+                columns=tuple(numbers),
+                shrinkage=0.0,
+                missing=config.missing,
+            )
+        )
+    return found
+
+
+def _moments(x: np.ndarray) -> tuple[float, float]:
+    """Mean and deviation of the known values, for standardising: a deviation of nothing counts as 1."""
+    known = x[~np.isnan(x)]
+    mean = float(known.mean()) if len(known) else 0.0
+    std = float(known.std()) if len(known) else 0.0
+    return mean, std if std > 1e-12 else 1.0
 
 
 def _fit_list(
@@ -638,10 +685,24 @@ def _numbers(table: pa.Table, name: str, fill: float | None) -> np.ndarray:
     return x
 
 
+def _days_since(table: pa.Table, name: str, fill: float | None) -> np.ndarray:
+    """Days from an instant to the request, at least 0, as `_numbers`."""
+    then, now = (_microseconds(table[column]) for column in (name, schema.EVENT_TIMESTAMP))
+    x: np.ndarray = np.maximum(pc.subtract(now, then).cast(pa.float64()).to_numpy() / DAY, 0)
+    return x if fill is None else np.nan_to_num(x, nan=fill)
+
+
+def _microseconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Instants as microseconds since 1970; naive ones are UTC."""
+    zone = None if pa.types.is_null(column.type) else column.type.tz
+    return column.cast(pa.timestamp("us", zone)).cast(pa.int64())
+
+
 def _numeric_block(item: Numeric, table: pa.Table) -> np.ndarray:
     block = np.empty((table.num_rows, len(item.columns)), dtype=np.float32)
     for i, column in enumerate(item.columns):
-        x = _numbers(table, column.column, column.fill)
+        read = _days_since if column.since else _numbers
+        x = read(table, column.column, column.fill)
         z = ((np.log1p(x) if column.log else x) - column.mean) / column.std
         if column.count is not None:
             n = _numbers(table, column.count, 0.0)

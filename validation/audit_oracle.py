@@ -6,8 +6,9 @@ colour level) until the last division.
 
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from feature_repo.schema import (
@@ -65,6 +66,7 @@ class User:
     """What is known of a user."""
 
     ratings: Sums = field(default_factory=Sums)
+    first: int | None = None
     years: Sums = field(default_factory=Sums)
     genres: Counter[str] = field(default_factory=Counter)
     likes: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_LIKES))
@@ -74,10 +76,23 @@ class User:
 Movies = Mapping[int, Movie]
 Posters = Mapping[int, Mapping[str, float]]
 """By movie and statistic."""
+Calendar = Callable[[int], datetime]
+"""From an instant in the events' unit to the time that it is."""
+
+
+def since_1970(microseconds: int) -> datetime:
+    """The calendar of events that count in microseconds."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
 
 
 def features_at(
-    user_id: int, movie_id: int, instant: int, ratings: Iterable[Rating], movies: Movies, posters: Posters
+    user_id: int,
+    movie_id: int,
+    instant: int,
+    ratings: Iterable[Rating],
+    movies: Movies,
+    posters: Posters,
+    calendar: Calendar = since_1970,
 ) -> dict[str, Any]:
     """The features of a user and a movie at an instant, from the strictly earlier ones of `ratings`.
 
@@ -91,13 +106,14 @@ def features_at(
             take_in_of_user(user, rating, movies, posters)
         if rating.movie == movie_id:
             rated.add(round(rating.stars / RATING_STEP))
-    return snapshot(user, rated, movie_id, movies, posters)
+    return snapshot(user, rated, movie_id, movies, posters, calendar)
 
 
 def take_in_of_user(user: User, rating: Rating, movies: Movies, posters: Posters) -> None:
     """Learn a rating that the user gave; those of one instant come in the order of their movies' ids."""
     movie = movies[rating.movie]
     user.ratings.add(round(rating.stars / RATING_STEP))
+    user.first = rating.instant if user.first is None else min(user.first, rating.instant)
     if movie.year is not None:
         user.years.add(movie.year)
     if rating.stars >= LIKED_RATING:
@@ -107,7 +123,9 @@ def take_in_of_user(user: User, rating: Rating, movies: Movies, posters: Posters
         user.posters[name].add(round(value / POSTER_GRID))
 
 
-def snapshot(user: User, rated: Sums, movie_id: int, movies: Movies, posters: Posters) -> dict[str, Any]:
+def snapshot(
+    user: User, rated: Sums, movie_id: int, movies: Movies, posters: Posters, calendar: Calendar
+) -> dict[str, Any]:
     """The features by name; None, or absent, where nothing is known.
 
     Args:
@@ -123,6 +141,7 @@ def snapshot(user: User, rated: Sums, movie_id: int, movies: Movies, posters: Po
         "user_rating_count": user.ratings.n or None,
         "user_rating_mean": user.ratings.mean(RATING_STEP),
         "user_rating_std": user.ratings.std(RATING_STEP),
+        "user_rating_first_at": None if user.first is None else calendar(user.first).replace(microsecond=0),
         "user_release_year_mean": user.years.mean(1),
         "user_release_year_std": user.years.std(1),
         "user_top_genres": None,

@@ -65,6 +65,7 @@ def _user_ratings(genres: Sequence[str]) -> str:
     padding = _list([_text(PADDING_GENRE)] * TOP_GENRES)
     return (
         f"SELECT k, stamp, {_statistics('user_rating', 0, RATING_STEP)},"
+        " make_timestamptz(first_instant // 1000000 * 1000000) AS user_rating_first_at,"
         f" {_moments('user_release_year', 1, 1)},"
         f" (list_concat({names}, {padding}))[1:{TOP_GENRES}] AS user_top_genres FROM ({totals})"
     )
@@ -123,8 +124,8 @@ _QUERIES: dict[str, Callable[[Sequence[str]], str]] = {
 
 def _running(events: str, values: int, plain: Sequence[str] = ()) -> str:
     """`k`, `stamp`, and up to and including its last instant, of each `v<i>`: how many (`n<i>`), their sum
-    (`s<i>`) and the sum of their squares (`q<i>`); of each of `plain`, the sum. Events of one instant count
-    together."""
+    (`s<i>`) and the sum of their squares (`q<i>`); of each of `plain`, the sum. `first_instant` is that of
+    the key's first event. Events of one instant count together."""
     at_once, so_far = [], []
     for i in range(values):
         at_once += [f"count(v{i}) AS n{i}", f"coalesce(sum(v{i}), 0) AS s{i}"]
@@ -133,7 +134,7 @@ def _running(events: str, values: int, plain: Sequence[str] = ()) -> str:
     at_once += [f"sum({name}) AS {name}" for name in plain]
     so_far += [f"sum({name}) OVER w AS {name}" for name in plain]
     return (
-        f"SELECT k, instant + {KNOWN} AS stamp, {', '.join(so_far)}"
+        f"SELECT k, instant + {KNOWN} AS stamp, min(instant) OVER w AS first_instant, {', '.join(so_far)}"
         f" FROM (SELECT k, instant, {', '.join(at_once)} FROM ({events}) GROUP BY k, instant)"
         " WINDOW w AS (PARTITION BY k ORDER BY instant ROWS UNBOUNDED PRECEDING)"
     )

@@ -25,6 +25,7 @@ from feature_repo.schema import (
     PADDING_GENRE,
     Column,
     Table,
+    Type,
 )
 from validation.audit_store import offline_rows
 
@@ -104,7 +105,9 @@ def _inputs(rows: pa.Table, tables: Sequence[Table]) -> np.ndarray:
 def _numbers(rows: pa.Table, column: Column) -> np.ndarray:
     """A feature as numbers: of a list, how many of its entries are the label's movie, or have its genres."""
     values = rows[column.name]
-    if column.type.is_number:
+    if column.type is Type.TIMESTAMP:
+        values = values.cast(pa.int64())
+    if column.type.is_number or column.type is Type.TIMESTAMP:
         return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
     if column.vocabulary == "movie":
         told = zip(values.to_pylist(), rows["movie_id"].to_pylist(), strict=True)
