@@ -47,6 +47,8 @@ def examine(fetch: bool, home: Path | None) -> None:
     if fetch and java(settings).well:
         fetch_jars(settings)
     findings = [check(settings) for check in checks]
+    if settings.profile == "scale":
+        findings += servers(settings)
     listing = Table("", "what", "found", "how to mend it")
     for finding in findings:
         mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
@@ -142,7 +144,7 @@ def existing_parent(folder: Path) -> Path:
 
 def jars(_: Settings) -> Finding:
     """Delta's jars, as Spark's package manager keeps them."""
-    from pipelines.session import JARS
+    from common.spark import JARS
 
     kept = sorted(JARS.glob("jars/io.delta_delta-spark_*.jar"))
     return Finding(
@@ -151,6 +153,32 @@ def jars(_: Settings) -> Finding:
         kept[-1].name if kept else "not downloaded yet",
         "marquee doctor --fetch (needs Maven Central once)",
     )
+
+
+def servers(settings: Settings) -> list[Finding]:
+    """What the profile at scale needs: each server that it names answers."""
+    from common.spark import master_answers
+    from feature_repo.profile import profile_settings
+    from feature_repo.servers import postgres_version, redis_version, unanswered
+
+    try:
+        profile = profile_settings(settings.home)
+    except MarqueeError as error:
+        return [Finding("servers", False, "not all are named", str(error))]
+    master = settings.spark_master
+    well = master_answers(master)
+    findings = [
+        Finding("Spark master", well, master if well else "does not answer", f"start {master}, and workers")
+    ]
+    for subject, version in (("registry", postgres_version), ("online store", redis_version)):
+        try:
+            findings.append(Finding(subject, True, version(profile)))
+        except Exception as error:
+            sentence = unanswered(error)
+            if sentence is None:
+                raise
+            findings.append(Finding(subject, False, "does not answer", str(sentence)))
+    return findings
 
 
 def fetch_jars(settings: Settings) -> None:

@@ -41,7 +41,7 @@ def apply(home: Path | None) -> None:
     stages = Stages(console)
     with writing(settings.home), stages.stage("apply") as stage:
         changes = store.apply(settings.home)
-        stage.outcome = f"{len(changes)} changes in {settings.home / 'registry.db'}"
+        stage.outcome = f"{len(changes)} changes in the registry"
 
 
 def materialize(home: Path | None) -> None:
@@ -129,9 +129,11 @@ def _new_ratings(
 def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None) -> None:
     """`marquee features lookup`."""
     from feature_repo.store import open_store
+    from serving.lookup import asked_keys
     from serving.lookup import lookup as look_up
 
-    found = look_up(open_store(load_settings(home).home), None, user_id=user, movie_id=movie)
+    keys = asked_keys(user, movie)
+    found = look_up(open_store(load_settings(home).home, must_exist=True), None, **keys)
     if as_json:
         since = {status.view: status.known_since.isoformat() for status in found.views if status.known_since}
         answer = {"features": found.values, "known_since": since, "unknown": found.unknown}
@@ -155,5 +157,5 @@ def dataset(service: str, labels: Path, out: Path, home: Path | None) -> None:
     settings = load_settings(home)
     stages = Stages(console)
     with stages.stage("dataset") as stage:
-        rows = dataset_file(open_store(settings.home), service, labels, out)
+        rows = dataset_file(open_store(settings.home, must_exist=True), service, labels, out)
         stage.outcome = f"{count(rows)} labels with the features of {service} in {out}"

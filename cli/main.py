@@ -4,7 +4,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -272,7 +272,7 @@ def doctor(
     fetch: Annotated[bool, typer.Option("--fetch", help="Also download Delta's jars now.")] = False,
     home: Home = None,
 ) -> None:
-    """Check Java, jars, memory, disk and versions, and say how to mend each."""
+    """Check Java, jars, memory, disk, versions and servers, and say how to mend each."""
     from cli.doctor import examine
 
     examine(fetch, home)
@@ -283,12 +283,24 @@ def main() -> None:
     try:
         app()
     except MarqueeError as error:
-        from rich.console import Console
-        from rich.text import Text
+        refuse(error)
+    except Exception as error:
+        from feature_repo.servers import unanswered
 
-        sentence = Text.assemble(("Error: ", "bold red"), str(error))
-        Console(stderr=True, soft_wrap=True).print(sentence)
-        sys.exit(2)
+        sentence = unanswered(error)
+        if sentence is None:
+            raise
+        refuse(sentence)
+
+
+def refuse(error: MarqueeError) -> NoReturn:
+    """Say it on standard error, and exit with code 2."""
+    from rich.console import Console
+    from rich.text import Text
+
+    sentence = Text.assemble(("Error: ", "bold red"), str(error))
+    Console(stderr=True, soft_wrap=True).print(sentence)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

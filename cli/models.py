@@ -86,7 +86,7 @@ def evaluate_one(artefact: Path, home: Path | None) -> None:
     settings = load_settings(home)
     stages = Stages(console)
     with stages.stage("evaluate") as stage:
-        metrics = evaluate(artefact, open_store(settings.home), settings.lake)
+        metrics = evaluate(artefact, open_store(settings.home, must_exist=True), settings.lake)
         stage.outcome = f"{count(metrics['rows'])} test rows"
     print_metrics({artefact.name: dict(metrics)})
 

@@ -101,7 +101,7 @@ def feature_figures(settings: Settings) -> "list[Picture]":
     labels = read_labels(settings.lake).table
     sample = np.random.default_rng(0).permutation(labels.num_rows)[:SAMPLE]
     service = next(name for name, tables in SERVICES.items() if set(POSTER) <= set(tables))
-    rows = point_in_time(open_store(settings.home), service, labels.take(sample))
+    rows = point_in_time(open_store(settings.home, must_exist=True), service, labels.take(sample))
     pictures = []
     for table in SERVICES[service]:
         numbers = {

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,6 +16,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MARQUEE_", frozen=True, extra="forbid")
 
     home: Path = Field(default=Path(".marquee"), description="The folder that holds all state.")
+    profile: Literal["embedded", "scale"] = Field(
+        default="embedded",
+        description="Which stores: embedded ones, or Spark, PostgreSQL, Redis.",
+    )
+    postgres: str = Field(default="", description="At scale, the URL of the registry's database.")
+    redis: str = Field(default="", description="At scale, HOST:PORT of the online store, and its options.")
     spark_master: str = Field(default="local[*]", description="URL of the Spark master.")
     spark_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="Heap of the Spark driver.")
     spark_shuffle_partitions: int = Field(default=8, ge=1, description="The most partitions of a shuffle.")
@@ -54,7 +61,7 @@ class Settings(BaseSettings):
 def load_settings(home: Path | None = None) -> Settings:
     """Settings from the environment, `home` from the command line where it was given.
 
-    Also exports `MARQUEE_HOME` and `MARQUEE_DUCKDB_MEMORY`, which the feature store reads.
+    Also exports them, since the feature store reads the environment.
 
     Raises:
         MarqueeError: a variable has a value that cannot be used.
@@ -65,6 +72,6 @@ def load_settings(home: Path | None = None) -> Settings:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         raise MarqueeError(f"MARQUEE_{name}={first['input']!r} cannot be used: {first['msg']}.") from error
-    os.environ["MARQUEE_HOME"] = str(settings.home)
-    os.environ["MARQUEE_DUCKDB_MEMORY"] = settings.duckdb_memory
+    for field, value in settings:
+        os.environ[f"MARQUEE_{field.upper()}"] = str(value)
     return settings

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from common.errors import MarqueeError
 
+REFUSALS = ("No space left on device", "Permission denied", "Read-only file system", "Disk quota exceeded")
+"""What the operating system says when it will not write."""
+
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write `content` to `path` so that a reader sees the old file or the new one, never a part.

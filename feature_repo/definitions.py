@@ -4,9 +4,7 @@ The one file that Feast scans. A source names its table only; the offline store 
 the same definitions serve every home and every profile.
 """
 
-import os
 from datetime import timedelta
-from pathlib import Path
 
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, Project, ValueType
 from feast.data_format import DeltaFormat
@@ -59,9 +57,9 @@ def _view(table: Table) -> FeatureView:
     )
 
 
-if __name__ == "definitions" and "MARQUEE_HOME" in os.environ:
+if __name__ == "definitions":
     # Feast's own plan and apply import this file by its path, before they open the registry.
-    lock_until_exit(Path(os.environ["MARQUEE_HOME"]))
+    lock_until_exit()
 
 project = Project(name="marquee", description="Point-in-time features for movie recommendation.")
 

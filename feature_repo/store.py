@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
 from feast import FeatureStore, RepoConfig
 from feast.diff.property_diff import TransitionType
 from feast.diff.registry_diff import RegistryDiff
@@ -27,9 +26,9 @@ from feature_repo.applied import applied_views
 from feature_repo.lock import registry_lock
 from feature_repo.offline.tables import delta_table, file_source
 from feature_repo.online.send import OnProgress, Sent, send_changed
+from feature_repo.profile import REPOSITORY, profile_settings
+from feature_repo.registry import is_there
 from feature_repo.schema import BEGINNING
-
-REPOSITORY = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,25 +54,27 @@ class Change:
 
 
 def open_store(home: Path, versions: dict[str, int] | None = None, must_exist: bool = False) -> FeatureStore:
-    """The store of a home, in the profile of `feature_store.yaml`; the home is made if there is none.
+    """The store of a home, in the profile that MARQUEE_PROFILE names; the home is made if there is none.
 
     Args:
-        home: the folder that holds `lake/`, `registry.db` and `online.db`.
+        home: the folder that holds `lake/`, and in the embedded profile `registry.db` and `online.db`.
         versions: Delta versions to read instead of the newest, by table name; see `table_versions`.
         must_exist: make nothing: for commands that only read.
 
     Raises:
-        MarqueeError: the home cannot be written, or has no registry and must.
+        MarqueeError: the profile lacks a setting, the home cannot be written, or has no registry and must.
     """
     home = home.absolute()
-    if must_exist and not (home / "registry.db").is_file():
-        raise MarqueeError(f"There is no feature store in {home}: run marquee features apply first.")
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(home, error) from error
-    settings = yaml.safe_load((REPOSITORY / "feature_store.yaml").read_text())
-    settings = _filled_in(settings, str(home))
+    settings = profile_settings(home)
+    if must_exist and not is_there(settings["registry"]):
+        raise MarqueeError(
+            f"There is no feature store for {home}: run marquee run, or marquee features apply, first."
+        )
+    if not must_exist:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(home, error) from error
     if versions:
         settings["offline_store"]["versions"] = dict(versions)
     with _quiet():
@@ -95,7 +96,7 @@ def apply(home: Path) -> list[Change]:
 
     One process at a time: another waits for its turn.
     """
-    with registry_lock(home), _quiet():
+    with registry_lock(profile_settings(home)["registry"]), _quiet():
         store = open_store(home)
         definitions = _definitions()
         difference, _, _ = store.plan(copy.deepcopy(definitions))
@@ -179,12 +180,6 @@ def _changes(difference: RegistryDiff) -> list[Change]:
         for diff in difference.feast_object_diffs
         if diff.transition_type is not TransitionType.UNCHANGED and diff.name != DUMMY_ENTITY_NAME
     ]
-
-
-def _filled_in(setting: Any, home: str) -> Any:
-    if isinstance(setting, dict):
-        return {name: _filled_in(value, home) for name, value in setting.items()}
-    return setting.replace("${MARQUEE_HOME}", home) if isinstance(setting, str) else setting
 
 
 @contextmanager

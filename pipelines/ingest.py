@@ -19,6 +19,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import FractionalType, StringType
 
 from common.errors import MarqueeError
+from common.files import REFUSALS
 from feature_repo.schema import (
     EVENT_TIMESTAMP,
     GENRE_SEPARATOR,
@@ -244,7 +245,7 @@ def _clear_errors() -> Iterator[None]:
         yield
     except lake_tables.SPARK_ERRORS as error:
         text = str(error)
-        refusal = next((refusal for refusal in lake_tables.REFUSALS if refusal in text), None)
+        refusal = next((refusal for refusal in REFUSALS if refusal in text), None)
         if refusal is not None:
             raise MarqueeError(
                 f"Spark cannot write its temporary files: {refusal}. "

@@ -19,7 +19,7 @@ from pyspark.sql.types import (
 )
 
 from common.errors import MarqueeError
-from common.files import cannot_write
+from common.files import REFUSALS, cannot_write
 from feature_repo.schema import QUARANTINE, QUARANTINE_COLUMNS, TABLES, Column, Type
 
 RUNNING = frozenset({"movie_rating_stats", "user_rating_stats", "user_recent_likes", "user_poster_taste"})
@@ -39,9 +39,6 @@ SPARK_ERRORS = (PySparkException, Py4JJavaError)
 STATE = "state"
 """Beside the declared columns, a running table keeps its totals here, on the newest row of each key: the next
 batch of events goes on from there. Readers never see it."""
-
-REFUSALS = ("No space left on device", "Permission denied", "Read-only file system", "Disk quota exceeded")
-"""What the operating system says, through the JVM, when it will not write."""
 
 
 def table_columns(name: str) -> tuple[Column, ...]:

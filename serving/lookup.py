@@ -58,6 +58,19 @@ class Lookup:
     unknown: tuple[str, ...]
 
 
+def asked_keys(user_id: int | None, movie_id: int | None) -> dict[str, int]:
+    """The ids that were given, by name.
+
+    Raises:
+        MarqueeError: there is none, or one is not a positive whole number.
+    """
+    given = {"user_id": user_id, "movie_id": movie_id}
+    keys = {name: _id(name, value) for name, value in given.items() if value is not None}
+    if not keys:
+        raise MarqueeError("There is nothing to look up: give a user id, a movie id, or both.")
+    return keys
+
+
 def lookup(
     store: FeatureStore, service: str | None, user_id: int | None = None, movie_id: int | None = None
 ) -> Lookup:
@@ -71,10 +84,7 @@ def lookup(
     Raises:
         MarqueeError: no id is given, an id is not a positive whole number, or the service is unknown.
     """
-    given = {"user_id": user_id, "movie_id": movie_id}
-    keys = {name: _id(name, value) for name, value in given.items() if value is not None}
-    if not keys:
-        raise MarqueeError("There is nothing to look up: give a user id, a movie id, or both.")
+    keys = asked_keys(user_id, movie_id)
     values: dict[str, Any] = {}
     statuses: list[ViewStatus] = []
     found = dict.fromkeys(keys, False)
@@ -143,7 +153,7 @@ def _read(
             EntityKey(join_keys=_join_keys(view), entity_values=[Value(int64_val=value) for value in key])
             for key in part
         ]
-        read = provider.online_read(store.config, view, entities, names)
+        read = provider.online_read(store.config, view, entities, [*names])  # Redis adds to it
         for key, (moment, values) in zip(part, read, strict=True):
             if moment is None or moment.timestamp() == 0 or values is None:
                 rows[key] = (None, {})

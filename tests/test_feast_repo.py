@@ -198,7 +198,7 @@ def test_apply_keeps_what_was_materialised(home: Path) -> None:
 
 
 def test_a_home_that_must_exist_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(MarqueeError, match="no feature store in"):
+    with pytest.raises(MarqueeError, match="no feature store for"):
         store.open_store(tmp_path / "none", must_exist=True)
     assert not (tmp_path / "none").exists()
 

@@ -223,6 +223,8 @@ class AsOfDuckDBOfflineStore(OfflineStore):
 def connection(config: RepoConfig) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB of its own, in memory, spilling to a folder that is removed afterwards."""
     settings = config.offline_store
+    if not isinstance(settings, AsOfDuckDBOfflineStoreConfig):
+        settings = AsOfDuckDBOfflineStoreConfig()  # the profile at scale too sends online what DuckDB finds
     with tempfile.TemporaryDirectory(prefix="marquee-duckdb-", dir=settings.temp_directory) as spill:
         options: dict[str, Any] = {"memory_limit": settings.memory_limit, "temp_directory": spill}
         if settings.threads is not None:

@@ -7,6 +7,7 @@ than a rare one. The result stays a Spark DataFrame (`to_spark_df`) or streams a
 `to_arrow` and `to_df` bring it to the driver. The rules of the join stand in `feature_repo.offline`.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -28,7 +29,7 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 from feast.utils import compute_non_entity_date_range
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -72,25 +73,29 @@ from feature_repo.offline.views import View, check_outputs, pulled_columns, requ
 class AsOfSparkOfflineStoreConfig(FeastConfigBaseModel):
     """What `offline_store:` in the profile at scale may hold.
 
-    A Spark session that the process already has is used as it is; the last four arguments make one otherwise.
+    A Spark session that the process already has is used as it is; the last five arguments make one otherwise.
 
     Args:
         type: the store's class, as Feast wants it.
         lake: folder or URI that relative table paths start from; None for the repository's own folder.
         versions: Delta versions to read, by table path; those not named are read at their newest.
         master: URL of the Spark master.
-        memory: heap of the driver.
-        partitions: into how many parts a pass is cut.
+        memory: heap of the driver; by default what MARQUEE_SPARK_MEMORY in the environment says, or "2g".
+        partitions: into how many parts a pass is cut; by default MARQUEE_SPARK_SHUFFLE_PARTITIONS, or 8.
         spark_conf: any further Spark settings.
+        log: the file that gets what Spark prints; the process's own output where None.
     """
 
     type: str = "feature_repo.offline.spark_asof.AsOfSparkOfflineStore"
     lake: str | None = None
     versions: dict[str, int] | None = None
     master: str = "local[*]"
-    memory: str = "3g"
-    partitions: int = 8
+    memory: str = Field(default_factory=lambda: os.environ.get("MARQUEE_SPARK_MEMORY", "2g"))
+    partitions: int = Field(
+        default_factory=lambda: int(os.environ.get("MARQUEE_SPARK_SHUFFLE_PARTITIONS", "8"))
+    )
     spark_conf: dict[str, str] | None = None
+    log: Path | None = None
 
     _absolute = field_validator("lake")(absolute_lake)
 

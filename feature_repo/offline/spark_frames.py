@@ -1,10 +1,6 @@
 """Spark for the store at scale: its session, sources as frames, instants as numbers, Arrow's types."""
 
-import os
-import sys
 from datetime import UTC, datetime, timedelta
-from functools import reduce
-from typing import Any
 
 import pyarrow as pa
 from feast.data_format import DeltaFormat
@@ -17,6 +13,7 @@ from pyspark.sql import types as T
 from pyspark.sql.pandas.types import from_arrow_type
 
 from common.errors import MarqueeError
+from common.spark import running_session, start_session
 from feature_repo.offline.labels import utc
 from feature_repo.offline.tables import dataset, delta_table, file_source, locate
 
@@ -27,36 +24,16 @@ def spark_session(config: RepoConfig) -> SparkSession:
     """The process's Spark session, or a new one by the store's settings.
 
     Raises:
-        MarqueeError: it does not keep time in UTC.
+        MarqueeError: it does not keep time in UTC, or Spark did not start.
     """
-    session = SparkSession.getActiveSession() or _new_session(config.offline_store)
+    settings = config.offline_store
+    session = running_session() or start_session(
+        settings.master, settings.memory, settings.partitions, settings.spark_conf, settings.log
+    )
     zone = session.conf.get("spark.sql.session.timeZone")
     if zone not in ("UTC", "Etc/UTC", "GMT", "Z", "+00:00"):
         raise MarqueeError(f"The Spark session keeps time in {zone}: set spark.sql.session.timeZone to UTC.")
     return session
-
-
-def _new_session(settings: Any) -> SparkSession:
-    from delta import configure_spark_with_delta_pip
-
-    conf = {
-        "spark.driver.memory": settings.memory,
-        "spark.driver.maxResultSize": "0",
-        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": str(settings.partitions),
-        "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.log.level": "ERROR",
-    } | (settings.spark_conf or {})
-    if settings.master.startswith("local"):  # else its workers run whatever python3 is on the path
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = SparkSession.builder.appName("marquee").master(settings.master)
-    return configure_spark_with_delta_pip(
-        reduce(lambda made, item: made.config(*item), conf.items(), builder)
-    ).getOrCreate()
 
 
 def read_source(config: RepoConfig, source: DataSource) -> DataFrame:
