@@ -138,10 +138,29 @@ class TestFit:
         for key, value in (
             ("training.decay", 0.01),
             ("training.weight_decay", 0.5),
+            ("training.embedding_decay", 5.0),
             ("training.clip_norm", 1e-3),
             ("training.averaging", 0.9),
         ):
             assert not np.array_equal(fitted({**QUICK, key: value})[2], plain), key
+
+
+def test_embeddings_alone_decay_at_their_own_rate() -> None:
+    spec, train_, liked, *_ = parts()
+    after = []
+    for decay in (0.0, 20.0):
+        config = TrainingConfig(embedding_decay=decay, learning_rate=0.01, batch_size=len(liked))
+        seed_everything(0)
+        network = model("din").build(model("din").config_class(), spec)
+        trainer.refit(network, train_, liked, config, 1)  # one step: the gradients of both are the same
+        after.append({weight.path: weight.numpy() for weight in network.trainable_weights})
+    plain, decayed = after
+    for path in plain:
+        if not path.endswith("/embeddings"):
+            np.testing.assert_array_equal(decayed[path], plain[path], err_msg=path)
+        else:
+            assert np.linalg.norm(decayed[path]) < np.linalg.norm(plain[path])
+            assert not np.array_equal(decayed[path], plain[path])
 
 
 def test_sigmoid_is_stable_at_both_ends() -> None:

@@ -131,8 +131,9 @@ def compile_model(model: Any, config: TrainingConfig, steps: int) -> None:
         rate = keras.optimizers.schedules.CosineDecay(
             config.learning_rate, steps * config.epochs, alpha=config.decay
         )
-    optimizer = keras.optimizers.AdamW(
-        rate,
+    optimizer = _AdamW(
+        config.embedding_decay,
+        learning_rate=rate,
         weight_decay=config.weight_decay,
         global_clipnorm=config.clip_norm or None,
         use_ema=config.averaging > 0,
@@ -144,6 +145,22 @@ def compile_model(model: Any, config: TrainingConfig, steps: int) -> None:
         loss=keras.losses.BinaryCrossentropy(from_logits=True),
         jit_compile=_jit(),
     )
+
+
+class _AdamW(keras.optimizers.AdamW):  # type: ignore[misc]
+    """AdamW whose embeddings decay at a rate of their own."""
+
+    def __init__(self, embedding_decay: float, **kwargs: Any) -> None:
+        super().__init__(name="adamw", **kwargs)
+        self.embedding_decay = embedding_decay
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        super()._apply_weight_decay(variables)
+        if self.embedding_decay:
+            for variable in variables:
+                if variable.name == "embeddings":
+                    rate = keras.ops.cast(self.learning_rate, variable.dtype)
+                    variable.assign(variable * (1 - rate * self.embedding_decay))
 
 
 def _averaging(config: TrainingConfig) -> list[Any]:

@@ -17,6 +17,7 @@ class TrainingConfig(Settings):
         learning_rate: of Adam.
         decay: the learning rate falls to this share of itself by the last epoch, along a cosine; 1 keeps it.
         weight_decay: decoupled (AdamW), on all but biases and embeddings.
+        embedding_decay: the same, on embeddings alone: an id or a bucket that is seldom met fades.
         averaging: momentum of an exponential moving average of the weights, which is what is evaluated and
             kept; 0 for none.
         monitor: what the best epoch has the best of, on the validation rows.
@@ -29,6 +30,7 @@ class TrainingConfig(Settings):
     learning_rate: float = Field(default=1e-3, gt=0)
     decay: float = Field(default=1.0, gt=0, le=1)
     weight_decay: float = Field(default=0.0, ge=0)
+    embedding_decay: float = Field(default=0.0, ge=0)
     averaging: float = Field(default=0.0, ge=0, lt=1)
     monitor: Literal["auc", "log_loss"] = "auc"
     patience: int = Field(default=4, ge=1)
