@@ -183,7 +183,7 @@ def test_columns_swapped_online_are_named(duckdb_store: FeatureStore, tmp_path: 
 
 
 def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path: Path) -> None:
-    from cli.audit import replay_into
+    from cli.audit_replay import replay_into
     from cli.settings import Settings
     from pipelines import lake
 

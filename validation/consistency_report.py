@@ -110,7 +110,7 @@ class ConsistencyReport:
         first = max(self.failures, key=lambda feature: feature.compared - feature.matched)
         names = [feature.feature for feature in self.failures if feature is not first]
         more = f", …, {len(names) - 3} more" if len(names) > 3 else ""
-        others = f"; so do {', '.join(names[:3])}{more}" if names else ""
+        others = f"; so do{'es' if len(names) == 1 else ''} {', '.join(names[:3])}{more}" if names else ""
         example = f", such as {first.example}" if first.example else ""
         return (
             f"The consistency audit failed: {first.feature} of {first.view} breaks it"

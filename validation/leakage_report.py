@@ -110,7 +110,7 @@ class LeakageReport:
         first = self.failures[0]
         names = ", ".join(finding.feature for finding in self.failures[1:4])
         more = f", …, {len(self.failures) - 1} more" if len(self.failures) > 4 else ""
-        others = f"; so do {names}{more}" if names else ""
+        others = f"; so do{'es' if len(self.failures) == 2 else ''} {names}{more}" if names else ""
         example = f", such as {first.example}" if first.example else ""
         return (
             f"The leakage audit failed: {first.feature} of {first.view} breaks it ({first.found}{example})"

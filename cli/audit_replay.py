@@ -1,0 +1,168 @@
+"""A scratch home in which the consistency audit replays events; the home that is audited is read only."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.data import start_spark
+from cli.display import Stages
+from cli.home import writing
+from cli.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from feast import FeatureStore
+    from pyspark.sql import SparkSession
+
+    from validation.consistency import Replay
+
+
+@contextmanager
+def scratch_home(settings: Settings, folder: Path, stages: Stages) -> Iterator["Replay"]:
+    """An empty home with the profile's own stores, and Spark; both are gone afterwards.
+
+    Args:
+        settings: of the home that is audited.
+        folder: of the scratch home. What a killed audit left there is removed.
+        stages: show that Spark starts.
+
+    Raises:
+        MarqueeError: another audit is using the folder, or it cannot be written.
+    """
+    scratch = settings.model_copy(update={"home": folder})
+    with writing(folder):
+        _empty(folder)
+        with stages.stage("Spark") as stage:
+            spark = start_spark(scratch)
+            stage.outcome = settings.spark_master
+        try:
+            yield replay_into(spark, settings, scratch)
+        finally:
+            tear_down(folder)
+            spark.stop()
+            _empty(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings) -> "Replay":
+    """The means to replay events of one home in another.
+
+    Args:
+        settings: of the home that is audited; its lake is read only.
+        scratch: of the empty home that takes the events.
+    """
+    from pyspark.sql import functions as F
+
+    from feature_repo.online.send import send_changed
+    from feature_repo.schema import EVENT_TIMESTAMP, MOVIES, POSTERS, QUARANTINE, RATINGS
+    from pipelines import lake
+    from pipelines.ingest import add_ratings
+    from pipelines.jobs import JOBS, run_job
+    from serving.lookup import lookup_many
+    from serving.push import push as push_ratings
+    from validation.consistency import Replay
+
+    def run_jobs() -> None:
+        for name in JOBS:
+            run_job(spark, scratch.lake, name)
+
+    def build(before: datetime) -> None:
+        for name in (MOVIES.name, POSTERS.name, QUARANTINE):
+            lake.overwrite(lake.read(spark, settings.lake, name), scratch.lake, name)
+        ratings = lake.read(spark, settings.lake, RATINGS.name)
+        lake.overwrite(ratings.where(F.col(EVENT_TIMESTAMP) < F.lit(before)), scratch.lake, RATINGS.name)
+        run_jobs()
+        publish(scratch.home)
+        send_changed(open_scratch(scratch.home))
+
+    def push(events: "pa.Table") -> None:
+        push_ratings(spark, open_scratch(scratch.home), raw_ratings(events))
+
+    def run(events: "pa.Table") -> None:
+        add_ratings(spark, spark.createDataFrame(raw_ratings(events)), scratch.lake)
+        run_jobs()
+        send_changed(open_scratch(scratch.home))
+
+    def look_up(pairs: "pa.Table") -> "pa.Table":
+        return lookup_many(open_scratch(scratch.home), None, pairs)
+
+    return Replay(build, push, run, look_up)
+
+
+def open_scratch(home: Path) -> "FeatureStore":
+    """The scratch home's store: the profile's online and offline stores, in a project and a registry of its
+    own, so that on shared servers too nobody else's rows are met."""
+    from feast import FeatureStore, RepoConfig
+
+    from feature_repo.store import open_store
+
+    profile = open_store(home).config
+    config = RepoConfig(
+        project=f"marquee_replay_{hashlib.sha256(str(home).encode()).hexdigest()[:12]}",
+        provider=profile.provider,
+        registry={"registry_type": "sql", "path": f"sqlite:///{home / 'registry.db'}"},
+        offline_store=profile.offline_store.model_dump(),
+        online_store=profile.online_store.model_dump(),
+        entity_key_serialization_version=profile.entity_key_serialization_version,
+    )
+    config.repo_path = profile.repo_path
+    return FeatureStore(config=config)
+
+
+def publish(home: Path) -> None:
+    """Publish the definitions to the scratch home's store; rows that were left online are removed."""
+    from feast import Project
+
+    from feature_repo.definitions import ENTITIES, FEATURE_SERVICES, SOURCES, VIEWS
+
+    def apply() -> None:
+        store = open_scratch(home)
+        objects: list[Any] = [Project(name=store.project)]
+        for named in (SOURCES, ENTITIES, VIEWS, FEATURE_SERVICES):
+            objects += deepcopy(list(named.values()))
+        store.apply(objects)
+
+    apply()
+    tear_down(home)
+    apply()
+
+
+def tear_down(home: Path) -> None:
+    """Remove the scratch home's online rows and its registry."""
+    if (home / "registry.db").is_file():
+        open_scratch(home).teardown()  # type: ignore[no-untyped-call]
+        (home / "registry.db").unlink()
+
+
+def raw_ratings(events: "pa.Table") -> "pa.Table":
+    """Ratings of a lake as raw rows, such as a source has."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from feature_repo.schema import EVENT_TIMESTAMP
+
+    micros = events[EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    rows = events.num_rows
+    return pa.table(
+        {
+            **{name: events[name] for name in ("user_id", "movie_id", "rating")},
+            "timestamp": pc.divide(micros.cast(pa.float64()), 1e6),
+            "record": pa.repeat("", rows),
+            "source": pa.repeat("replay", rows),
+            "row": pa.array(range(1, rows + 1), pa.int64()),
+        }
+    )
+
+
+def _empty(home: Path) -> None:
+    """Remove what a scratch home holds, but for the lock that keeps others out."""
+    for entry in home.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != ".lock":
+            entry.unlink()
