@@ -230,3 +230,29 @@ def test_rows_of_one_key_in_one_batch_leave_the_newest(opened: FeatureStore, bat
     empty(opened)
     write_online(opened, batch)
     assert served(opened, KEYS) == {1: Event(1, 2, 2)}
+
+
+def test_a_store_that_takes_anything_is_sent_no_older_row(tmp_path: Path) -> None:
+    plain = open_store(tmp_path, {"type": "sqlite", "path": str(tmp_path / "online.db")})
+    second = 1_000_000
+    write_online(plain, [Event(1, 5 * second, 0), Event(2, 5 * second, 0)])
+    write(plain, [Event(1, 4 * second, 9), Event(2, 5 * second, 1), Event(3, second, 0)])
+    (sent,) = send_changed(plain)
+    assert (sent.rows, sent.refused) == (3, 1)
+    assert served(plain, KEYS) == {
+        1: Event(1, 5 * second, 0),
+        2: Event(2, 5 * second, 1),
+        3: Event(3, second, 0),
+    }
+    assert send_all(plain) == 0
+
+
+def test_what_feasts_own_store_wrote_counts_as_of_its_second(tmp_path: Path) -> None:
+    plain = open_store(tmp_path, {"type": "sqlite", "path": str(tmp_path / "online.db")})
+    write_online(plain, [Event(1, 5_000_000, 0), Event(2, 5_000_000, 0)])
+    ours = open_store(tmp_path, sqlite(tmp_path))
+    assert served(ours, KEYS) == served(plain, KEYS)
+    write(ours, [Event(1, 4_999_999, 9), Event(2, 5_000_000, 0)])
+    (sent,) = send_changed(ours)
+    assert (sent.rows, sent.refused) == (2, 1)
+    assert served(ours, KEYS) == served(plain, KEYS)

@@ -7,7 +7,7 @@ holds the order of its rows; a write compares and replaces within one transactio
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from sqlite3 import Connection
 from typing import Any
 
@@ -19,7 +19,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 
-from feature_repo.online.newest import Row, instant, order
+from feature_repo.online.newest import NEVER, Row, instant, order
 
 MOST_KEYS = 10_000
 """In one query; SQLite allows some 32,000 parameters."""
@@ -46,7 +46,7 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
         if not whatever:
             upsert += " WHERE (excluded.event, excluded.created) >= (held.event, held.created)"
         with self._transaction(config) as connection:
-            _make_order_table(connection, table)
+            _make_order_table(connection, config, view)
             newest = [
                 row
                 for row, key in zip(rows, _serialised(config, (row[0] for row in rows)), strict=True)
@@ -84,17 +84,14 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
         for start in range(0, len(keys), MOST_KEYS):
             part = keys[start : start + MOST_KEYS]
             rows = connection.execute(
-                f"SELECT f.entity_key, feature_name, value, event, event_ts FROM {_table(config, table)} f"
-                f" LEFT JOIN {orders} o ON f.entity_key = o.entity_key"
+                f"SELECT f.entity_key, feature_name, value, event FROM {_table(config, table)} f"
+                f" JOIN {orders} o ON f.entity_key = o.entity_key"
                 f" WHERE f.entity_key IN ({', '.join('?' * len(part))})",
                 part,
             )
-            for key, name, value, event, seconds in rows:
-                if wanted is not None and name not in wanted:
-                    continue
-                # A row that Feast's own store wrote has no order yet.
-                since = seconds.replace(tzinfo=UTC) if event is None else instant(event)
-                found.setdefault(key, (since, {}))[1][name] = Value.FromString(value)
+            for key, name, value, event in rows:
+                if wanted is None or name in wanted:
+                    found.setdefault(key, (instant(event), {}))[1][name] = Value.FromString(value)
         return [found.get(key, (None, None)) for key in keys]
 
     def keep_only(self, config: RepoConfig, view: FeatureView, keys: set[bytes]) -> None:
@@ -122,9 +119,10 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
         )
         connection = self._get_conn(config)
         for view in tables_to_keep:
-            _make_order_table(connection, _order_table(config, view))
+            _make_order_table(connection, config, view)
         for view in tables_to_delete:
             connection.execute(f"DROP TABLE IF EXISTS {_order_table(config, view)}")
+        connection.commit()
 
     @contextmanager
     def _transaction(self, config: RepoConfig) -> Iterator[Connection]:
@@ -155,10 +153,20 @@ def _order_table(config: RepoConfig, view: FeatureView) -> str:
     return f'"{_table_name(config, view)}#order"'
 
 
-def _make_order_table(connection: Connection, table: str) -> None:
+def _make_order_table(connection: Connection, config: RepoConfig, view: FeatureView) -> None:
+    """Make it if there is none, with what Feast's own store knew of the rows that it wrote: the second."""
+    table = _order_table(config, view)
+    if _exists(connection, table):
+        return
     connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {table}"
+        f"CREATE TABLE {table}"
         " (entity_key BLOB PRIMARY KEY, event INTEGER NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    # Feast writes UTC as if it were local time.
+    utc = "CAST(strftime('%s', max(event_ts), 'unixepoch', 'localtime') AS INTEGER)"
+    connection.execute(
+        f"INSERT INTO {table} SELECT entity_key, {utc} * 1000000, {NEVER} FROM {_table(config, view)}"
+        " GROUP BY entity_key"
     )
 
 

@@ -50,13 +50,14 @@ def read_new_ratings(path: Path) -> pa.Table:
 
 def _csv(path: Path) -> pa.Table:
     try:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            lines = [line for line in file.read().splitlines() if line.strip()]
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            numbered = [(n, line) for n, line in enumerate(file, start=1) if line.strip()]
     except OSError as error:
         raise MarqueeError(f"Cannot read {path}: {error.strerror}.") from error
-    if not lines:
+    if not numbered:
         raise MarqueeError(f"{path} is empty.")
     # One line at a time: a quote that is never closed spoils its own row only.
+    lines = [line.rstrip("\n") for _, line in numbered]
     header, *rows = (next(csv.reader([line]), []) for line in lines)
     places = _places(path, [name.strip() for name in header])
     width = len(header)
@@ -69,7 +70,7 @@ def _csv(path: Path) -> pa.Table:
     columns = {
         name: pa.array([field(row, place) for row in rows], pa.string()) for name, place in places.items()
     }
-    return _located(columns, lines[1:], str(path), first_row=2)
+    return _located(columns, lines[1:], str(path), [n for n, _ in numbered[1:]])
 
 
 def _parquet(path: Path) -> pa.Table:
@@ -101,10 +102,10 @@ def _seconds(instants: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray
     return pc.divide(pc.cast(micros, pa.float64(), safe=False), 1e6)
 
 
-def _located(columns: dict[str, Any], records: Any, source: str, first_row: int = 1) -> pa.Table:
+def _located(columns: dict[str, Any], records: Any, source: str, rows: Any = None) -> pa.Table:
+    """The columns with where each row came from; rows count from 1 unless their numbers are given."""
     table = pa.table(columns)
-    rows = pa.array(range(first_row, first_row + table.num_rows), pa.int64())
-    table = table.append_column(
-        "record", records if not isinstance(records, list) else pa.array(records, pa.string())
-    )
-    return table.append_column("source", pa.repeat(source, table.num_rows)).append_column("row", rows)
+    n = table.num_rows
+    records = pa.array(records, pa.string()) if isinstance(records, list) else records
+    table = table.append_column("record", records).append_column("source", pa.repeat(source, n))
+    return table.append_column("row", pa.array(rows if rows is not None else range(1, n + 1), pa.int64()))
