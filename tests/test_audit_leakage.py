@@ -188,6 +188,20 @@ def test_missing_row_is_named(home: Path, duckdb_store: FeatureStore) -> None:
     assert "has no row known from" in report.failures[0].example
 
 
+def test_command_fails_in_one_sentence_and_leaves_its_page(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cli.audit import leakage
+
+    monkeypatch.setenv("MARQUEE_HOME", str(home))
+    rows = feature_rows(TABLES["movie_content"], EVENTS)
+    plant(home, "movie_content", rows.slice(1))
+    with pytest.raises(MarqueeError, match=r"movie_genres of movie_content .*; so does movie_r.*See"):
+        leakage(sample=1, seed=0, costs=False, home=home)
+    assert json.loads((home / "audits" / "leakage.json").read_text())["passed"] is False
+    assert "movie_genres" in (home / "audits" / "leakage.html").read_text()
+
+
 def test_swapped_columns_are_named(home: Path, duckdb_store: FeatureStore) -> None:
     rows = feature_rows(TABLES["user_poster_taste"], EVENTS)
     names = ("user_poster_red_mean_mean", "user_poster_blue_mean_mean")

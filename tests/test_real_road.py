@@ -193,6 +193,14 @@ def test_online_lookup_equals_the_newest_offline_row(home: Path, ratings: list[R
                 assert online[column.name] == row.get(column.name), (user, movie, column.name)
 
 
+def test_leakage_audit_passes_on_real_ratings(home: Path) -> None:
+    done = marquee(home, "audit", "leakage", "--no-costs")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads((home / "audits" / "leakage.json").read_text())
+    assert (told["passed"], told["labels"]) == (True, RATINGS)
+    assert str(home / "audits" / "leakage.html") in done.stdout.splitlines()[-1]
+
+
 def test_lookup_command_gives_known_features_and_names_unknown_ids(home: Path) -> None:
     known = marquee(home, "features", "lookup", "--user", 1, "--movie", 1, "--json")
     assert known.returncode == 0, known.stderr
