@@ -44,8 +44,9 @@ class Found:
 def _network(trial: "optuna.Trial") -> dict[str, Any]:
     return {
         "training.learning_rate": trial.suggest_float("training.learning_rate", 1e-4, 5e-3, log=True),
-        "training.weight_decay": trial.suggest_float("training.weight_decay", 1e-4, 0.3, log=True),
-        "training.averaging": trial.suggest_categorical("training.averaging", [0.0, 0.98, 0.995]),
+        "training.weight_decay": trial.suggest_float("training.weight_decay", 0.03, 10.0, log=True),
+        "training.embedding_decay": trial.suggest_float("training.embedding_decay", 0.3, 100.0, log=True),
+        "training.averaging": trial.suggest_categorical("training.averaging", [0.0, 0.95, 0.98, 0.99]),
         "inputs.shrinkage": trial.suggest_float("inputs.shrinkage", 1.0, 40.0, log=True),
         "inputs.buckets": trial.suggest_int("inputs.buckets", 6, 32),
         "embedding.id_dropout": trial.suggest_float("embedding.id_dropout", 0.0, 0.9),
