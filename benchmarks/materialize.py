@@ -81,22 +81,31 @@ def stats(rng: np.random.Generator, users: np.ndarray, at: np.ndarray, written: 
     from feature_repo.arrow import arrow_schema
     from feature_repo.schema import TABLES
 
-    start = int(START.timestamp()) * 1_000_000
-    n = len(users)
-    genres = pa.array(rng.choice(["Action", "Comedy", "Drama", "Horror", "War"], 3 * n))
+    instants = int(START.timestamp()) * 1_000_000 + at
     columns: dict[str, Any] = {
         "user_id": users + 1,
-        "user_rating_count": rng.integers(1, 5000, n),
-        "user_rating_mean": rng.uniform(0.5, 5, n),
-        "user_rating_std": rng.uniform(0, 2, n),
-        "user_release_year_mean": rng.uniform(1950, 2015, n),
-        "user_release_year_std": rng.uniform(0, 20, n),
-        "user_top_genres": pa.ListArray.from_arrays(np.arange(0, 3 * n + 1, 3, dtype=np.int32), genres),
-        "event_timestamp": pa.array(start + at).cast(INSTANT),
-        "created_timestamp": pa.array(start + at + written // timedelta(microseconds=1)).cast(INSTANT),
+        "event_timestamp": pa.array(instants).cast(INSTANT),
+        "created_timestamp": pa.array(instants + written // timedelta(microseconds=1)).cast(INSTANT),
     }
+    columns |= {column.name: values(rng, column, instants) for column in TABLES[VIEW].columns}
     schema = arrow_schema(TABLES[VIEW])
     return pa.table({name: columns[name] for name in schema.names}).cast(schema)
+
+
+def values(rng: np.random.Generator, column: Any, instants: np.ndarray) -> Any:
+    """Values of a column, one a row."""
+    low, high, n = column.low or 0, column.high or 1000, len(instants)
+    match column.type.value:
+        case "Float64":
+            return rng.uniform(low, high, n)
+        case "Int64":
+            return rng.integers(int(low), int(high), n)
+        case "UnixTimestamp":
+            return pa.array(instants).cast(INSTANT)
+        case "Array(String)":
+            texts = pa.array(np.array(["Action", "Comedy", "Drama", "War"])[rng.integers(0, 4, 3 * n)])
+            return pa.ListArray.from_arrays(np.arange(0, 3 * n + 1, 3, dtype=np.int32), texts)
+    raise NotImplementedError(column.type)
 
 
 # --- contenders: each takes an open store and the rows that ought to go online, and gives seconds ----------

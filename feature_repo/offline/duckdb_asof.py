@@ -221,8 +221,13 @@ class AsOfDuckDBOfflineStore(OfflineStore):
 
 @contextmanager
 def connection(config: RepoConfig) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB of its own, in memory, spilling to a folder that is removed afterwards."""
+    """A DuckDB of its own, in memory, spilling to a folder that is removed afterwards.
+
+    Its settings are the defaults where the store is another engine's.
+    """
     settings = config.offline_store
+    if not isinstance(settings, AsOfDuckDBOfflineStoreConfig):
+        settings = AsOfDuckDBOfflineStoreConfig()
     if not isinstance(settings, AsOfDuckDBOfflineStoreConfig):
         settings = AsOfDuckDBOfflineStoreConfig()  # the profile at scale too sends online what DuckDB finds
     with tempfile.TemporaryDirectory(prefix="marquee-duckdb-", dir=settings.temp_directory) as spill:
