@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from delta.tables import DeltaTable
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
@@ -29,6 +29,9 @@ from pipelines import lake
 from pipelines.job import Job
 from pipelines.lake import RUNNING, STATE
 from pipelines.running import last_event
+
+FIRST = "first"
+"""The first new event of a key."""
 
 How = Literal["rebuilt", "updated", "nothing new"]
 
@@ -60,42 +63,62 @@ def update(spark: SparkSession, folder: Path, job: Job, created: datetime) -> Up
         created: the `created_timestamp` of new rows.
     """
     now = {name: _version(spark, folder, name) for name in job.inputs}
-    seen = _seen(spark, folder, job.name)
+    seen = _seen(folder, job.name)
     if seen is None or set(seen) != set(now) or not lake.as_declared(spark, folder, job.name):
         return rebuild(spark, folder, job, created)
     changed = [name for name in job.inputs if seen[name] != now[name]]
     if not changed:
         return Update(job.name, "nothing new", 0)
-    feeds = {name: _changes(spark, folder, name, seen[name], now[name]) for name in changed}
-    if any(feed.where("_change_type != 'insert'").take(1) for feed in feeds.values()):
-        return rebuild(spark, folder, job, created)
+    feeds = {name: _changes(spark, folder, name, seen[name], now[name]).persist() for name in changed}
+    try:
+        if not all(map(_only_added, feeds.values())):
+            return rebuild(spark, folder, job, created)
+        return _take_in(spark, folder, job, created, now, feeds)
+    finally:
+        for feed in feeds.values():
+            feed.unpersist()
+
+
+def _take_in(
+    spark: SparkSession,
+    folder: Path,
+    job: Job,
+    created: datetime,
+    now: Mapping[str, int],
+    feeds: Mapping[str, DataFrame],
+) -> Update:
+    """Append what follows from the rows that were added to the sources."""
     frames = {name: lake.read_stored(spark, folder, name, now[name]) for name in job.inputs}
     stored = lake.read_stored(spark, folder, job.name)
-    if job.name not in RUNNING or changed != [RATINGS.name]:
+    if job.name not in RUNNING or set(feeds) != {RATINGS.name}:
         rows = _differing(job.compute(*frames.values()), stored, job.name)
-        return Update(job.name, "updated", _append(rows, spark, folder, job.name, created, now))
-    new = feeds[RATINGS.name].select(*RATINGS.column_names).persist()
+        return Update(job.name, "updated", _append(rows, folder, job.name, created, now))
+    new = feeds[RATINGS.name].select(*RATINGS.column_names)
+    first = new.groupBy(job.key).agg(F.min(EVENT_TIMESTAMP).alias(FIRST)).persist()
+    newest = _newest_states(stored.join(F.broadcast(first), job.key), job.key).persist()
+    # Late is what does not come after its key's newest row.
+    is_late = last_event() >= F.col(FIRST)
+    late = newest.where(is_late).select(job.key, FIRST).persist()
     try:
-        newest = _newest_states(stored, job.key).persist()
-        keys = _keys(new, newest, job.key).persist()
-        late = keys.where("is_late").select(job.key)
-        on_time = keys.where("NOT is_late").select(job.key)
         others = [frame for name, frame in frames.items() if name != RATINGS.name]
-        resumed = job.compute(
-            new.join(on_time, job.key, "left_semi"),
-            *others,
-            before=newest.join(on_time, job.key, "left_semi"),
-        )
-        rows = resumed
         late_keys = late.count()
         if late_keys:
-            history = frames[RATINGS.name].join(F.broadcast(late), job.key, "left_semi")
-            held = stored.join(F.broadcast(late), job.key, "left_semi")
-            rows = rows.unionByName(_differing(job.compute(history, *others), held, job.name))
-        written = _append(rows, spark, folder, job.name, created, now)
+            on_time = new.join(F.broadcast(late), job.key, "left_anti")
+            rows = job.compute(on_time, *others, before=newest.where(~is_late))
+            history = frames[RATINGS.name].join(F.broadcast(late.select(job.key)), job.key, "left_semi")
+            rows = rows.unionByName(
+                _differing(
+                    _after_first(job.compute(history, *others), late, job.key),
+                    _after_first(stored, late, job.key),
+                    job.name,
+                )
+            )
+        else:
+            rows = job.compute(new, *others, before=newest)
+        written = _append(rows, folder, job.name, created, now)
         return Update(job.name, "updated", written, new.count(), late_keys)
     finally:
-        for frame in (new, newest, keys):
+        for frame in (first, newest, late):
             frame.unpersist()
 
 
@@ -136,20 +159,16 @@ def _newest_states(stored: DataFrame, key: str) -> DataFrame:
     return states.withColumn("place", F.row_number().over(newest_first)).where("place = 1").drop("place")
 
 
-def _keys(new: DataFrame, newest: DataFrame, key: str) -> DataFrame:
-    """The keys that have new ratings, and whether any of these is late: not after the key's newest row."""
-    first = new.groupBy(key).agg(F.min(EVENT_TIMESTAMP).alias("first"))
-    last = newest.select(key, last_event().alias("last"))
-    is_late = F.coalesce(F.col("first") <= F.col("last"), F.lit(False))
-    return first.join(last, key, "left").select(key, is_late.alias("is_late"))
+def _after_first(rows: DataFrame, late: DataFrame, key: str) -> DataFrame:
+    """Of the late keys' rows, those known after the first late event: it touches no others."""
+    touched = rows.join(F.broadcast(late), key).where(F.col(EVENT_TIMESTAMP) > F.col(FIRST))
+    return touched.drop(FIRST)
 
 
-def _append(
-    rows: DataFrame, spark: SparkSession, folder: Path, name: str, created: datetime, now: Mapping[str, int]
-) -> int:
+def _append(rows: DataFrame, folder: Path, name: str, created: datetime, now: Mapping[str, int]) -> int:
     """Append rows in one commit that says what it has seen; the number of rows."""
     lake.append(rows.withColumn(CREATED_TIMESTAMP, F.lit(created)), folder, name, json.dumps({"seen": now}))
-    commit = DeltaTable.forPath(spark, str(folder / name)).history(1).collect()[0]
+    (commit,) = DeltaTable(folder / name).history(1)
     return int(commit["operationMetrics"]["numOutputRows"])
 
 
@@ -157,18 +176,26 @@ def _version(spark: SparkSession, folder: Path, name: str) -> int:
     """The newest version of a table."""
     if not lake.exists(folder, name):
         lake.read(spark, folder, name)  # says what to do
-    return int(DeltaTable.forPath(spark, str(folder / name)).history(1).collect()[0]["version"])
+    return DeltaTable(folder / name).version()
 
 
-def _seen(spark: SparkSession, folder: Path, name: str) -> dict[str, int] | None:
+def _seen(folder: Path, name: str) -> dict[str, int] | None:
     """The source versions that a feature table is up to date with; None where it does not say."""
     if not lake.exists(folder, name):
         return None
     # Maintenance commits say nothing: look further back.
-    history = DeltaTable.forPath(spark, str(folder / name)).history()
-    said = history.where(F.col("userMetadata").isNotNull() & (F.col("userMetadata") != ""))
-    newest = said.orderBy(F.col("version").desc()).select("userMetadata").first()
-    return None if newest is None else dict(json.loads(newest[0])["seen"])
+    said = (commit.get("userMetadata") for commit in DeltaTable(folder / name).history())
+    newest = next((words for words in said if words), None)
+    return None if newest is None else dict(json.loads(newest)["seen"])
+
+
+def _only_added(feed: DataFrame) -> bool:
+    """Whether rows were added to a table and none left it, so far as its feed still tells."""
+    try:
+        return not feed.where("_change_type != 'insert'").take(1)
+    except lake.SPARK_ERRORS:
+        # The files were vacuumed: what happened is not known any more.
+        return False
 
 
 def _changes(spark: SparkSession, folder: Path, name: str, seen: int, now: int) -> DataFrame:

@@ -1,125 +1,101 @@
-"""Running totals per key: what is known of a key after each instant at which something happened to it.
+"""Tables that run along with the ratings: what is known of a key after each instant at which it has an event.
 
-Totals can be resumed. The newest row of each key carries its totals in the column `state`; new events that
-all come after it need nothing else.
+Events are sorted by key and instant once, and one pass over them makes the rows (`pipelines.kernels`). It can
+be resumed: the newest row of each key carries its totals in the column `state`, and new events that all come
+after it need nothing else.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
-from pyspark.sql import Column, DataFrame, Window
+import numpy as np
+import pyarrow as pa
+from pyspark import cloudpickle
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import StructType
 
-from feature_repo.schema import EVENT_TIMESTAMP, KNOWN_AFTER
-from pipelines.lake import STATE
+from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, KNOWN_AFTER, TABLES
+from pipelines import kernels
+from pipelines.kernels import Events, Floats, Ints, Outputs
+from pipelines.lake import STATE, stored_schema
 
-LATER = f"{EVENT_TIMESTAMP} + INTERVAL '{KNOWN_AFTER.microseconds}' MICROSECOND"
+cloudpickle.register_pickle_by_value(kernels)  # type: ignore[no-untyped-call]
+
 EARLIER = f"{EVENT_TIMESTAMP} - INTERVAL '{KNOWN_AFTER.microseconds}' MICROSECOND"
-
-
-def known_from() -> Column:
-    """The instant from which a row is known whose last event happened at `event_timestamp`."""
-    return F.expr(LATER).alias(EVENT_TIMESTAMP)
+TOTALS = "totals"
 
 
 def last_event() -> Column:
-    """The inverse: when the last event of a feature row happened."""
+    """When the last event of a feature row happened."""
     return F.expr(EARLIER).alias(EVENT_TIMESTAMP)
 
 
-def total(name: str) -> Column:
-    """The column of a total; its name may hold anything, such as a genre."""
-    return F.col("`" + name.replace("`", "``") + "`")
+def in_time(
+    name: str, events: DataFrame, kernel: Callable[..., pa.Table], order: Sequence[str] = ()
+) -> DataFrame:
+    """A feature table without `created_timestamp`: each key's events go to `kernel` together, in time.
+
+    Args:
+        name: of the table.
+        events: with the table's key and `event_timestamp`.
+        kernel: rows of whole keys → the table's rows; `schema=` says in which types.
+        order: columns that order the events of one instant.
+    """
+    key = TABLES[name].key[0].name
+    schema = StructType([field for field in stored_schema(name) if field.name != CREATED_TIMESTAMP])
+    make = partial(kernel, schema=to_arrow_schema(schema))
+
+    def pieces(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for rows in kernels.whole_keys(iter(batches), key):
+            yield from make(rows).to_batches()
+
+    return (
+        events.repartition(key).sortWithinPartitions(key, EVENT_TIMESTAMP, *order).mapInArrow(pieces, schema)
+    )
 
 
 def running_totals(
-    events: DataFrame,
-    key: str,
-    sums: Mapping[str, Column],
+    name: str,
+    ratings: DataFrame,
+    totals: Sequence[str],
+    sums: Callable[[Events], Floats],
+    outputs: Callable[[Floats], Outputs],
+    movies: Ints | None = None,
     before: DataFrame | None = None,
-    least: Mapping[str, Column] | None = None,
 ) -> DataFrame:
-    """Totals up to and including each instant.
-
-    Events of one instant are added up first and count together, so the result has one row per key and
-    instant and does not depend on their order.
+    """A table of running totals up to and including each instant; events of one instant count together.
 
     Args:
-        events: rows with `key` and `event_timestamp`.
-        sums: name → expression over `events` to be summed.
+        name, totals, sums, outputs, movies: of the table, and as in `kernels.running_totals`.
         before: rows of an earlier result, at most one a key, that carry `state`: totals go on from there. The
-            events of such a key must all come later.
-        least: name → expression over `events` whose least value is carried along.
-
-    Returns:
-        `key`, `event_timestamp` (of the last event), one running total or least value per name, and `state`:
-        all of these by name on the newest row of each key, null on the others.
+            ratings of such a key must all come later.
     """
-    least = least or {}
-    # Hash partitioning by the key alone serves both the aggregation and the window: one shuffle.
-    per_instant = (
-        events.repartition(key)
-        .groupBy(key, EVENT_TIMESTAMP)
-        .agg(
-            *(F.sum(value.cast("double")).alias(name) for name, value in sums.items()),
-            *(F.min(value.cast("double")).alias(name) for name, value in least.items()),
-        )
-        .withColumn("is_new", F.lit(True))
-    )
+    key = TABLES[name].key[0].name
+    # Ids that are the key come once.
+    columns = list(dict.fromkeys((key, "movie_id", EVENT_TIMESTAMP, "rating")))
+    events = ratings.select(*columns)
     if before is not None:
-        earlier = [F.coalesce(F.col(STATE)[name], F.lit(0.0)).alias(name) for name in sums]
-        earlier += [F.col(STATE)[name].alias(name) for name in least]
-        per_instant = per_instant.unionByName(
-            before.select(key, last_event(), *earlier, F.lit(False).alias("is_new"))
+        earlier = F.array(*(F.coalesce(F.col(STATE)[total], F.lit(0.0)) for total in totals))
+        given = {EVENT_TIMESTAMP: last_event(), "rating": F.lit(0.0)}
+        if key != "movie_id":
+            given["movie_id"] = F.lit(0).cast("bigint")
+        events = events.withColumn(TOTALS, F.lit(None).cast("array<double>")).unionByName(
+            before.select(key, earlier.alias(TOTALS), *(value.alias(to) for to, value in given.items()))
         )
-    in_order = Window.partitionBy(key).orderBy(EVENT_TIMESTAMP)
-    so_far = in_order.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    carried = [*sums, *least]
-    state = F.map_from_arrays(F.array(*map(F.lit, carried)), F.array(*map(total, carried)))
-    return (
-        per_instant.select(
-            key,
-            EVENT_TIMESTAMP,
-            "is_new",
-            F.lead(EVENT_TIMESTAMP).over(in_order).isNull().alias("is_newest"),
-            *(F.sum(total(name)).over(so_far).alias(name) for name in sums),
-            *(F.min(total(name)).over(so_far).alias(name) for name in least),
-        )
-        .where("is_new")
-        .withColumn(STATE, F.when(F.col("is_newest"), state))
+    kernel = partial(
+        kernels.running_totals, key=key, names=tuple(totals), movies=movies, sums=sums, outputs=outputs
     )
+    return in_time(name, events, kernel)
 
 
-def moment_sums(prefix: str, value: Column, origin: float = 0.0) -> dict[str, Column]:
-    """What to sum for a value's mean and deviation: how often it is there, it, and its square.
-
-    Ratings, years and poster statistics lie on binary grids, so these sums are exact in float64: they do not
-    depend on the order of addition, nor on how events are cut into batches.
-
-    Args:
-        prefix: `{entity}_{input}`.
-        value: may be null, which counts for nothing.
-        origin: subtracted first, to keep squares small.
-    """
-    shifted = value.cast("double") - F.lit(origin)
-    return {
-        f"{prefix}_n": F.when(value.isNotNull(), 1).otherwise(0),
-        f"{prefix}_sum": F.coalesce(shifted, F.lit(0.0)),
-        f"{prefix}_squares": F.coalesce(shifted * shifted, F.lit(0.0)),
-    }
+def powers_of(prefix: str) -> list[str]:
+    """Names of the three totals of `kernels.powers`."""
+    return [f"{prefix}_{total}" for total in ("n", "sum", "squares")]
 
 
-def count(prefix: str) -> Column:
-    """`{prefix}_count` out of the totals of `moment_sums`."""
-    return F.col(f"{prefix}_n").cast("bigint").alias(f"{prefix}_count")
-
-
-def mean_and_std(prefix: str, origin: float = 0.0) -> tuple[Column, Column]:
-    """`{prefix}_mean` and `{prefix}_std` out of the totals of `moment_sums`; null where n = 0."""
-    n = F.nullif(F.col(f"{prefix}_n"), F.lit(0.0))
-    values, squares = F.col(f"{prefix}_sum"), F.col(f"{prefix}_squares")
-    variance = (squares - values * values / n) / n
-    return (
-        (F.lit(origin) + values / n).alias(f"{prefix}_mean"),
-        # Not `greatest`, which would make a missing variance 0.
-        F.sqrt(F.when(variance < 0, 0.0).otherwise(variance)).alias(f"{prefix}_std"),
-    )
+def sorted_by_id(catalogue: DataFrame, *columns: str | Column) -> tuple[Ints, pa.Table]:
+    """A catalogue's movie ids, sorted, and these columns in the same order, on the driver."""
+    facts = catalogue.select("movie_id", *columns).toArrow().sort_by("movie_id")
+    return np.asarray(facts.column("movie_id").to_numpy()), facts.drop_columns("movie_id")

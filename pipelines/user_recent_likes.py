@@ -1,20 +1,16 @@
 """`user_recent_likes`: the last movies that a user liked, newest first, and their genres."""
 
-from pyspark.sql import Column, DataFrame, Window
+from functools import partial
+
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from feature_repo.schema import (
-    EVENT_TIMESTAMP,
-    GENRE_SEPARATOR,
-    LIKED_RATING,
-    PADDING_GENRE,
-    PADDING_ID,
-    RECENT_LIKES,
-)
-from pipelines.lake import STATE
-from pipelines.running import known_from, last_event
+from feature_repo.schema import EVENT_TIMESTAMP, GENRE_SEPARATOR, LIKED_RATING
+from pipelines import kernels
+from pipelines.running import in_time, last_event, sorted_by_id
 
-MOVIES, GENRES = "user_recent_liked_movie_ids", "user_recent_liked_genres"
+PLACE = "place"
+"""Orders the likes of one instant; above 0 in new ones."""
 
 
 def compute(ratings: DataFrame, movies: DataFrame, before: DataFrame | None = None) -> DataFrame:
@@ -24,50 +20,20 @@ def compute(ratings: DataFrame, movies: DataFrame, before: DataFrame | None = No
         before: rows of an earlier result, at most one a user: the lists go on from there. The ratings of such
             a user must all come later.
     """
-    joined_genres = F.concat_ws(GENRE_SEPARATOR, "genres").alias("joined_genres")
-    likes = (
-        ratings.where(F.col("rating") >= LIKED_RATING)
-        .join(F.broadcast(movies.select("movie_id", joined_genres)), "movie_id")
-        .select("user_id", EVENT_TIMESTAMP, F.col("movie_id").alias("order"), "movie_id", "joined_genres")
+    ids, facts = sorted_by_id(movies, F.concat_ws(GENRE_SEPARATOR, "genres").alias("genres"))
+    likes = ratings.where(F.col("rating") >= LIKED_RATING).select(
+        "user_id", EVENT_TIMESTAMP, "movie_id", F.col("movie_id").alias(PLACE)
     )
     if before is not None:
         likes = likes.unionByName(_likes_before(before))
-    in_order = Window.partitionBy("user_id").orderBy(EVENT_TIMESTAMP, "order")
-
-    def newest_first(column: str, padding: int | str) -> Column:
-        earlier = (F.lag(column, back, padding).over(in_order) for back in range(1, RECENT_LIKES))
-        return F.array(F.col(column), *earlier)
-
-    following = F.col("following")
-    return (
-        likes.select(
-            "user_id",
-            EVENT_TIMESTAMP,
-            "order",
-            newest_first("movie_id", PADDING_ID).alias(MOVIES),
-            newest_first("joined_genres", PADDING_GENRE).alias(GENRES),
-            F.lead(EVENT_TIMESTAMP).over(in_order).alias("following"),
-        )
-        # Likes of one instant become known together: only the last of them has all.
-        .where((F.col("order") > 0) & (following.isNull() | (following > F.col(EVENT_TIMESTAMP))))
-        .select(
-            "user_id",
-            MOVIES,
-            GENRES,
-            known_from(),
-            # The row is its own state; that there is one marks the newest.
-            F.when(following.isNull(), F.create_map().cast("map<string,double>")).alias(STATE),
-        )
-    )
+    genres = facts.column("genres").combine_chunks()
+    kernel = partial(kernels.recent_likes, movies=ids, genres=genres)
+    return in_time("user_recent_likes", likes, kernel, order=[PLACE])
 
 
 def _likes_before(before: DataFrame) -> DataFrame:
-    """The likes that rows list, as likes again: all at the row's instant, in order by `order` <= 0."""
-    listed = F.posexplode(F.arrays_zip(MOVIES, GENRES)).alias("position", "like")
+    """The likes that rows list, as likes again: all at the row's instant, the newest last."""
+    listed = F.posexplode("user_recent_liked_movie_ids").alias("position", "movie_id")
     return before.select("user_id", last_event(), listed).select(
-        "user_id",
-        EVENT_TIMESTAMP,
-        (-F.col("position")).cast("bigint").alias("order"),
-        F.col("like")[MOVIES].alias("movie_id"),
-        F.col("like")[GENRES].alias("joined_genres"),
+        "user_id", EVENT_TIMESTAMP, "movie_id", (-F.col("position")).cast("bigint").alias(PLACE)
     )
