@@ -8,10 +8,9 @@ limit, spilling to disk; nothing passes through pandas. The rules of the join st
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -20,9 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as pads
 from feast.data_source import DataSource
-from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
-from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
@@ -30,6 +27,7 @@ from feast.utils import compute_non_entity_date_range
 from pydantic import Field, field_validator
 
 from common.errors import MarqueeError
+from feature_repo.offline.asof import AsOfOfflineStore
 from feature_repo.offline.jobs import ArrowJob
 from feature_repo.offline.labels import (
     EVENT_TIMESTAMP,
@@ -42,13 +40,9 @@ from feature_repo.offline.labels import (
 )
 from feature_repo.offline.tables import (
     absolute_lake,
-    append,
     as_stored,
-    check_source,
     dataset,
-    source_columns,
     tables_named,
-    write_logs,
 )
 from feature_repo.offline.views import (
     FEW_LABELS,
@@ -87,10 +81,8 @@ class AsOfDuckDBOfflineStoreConfig(FeastConfigBaseModel):
     _absolute = field_validator("lake")(absolute_lake)
 
 
-class AsOfDuckDBOfflineStore(OfflineStore):
+class AsOfDuckDBOfflineStore(AsOfOfflineStore):
     """Feast's interface to the join; see the module."""
-
-    supports_filter_by_created_timestamp = True
 
     @staticmethod
     def get_historical_features(
@@ -185,35 +177,6 @@ class AsOfDuckDBOfflineStore(OfflineStore):
             return with_dummy_key(as_stored(table, rows.schema), join_key_columns)
 
         return ArrowJob(config, compute)
-
-    @staticmethod
-    def offline_write_batch(
-        config: RepoConfig,
-        feature_view: FeatureView,
-        table: pa.Table,
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        append(config, feature_view, table)
-        if progress:
-            progress(table.num_rows)
-
-    @staticmethod
-    def write_logged_features(
-        config: RepoConfig,
-        data: pa.Table | Path,
-        source: LoggingSource,  # noqa: ARG004
-        logging_config: LoggingConfig,
-        registry: BaseRegistry,  # noqa: ARG004
-    ) -> None:
-        write_logs(config, data, logging_config)
-
-    def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
-        check_source(config, data_source)
-
-    def get_table_column_names_and_types_from_data_source(
-        self, config: RepoConfig, data_source: DataSource
-    ) -> list[tuple[str, str]]:
-        return source_columns(config, data_source)
 
 
 # --- DuckDB -----------------------------------------------------------------------------------------------

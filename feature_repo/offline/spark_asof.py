@@ -12,18 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from feast.data_format import DeltaFormat
 from feast.data_source import DataSource
-from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
-from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
+from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import FeastConfigBaseModel, RepoConfig
@@ -36,6 +33,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from common.errors import MarqueeError
+from feature_repo.offline.asof import AsOfOfflineStore
 from feature_repo.offline.labels import Labels, frame_to_arrow, labels_of, retrieval_metadata, utc
 from feature_repo.offline.spark_frames import (
     between,
@@ -57,15 +55,11 @@ from feature_repo.offline.spark_join import (
 )
 from feature_repo.offline.tables import (
     absolute_lake,
-    append,
     as_stored,
-    check_source,
     dataset,
     file_source,
     save,
     saved_path,
-    source_columns,
-    write_logs,
 )
 from feature_repo.offline.views import View, check_outputs, pulled_columns, requested_views, with_dummy_key
 
@@ -100,10 +94,8 @@ class AsOfSparkOfflineStoreConfig(FeastConfigBaseModel):
     _absolute = field_validator("lake")(absolute_lake)
 
 
-class AsOfSparkOfflineStore(OfflineStore):
+class AsOfSparkOfflineStore(AsOfOfflineStore):
     """Feast's interface to the join; see the module."""
-
-    supports_filter_by_created_timestamp = True
 
     @staticmethod
     def get_historical_features(
@@ -203,35 +195,6 @@ class AsOfSparkOfflineStore(OfflineStore):
             read_source(config, data_source), timestamp_field, since_epoch(start_date), since_epoch(end_date)
         )
         return _pull_job(config, data_source, frame.select(*map(column, columns)), join_key_columns)
-
-    @staticmethod
-    def offline_write_batch(
-        config: RepoConfig,
-        feature_view: FeatureView,
-        table: pa.Table,
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        append(config, feature_view, table)
-        if progress:
-            progress(table.num_rows)
-
-    @staticmethod
-    def write_logged_features(
-        config: RepoConfig,
-        data: pa.Table | Path,
-        source: LoggingSource,  # noqa: ARG004
-        logging_config: LoggingConfig,
-        registry: BaseRegistry,  # noqa: ARG004
-    ) -> None:
-        write_logs(config, data, logging_config)
-
-    def validate_data_source(self, config: RepoConfig, data_source: DataSource) -> None:
-        check_source(config, data_source)
-
-    def get_table_column_names_and_types_from_data_source(
-        self, config: RepoConfig, data_source: DataSource
-    ) -> list[tuple[str, str]]:
-        return source_columns(config, data_source)
 
 
 # --- results ----------------------------------------------------------------------------------------------
