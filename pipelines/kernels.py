@@ -29,6 +29,8 @@ def whole_keys(batches: Iterator[pa.RecordBatch], key: str) -> Iterator[pa.Table
     held: list[pa.RecordBatch] = []
     rows = 0
     for batch in batches:
+        if not batch.num_rows:
+            continue
         held.append(batch)
         rows += batch.num_rows
         if rows < ROWS_AT_ONCE:

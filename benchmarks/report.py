@@ -1,0 +1,131 @@
+"""Puts what the benchmarks measured into docs/performance.md.
+
+    python benchmarks/pit_join.py --json docs/performance/pit_join.json    (and so on for the others)
+    python benchmarks/report.py
+
+Of the page, what lies between `<!-- NAME -->` and `<!-- /NAME -->` is made of `docs/performance/NAME.json`;
+a benchmark without such a file leaves its place as it is.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+FIGURES = PAGE.with_suffix("")
+
+Result = dict[str, Any]
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown; all columns but the first to the right."""
+    lines = [headings, ["---", *("---:" for _ in headings[1:])], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def number(value: float | None, form: str = ".1f") -> str:
+    return "–" if value is None else format(value, form)
+
+
+def pit_join(results: Sequence[Result]) -> str:
+    rows = [
+        [
+            result["contender"],
+            f"{result['labels']:,} / {result['rows']:,}",
+            number(result["seconds"], ".2f"),
+            number(result["ratio"]),
+            number(result["peak_gb"]),
+            result["result"],
+        ]
+        for result in results
+    ]
+    return table(["store", "labels / rows", "seconds", "× bare DuckDB", "peak GB", "result"], rows)
+
+
+def feature_build(results: Sequence[Result]) -> str:
+    rows = [
+        [
+            result["contender"],
+            f"{result['ratings']:,}",
+            number(result["seconds"]),
+            number(result["ratio"], ".2f"),
+            number(result["cpu_seconds"]),
+            number(result["cpu_ratio"], ".2f"),
+            number(result["peak_gb"]),
+            result["result"],
+        ]
+        for result in results
+    ]
+    headings = ["who", "ratings", "seconds", "× Polars", "CPU s", "× Polars", "peak GB", "result"]
+    return table(headings, rows)
+
+
+def incremental(results: Sequence[Result]) -> str:
+    rows = []
+    for result in results:
+        shares = [result.get(name) for name in ("share", "cpu_share")]
+        rows.append(
+            [
+                result["variant"],
+                f"{result.get('new', 0):,} to {result['ratings']:,}",
+                *(number(result.get(name)) for name in ("add", "update", "full")),
+                *(number(share, ".0%") for share in shares),
+                number(result["peak_gb"]),
+                result["result"],
+            ]
+        )
+    headings = ["new ratings", "how many", "adding, s", "jobs, s", "full build, s", "jobs / full", "in CPU s"]
+    return table([*headings, "peak GB", "result"], rows)
+
+
+def road(results: Sequence[Result]) -> str:
+    rows = [
+        [
+            result["stage"],
+            f"{result['ratings']:,}",
+            number(result["seconds"], ".0f"),
+            number(result["peak_gb"]),
+            number(result["home_gb"]),
+            result["failure"] or "done",
+        ]
+        for result in results
+    ]
+    return table(["stage", "ratings", "seconds", "peak GB", "GB on disk so far", "result"], rows)
+
+
+TABLES: dict[str, Callable[[Sequence[Result]], str]] = {
+    make.__name__: make for make in (pit_join, feature_build, incremental, road)
+}
+
+
+def section(name: str) -> str | None:
+    """What the page says of one benchmark; None where it was not run."""
+    figures = FIGURES / f"{name}.json"
+    if not figures.exists():
+        return None
+    found = json.loads(figures.read_text())
+    about = ", ".join(f"{what} {value}" for what, value in found["machine"].items())
+    return f"{TABLES[name](found['results'])}\n\nMeasured on: {about}."
+
+
+def main() -> None:
+    page = PAGE.read_text()
+    for name in TABLES:
+        text = section(name)
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not place.search(page):
+            raise SystemExit(
+                f"{PAGE} has no place for {name}: put <!-- {name} --> and <!-- /{name} --> there."
+            )
+        if text is None:
+            print(f"{name}: not measured, left as it is")
+            continue
+        page = place.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)
+        print(f"{name}: written")
+    PAGE.write_text(page)
+
+
+if __name__ == "__main__":
+    main()
