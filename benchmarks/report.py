@@ -80,6 +80,21 @@ def incremental(results: Sequence[Result]) -> str:
     return table([*headings, "peak GB", "result"], rows)
 
 
+def materialize(results: Sequence[Result]) -> str:
+    rows = [
+        [
+            result["contender"],
+            f"{result['changed']:,} of {result['keys']:,} in {result['rows']:,} rows",
+            number(result["seconds"], ".2f"),
+            number(result["ratio"]),
+            number(result["peak_gb"]),
+            result["failure"] or f"{result['stale']} stale",
+        ]
+        for result in results
+    ]
+    return table(["who", "changed keys", "seconds", "× bare write", "peak GB", "online afterwards"], rows)
+
+
 def road(results: Sequence[Result]) -> str:
     rows = [
         [
@@ -96,7 +111,7 @@ def road(results: Sequence[Result]) -> str:
 
 
 TABLES: dict[str, Callable[[Sequence[Result]], str]] = {
-    make.__name__: make for make in (pit_join, feature_build, incremental, road)
+    make.__name__: make for make in (pit_join, feature_build, incremental, road, materialize)
 }
 
 
