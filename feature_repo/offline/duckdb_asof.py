@@ -328,10 +328,19 @@ def latest_rows(
     with connection(config) as con:
         con.register("rows", rows)
         best = f"SELECT {group + ', ' if keys else ''}max({rank}) AS rank FROM rows"
-        if among is not None:
+        grouped = f" GROUP BY {group}" if keys else ""
+        if among is None:
+            best += where + grouped
+        else:
             con.register("among", among)
+            newest = f"SELECT max({_microseconds(schema, timestamp)}) AS newest FROM among{where}{grouped}"
+            # Rows older than the newest of every key concerned decide nothing; the Parquet reader skips them.
+            ((oldest,),) = con.sql(f"SELECT min(newest) FROM ({newest})").fetchall()
             best += f" SEMI JOIN among USING ({group})" if keys else ""
-        best += where + (f" GROUP BY {group}" if keys else "")
+            best += _where(
+                [*_between(schema, timestamp, start, end), *_within(schema, timestamp, oldest, None)]
+            )
+            best += grouped
         on = " AND ".join(
             [*(f"rows.{_name(key)} = best.{_name(key)}" for key in keys), f"{rank} = best.rank"]
         )
