@@ -137,7 +137,7 @@ def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None
     if as_json:
         since = {status.view: status.known_since.isoformat() for status in found.views if status.known_since}
         answer = {"features": found.values, "known_since": since, "unknown": found.unknown}
-        console.print_json(json.dumps(answer))
+        console.print_json(json.dumps(answer, default=str))  # a feature may be an instant
         return
     listing = Table("feature")
     listing.add_column("value", overflow="fold")

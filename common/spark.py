@@ -19,7 +19,7 @@ JARS = Path.home() / ".ivy2"
 """Where Spark keeps the jars that it downloads. Java's own idea of a home may be another than the shell's."""
 STANDALONE = "spark://"
 LOOPBACK = ("127.", "localhost", "[::1]")
-PATIENCE = 60
+PATIENCE = 120
 """Seconds to wait for the first worker of a standalone master."""
 
 

@@ -35,8 +35,12 @@ def test_brackets_in_a_path_stand_in_the_sentence(tmp_path: Path) -> None:
 
 
 def test_id_beyond_64_bits_is_refused(tmp_path: Path) -> None:
-    assert marquee(tmp_path, "features", "apply").returncode == 0
     assert "at most" in refused(tmp_path, "features", "lookup", "--user", 2**63)
+
+
+def test_lookup_before_anything_is_applied_makes_no_home(tmp_path: Path) -> None:
+    assert "marquee features apply" in refused(tmp_path / "home", "features", "lookup", "--user", 1)
+    assert not (tmp_path / "home").exists()
 
 
 def test_unknown_job_is_refused_with_the_nearest_name(tmp_path: Path) -> None:

@@ -1,0 +1,409 @@
+"""The profile at scale: a Spark cluster of two workers, Redis and PostgreSQL, all on loopback."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from socket import socket
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from deltalake import DeltaTable, write_deltalake
+from feast import FeatureStore
+from feast.cli.cli import cli as feast_command
+from pyspark.sql import SparkSession
+from sqlalchemy import text
+
+from common.errors import MarqueeError
+from common.spark import start_session
+from feature_repo import store
+from feature_repo.arrow import arrow_schema
+from feature_repo.lock import registry_lock
+from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
+from feature_repo.offline.spark_asof import AsOfSparkOfflineStore
+from feature_repo.profile import PROFILES, REPOSITORY, profile_settings
+from feature_repo.registry import registry_engine
+from feature_repo.schema import (
+    FEATURE_TABLES,
+    MOVIES,
+    POSTER_GRID,
+    POSTER_STATISTICS,
+    POSTERS,
+    RATINGS,
+    TABLES,
+    poster_range,
+)
+from feature_repo.servers import unanswered
+from pipelines.jobs import JOBS, run_job
+from serving.lookup import lookup_many
+from tests.lake import random_rows
+from tests.marquee import ROOT, marquee
+from tests.scale_driver import CREATED, HELD_UP, SERVICE
+from training.dataset import point_in_time
+
+START = datetime(2020, 1, 1, tzinfo=UTC)
+SCALE_FILE = REPOSITORY / PROFILES["scale"]
+INSTANT = pa.timestamp("us", "UTC")
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The servers of these tests.
+
+    Args:
+        folder: where they keep everything.
+        environment: of their script.
+        variables: what to export to use them.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    variables: dict[str, str]
+
+    def start(self) -> None:
+        """Once more what does not run any longer."""
+        assert script("start", self.environment).returncode == 0
+
+
+def script(word: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [str(ROOT / "scripts" / "servers.sh"), word]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def free_ports(n: int) -> list[int]:
+    sockets = [socket() for _ in range(n)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Servers]:
+    # PostgreSQL's own user must come to its folder, which it may not below pytest's.
+    folder = Path(tempfile.mkdtemp(prefix="marquee-"))
+    names = ("SPARK_PORT", "REDIS_PORT", "POSTGRES_PORT")
+    environment = {
+        **os.environ,
+        **dict(zip(names, map(str, free_ports(3)), strict=True)),
+        "MARQUEE_SERVERS": str(folder),
+        "PYTHON": sys.executable,
+        "PYTHONPATH": str(ROOT),
+    }
+    try:
+        started = script("start", environment)
+        if "could not be installed" in started.stderr:
+            pytest.skip(started.stderr)
+        assert started.returncode == 0, started.stderr
+        exported = (line.removeprefix("export ") for line in started.stdout.splitlines() if "export" in line)
+        yield Servers(folder, environment, dict(line.split("=", 1) for line in exported))
+    finally:
+        script("stop", environment)
+        assert not folder.exists()
+
+
+@pytest.fixture(scope="module")
+def home(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home at scale with source tables and labels, and the environment that it takes."""
+    folder = tmp_path_factory.mktemp("scale")
+    write_sources(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in servers.variables.items():
+            patch.setenv(name, value)
+        patch.setenv("MARQUEE_HOME", str(folder))
+        yield folder
+
+
+def write_sources(home: Path, users: int = 30, movies: int = 40, seed: int = 0) -> None:
+    """Ratings that share instants, movies of which some lack a year, posters of some; labels among them."""
+    rng = np.random.default_rng(seed)
+    pairs = rng.permutation(users * movies)[: users * 20]
+    at = [START + timedelta(minutes=int(minute)) for minute in rng.integers(0, 5000, len(pairs))]
+    ratings = {
+        "user_id": pairs // movies + 1,
+        "movie_id": pairs % movies + 1,
+        "rating": rng.integers(1, 11, len(pairs)) / 2,
+        "event_timestamp": at,
+    }
+    listed = {
+        "movie_id": range(1, movies + 1),
+        "title": [f"Film {movie}" for movie in range(movies)],
+        "genres": [sorted(rng.choice(["Action", "Comedy", "Drama"], rng.integers(0, 3), False))]
+        + [
+            sorted(rng.choice(["Comedy", "Drama", "War"], rng.integers(1, 4), False))
+            for _ in range(1, movies)
+        ],
+        "release_year": [None if movie % 9 == 0 else 1950 + movie for movie in range(movies)],
+    }
+    kept = range(1, movies + 1, 2)
+    drawn = {
+        name: np.floor(rng.uniform(*poster_range(name), len(kept)) / POSTER_GRID) * POSTER_GRID
+        for name in POSTER_STATISTICS
+    }
+    posters = {
+        "movie_id": kept,
+        "file": [f"{movie}.jpg" for movie in kept],
+        "sha256": ["" for _ in kept],
+        "width": [2 for _ in kept],
+        "height": [3 for _ in kept],
+        **drawn,
+    }
+    for table, columns in ((RATINGS, ratings), (MOVIES, listed), (POSTERS, posters)):
+        arrays = {name: list(values) for name, values in columns.items()}
+        write_deltalake(home / "lake" / table.name, pa.table(arrays, arrow_schema(table)))
+    names = ("user_id", "movie_id", "event_timestamp")
+    pq.write_table(
+        pa.table(
+            [pa.array(list(ratings[name]), arrow_schema(RATINGS).field(name).type) for name in names], names
+        ),
+        home / "labels.parquet",
+    )
+
+
+def rows(home: Path, name: str, version: int | None = None) -> list[dict[str, object]]:
+    """All of a table, in order."""
+    table = DeltaTable(home / "lake" / name, version=version).to_pyarrow_table()
+    key = TABLES[name].key[0].name
+    return sorted(table.to_pylist(), key=lambda row: (row[key], row["event_timestamp"]))
+
+
+def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 300
+    while not what():
+        assert process.poll() is None, f"the driver ended with {process.returncode}"
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def driver(mode: str, home: Path, gate: Path) -> subprocess.Popen[str]:
+    gate.mkdir()
+    command = [sys.executable, "-m", "tests.scale_driver", mode, str(home), str(gate)]
+    return subprocess.Popen(command, cwd=ROOT, text=True, start_new_session=True)
+
+
+# --- applying ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def applied(home: Path) -> Path:
+    """The home, after two applies at once, ours and Feast's own, which both had to wait for a lock."""
+    registry = profile_settings(home)["registry"]
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with registry_engine(registry).connect() as connection, registry_lock(registry):
+        feast = [str(Path(sys.executable).with_name("feast")), "-c", str(REPOSITORY), "-f", str(SCALE_FILE)]
+        ours = [sys.executable, "-m", "cli.main", "features", "apply"]
+        both = [
+            subprocess.Popen(command, cwd=ROOT, env=os.environ.copy(), stderr=subprocess.PIPE, text=True)
+            for command in ([*feast, "apply"], ours)
+        ]
+        wait_for(lambda: connection.execute(waiting).scalar_one() == 2, both[0])
+    for one in both:
+        _, errors = one.communicate(timeout=300)
+        assert one.returncode == 0, errors
+    return home
+
+
+def test_two_applies_at_once_leave_a_whole_registry(applied: Path) -> None:
+    assert store.plan(applied) == []
+    views = {view.name for view in store.open_store(applied, must_exist=True).list_feature_views()}
+    assert views == {table.name for table in FEATURE_TABLES}
+
+
+# --- the cluster ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def expected(
+    spark: SparkSession, applied: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, pa.Table]:
+    """The same tables, and the same features joined to the labels, by Spark within this process."""
+    local = tmp_path_factory.mktemp("local")
+    for table in (RATINGS, MOVIES, POSTERS):
+        shutil.copytree(applied / "lake" / table.name, local / "lake" / table.name)
+    for name in JOBS:
+        run_job(spark, local / "lake", name, full=True, created=CREATED)
+    labels = pq.read_table(applied / "labels.parquet")
+    opened = store.open_store(local)
+    assert isinstance(opened._get_provider().offline_store, AsOfSparkOfflineStore)
+    return local, point_in_time(opened, SERVICE, labels)
+
+
+@pytest.fixture(scope="module")
+def computed(servers: Servers, applied: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home, after the driver built and joined on both workers, and again with one killed in mid-job."""
+    gate = tmp_path_factory.mktemp("gates") / "tables"
+    with driver("tables", applied, gate) as process:
+        wait_for(lambda: any(gate.glob("task-*[0-9]")), process)
+        (task, *_) = gate.glob("task-*[0-9]")
+        worker = Path(task.read_text()).relative_to(servers.folder).parts[0]
+        os.killpg(int((servers.folder / f"{worker}.pid").read_text()), signal.SIGKILL)
+        (gate / "go").touch()
+        assert process.wait(timeout=300) == 0
+    assert script("status", servers.environment).returncode == 1
+    servers.start()
+    return applied
+
+
+def test_tables_and_joins_on_two_workers_equal_those_of_local_spark(
+    expected: tuple[Path, pa.Table], computed: Path
+) -> None:
+    local, joined = expected
+    for name in JOBS:
+        assert rows(computed, name, version=0) == rows(local, name), name
+    assert pq.read_table(computed / "joined.parquet").equals(joined)
+    assert joined.column("user_poster_count").null_count < joined.num_rows
+
+
+def test_killing_a_worker_in_mid_job_changes_nothing(expected: tuple[Path, pa.Table], computed: Path) -> None:
+    local, joined = expected
+    assert DeltaTable(computed / "lake" / HELD_UP).version() == 1
+    assert rows(computed, HELD_UP) == rows(local, HELD_UP)
+    assert pq.read_table(computed / "joined_again.parquet").equals(joined)
+
+
+def test_killed_driver_leaves_every_table_at_its_last_version(
+    spark: SparkSession, computed: Path, tmp_path: Path
+) -> None:
+    versions = {name: DeltaTable(computed / "lake" / name).version() for name in TABLES}
+    before = {name: rows(computed, name) for name in JOBS}
+    committed = set(DeltaTable(computed / "lake" / HELD_UP, version=0).files()) | set(
+        DeltaTable(computed / "lake" / HELD_UP).files()
+    )
+    gate = tmp_path / "gate"
+    with driver("write", computed, gate) as process:
+        wait_for(lambda: any(gate.glob("task-*[0-9]")), process)
+        folder = computed / "lake" / HELD_UP
+        wait_for(lambda: bool({path.name for path in folder.glob("*.parquet")} - committed), process)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert {name: DeltaTable(computed / "lake" / name).version() for name in TABLES} == versions
+    assert {name: rows(computed, name) for name in JOBS} == before
+    (gate / "go").touch()
+    run_job(spark, computed / "lake", HELD_UP, full=True, created=CREATED)
+    assert rows(computed, HELD_UP) == before[HELD_UP]
+
+
+# --- Feast's own commands, and ours -----------------------------------------------------------------------
+
+
+def feast(*arguments: str) -> None:
+    """Feast's command in this process, which has Spark already."""
+    done = CliRunner().invoke(feast_command, ["-c", str(REPOSITORY), "-f", str(SCALE_FILE), *arguments])
+    assert done.exit_code == 0, done.output
+
+
+def test_stock_commands_materialise_and_join(
+    spark: SparkSession,  # noqa: ARG001
+    expected: tuple[Path, pa.Table],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    local, joined = expected
+    monkeypatch.setenv("MARQUEE_HOME", str(local))
+    feast("materialize", "1990-01-01T00:00:00", "2030-01-01T00:00:00")
+    pair = pa.table({"user_id": [1], "movie_id": [2]})
+    served = lookup_many(store.open_store(local), SERVICE, pair)
+    newest = rows(local, "movie_rating_stats")
+    (count,) = [row["movie_rating_count"] for row in newest if row["movie_id"] == 2][-1:]
+    assert served.column("movie_rating_count").to_pylist() == [count]
+    # A row that is newer than all that was sent arrives with the incremental one.
+    later = random_rows(TABLES["movie_rating_stats"], 2, 2, np.random.default_rng(9)).slice(1, 1)
+    at = pa.array([datetime(2030, 6, 1, tzinfo=UTC)], INSTANT)
+    later = later.set_column(
+        later.column_names.index("event_timestamp"), pa.field("event_timestamp", INSTANT), at
+    )
+    write_deltalake(local / "lake" / "movie_rating_stats", later, mode="append", schema_mode="merge")
+    feast("materialize-incremental", "2031-01-01T00:00:00")
+    served = lookup_many(store.open_store(local), SERVICE, pair)
+    assert served.column("movie_rating_count").to_pylist() == later.column("movie_rating_count").to_pylist()
+    stock = FeatureStore(repo_path=str(REPOSITORY), fs_yaml_file=SCALE_FILE)
+    frame = joined.select(["user_id", "movie_id", "event_timestamp"]).to_pandas()
+    found = stock.get_historical_features(frame, stock.get_feature_service(SERVICE)).to_df()
+    for name in ("movie_rating_count", "user_poster_count", "user_rating_mean"):
+        assert found[name].equals(joined.column(name).to_pandas()), name
+
+
+def test_both_profiles_give_the_same_data_set(
+    expected: tuple[Path, pa.Table], applied: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, joined = expected
+    monkeypatch.setenv("MARQUEE_PROFILE", "embedded")
+    store.apply(local)
+    opened = store.open_store(local)
+    assert isinstance(opened._get_provider().offline_store, AsOfDuckDBOfflineStore)
+    assert point_in_time(opened, SERVICE, pq.read_table(applied / "labels.parquet")).equals(joined)
+
+
+def test_changed_keys_go_to_redis_and_are_served(
+    spark: SparkSession,  # noqa: ARG001
+    computed: Path,
+) -> None:
+    sent = {part.view: part.rows for part in store.materialize(computed)}
+    assert sent["movie_content"] == 40
+    assert [part.rows for part in store.materialize(computed)] == [0] * len(FEATURE_TABLES)
+    done = marquee(computed, "features", "lookup", "--user", 1, "--movie", 2, "--json")
+    assert done.returncode == 0, done.stderr
+    assert '"unknown": []' in done.stdout
+    assert "_ts:" not in done.stdout
+
+
+# --- what is not there ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A home at scale whose servers are all down."""
+    monkeypatch.setenv("MARQUEE_PROFILE", "scale")
+    monkeypatch.setenv("MARQUEE_POSTGRES", "postgresql+psycopg://marquee:secret@127.0.0.1:1/marquee")
+    monkeypatch.setenv("MARQUEE_REDIS", "127.0.0.1:1")
+    monkeypatch.setenv("MARQUEE_SPARK_MASTER", "spark://127.0.0.1:1")
+    return tmp_path / "home"
+
+
+def test_registry_that_is_down_is_one_sentence_and_makes_no_home(nowhere: Path) -> None:
+    done = marquee(nowhere, "features", "lookup", "--user", 1)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: PostgreSQL does not answer")
+    assert len(done.stderr.splitlines()) == 1
+    assert "secret" not in done.stderr
+    assert not nowhere.exists()
+
+
+def test_online_store_that_is_down_is_one_sentence(nowhere: Path) -> None:
+    from feature_repo.servers import redis_version
+
+    with pytest.raises(Exception, match="111") as caught:
+        redis_version(profile_settings(nowhere))
+    assert str(unanswered(caught.value)).startswith("Redis does not answer")
+
+
+def test_spark_master_that_is_down_is_one_sentence() -> None:
+    with pytest.raises(MarqueeError, match="No Spark master answers"):
+        start_session("spark://127.0.0.1:1", "1g", 2)
+
+
+def test_other_errors_are_not_taken_for_a_server_that_is_down() -> None:
+    assert unanswered(ValueError("no")) is None
+
+
+@pytest.mark.parametrize("name", ["MARQUEE_POSTGRES", "MARQUEE_REDIS", "MARQUEE_SPARK_MASTER"])
+def test_variable_that_is_not_set_is_named(nowhere: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(name)
+    with pytest.raises(MarqueeError, match=f"{name} is not set"):
+        store.open_store(nowhere)
+
+
+def test_unknown_profile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARQUEE_PROFILE", "cloud")
+    with pytest.raises(MarqueeError, match="embedded or scale"):
+        store.open_store(tmp_path)
