@@ -19,6 +19,8 @@ from feature_repo.store import open_store
 from tests.toy_features import START, toy_home, toy_table
 from training import artefact as artefacts
 from training import predictor, trainer
+from training.again import train_like
+from training.attainable import LIKELIHOOD, best_attainable_auc
 from training.backend import seed_everything
 from training.inputs import Arrays, InputSpec
 from training.labels import LIKED, as_labels, read_labels
@@ -26,7 +28,7 @@ from training.metrics import roc_auc
 from training.models import model
 from training.models.config import TrainingConfig
 from training.models.logistic import LogisticConfig
-from training.run import LIKELIHOOD, best_attainable_auc, evaluate, prepare, train, train_like, train_on
+from training.run import Prepared, evaluate, prepare, train, train_on
 from training.run import _features as features_of
 
 QUICK = {"training.epochs": 2, "training.batch_size": 256}
@@ -323,7 +325,7 @@ class TestTrain:
         assert manifest.split["strategy"] == "random"
         assert evaluate(out, store, lake) == result.metrics
         again = train_like(out, home, home / "runs" / "again")
-        assert again.metrics == result.metrics
+        assert again.result.metrics == result.metrics
 
     def test_bad_requests_are_refused_before_any_work(self, home: Path, store: FeatureStore) -> None:
         lake = home / "lake"
@@ -403,10 +405,14 @@ class TestTrainLike:
         table = pq.read_table(next((home / "lake" / "movie_rating_stats").glob("*.parquet")))
         write_deltalake(home / "lake" / "movie_rating_stats", table.slice(0, 0), mode="overwrite")
         again = train_like(first.folder, home, home / "runs" / "again")
-        assert again.metrics == first.metrics
-        assert artefacts.read_predictions(again.folder).equals(artefacts.read_predictions(first.folder))
+        assert again.result.metrics == first.metrics == again.metrics
+        assert (again.rows, again.changed, again.same_metrics) == (500, (), True)
+        assert artefacts.read_predictions(again.result.folder).equals(
+            artefacts.read_predictions(first.folder)
+        )
         assert (
-            artefacts.read_manifest(again.folder).versions == artefacts.read_manifest(first.folder).versions
+            artefacts.read_manifest(again.result.folder).versions
+            == artefacts.read_manifest(first.folder).versions
         )
         now = train(open_store(home), home / "lake", "din", home / "runs" / "now", config=QUICK, seed=5)
         assert now.labels_asked == 1000
@@ -469,3 +475,47 @@ def test_seeding_makes_initial_weights_repeatable() -> None:
         weights.append(model("din").build(config, spec).get_weights())
     for first, second in zip(*weights, strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+class KilledError(Exception):
+    """As sudden as a kill: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_killed_training_goes_on_to_the_result_of_an_unbroken_one(tmp_path: Path, averaging: float) -> None:
+    given = Prepared(toy_table(500, "din_v1"), "din_v1", "honest", 3.5, {}, 500)
+    config = {
+        "training.epochs": 4,
+        "training.batch_size": 128,
+        "training.decay": 0.1,
+        "training.averaging": averaging,
+    }
+    whole = train_on(given, "din", tmp_path / "whole", config=config, seed=3)
+
+    def kill(*, epoch: int, of: int, loss: float, val_auc: float) -> None:  # noqa: ARG001
+        if epoch == 3:
+            raise KilledError
+
+    out = tmp_path / "killed"
+    with pytest.raises(KilledError):
+        train_on(given, "din", out, config=config, seed=3, on_progress=kill)
+    assert not out.exists()
+    # Another training does not take up this one's state.
+    other = train_on(given, "din", out, config={**config, "training.epochs": 1}, seed=4)
+    assert other.resumed == 0
+    with pytest.raises(KilledError):
+        train_on(given, "din", out, config=config, seed=3, on_progress=kill)
+    epochs: list[int] = []
+    resumed = train_on(
+        given, "din", out, config=config, seed=3, on_progress=lambda *, epoch, **_: epochs.append(epoch)
+    )
+    assert (resumed.resumed, epochs) == (2, [3, 4])
+    assert resumed.metrics == whole.metrics
+    scores = [artefacts.read_predictions(run.folder)["score"].to_numpy() for run in (whole, resumed)]
+    np.testing.assert_array_equal(*scores)
+    curves = [
+        [(epoch.loss, epoch.val_auc) for epoch in artefacts.read_history(run.folder).epochs]
+        for run in (whole, resumed)
+    ]
+    assert curves[0] == curves[1]
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

@@ -55,6 +55,7 @@ class Manifest:
         backend: of Keras; "" for another library.
         created: when, UTC, ISO 8601.
         protocol: "honest", or the leaky "paper".
+        data: fingerprint of the labels with their features, all rows; "" where it was not taken.
         packages: versions of the packages that matter.
         format: version of this layout.
     """
@@ -69,6 +70,7 @@ class Manifest:
     backend: str
     created: str
     protocol: str = "honest"
+    data: str = ""
     packages: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 

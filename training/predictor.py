@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from common.errors import MarqueeError
+from training.checkpoint import Checkpoint
 from training.curve import Curve, Progress
 from training.inputs import Arrays, InputSpec
 from training.models import Entry
@@ -67,6 +68,7 @@ def fit(
     *,
     seed: int = 0,
     on_progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Predictor, Curve]:
     """Build and train a model of the zoo.
 
@@ -78,6 +80,7 @@ def fit(
         valid, valid_liked: validation rows, for early stopping only.
         seed: of everything random.
         on_progress: called after each epoch of a network.
+        checkpoint: where a network keeps its state after each epoch, and goes on from; nowhere where None.
     """
     if entry.kind == "keras":
         from training import trainer
@@ -94,6 +97,7 @@ def fit(
             config.training,  # type: ignore[attr-defined]  # a network's configuration has it
             seed=seed,
             on_progress=on_progress,
+            checkpoint=checkpoint,
         )
     else:
         model, curve = entry.fit(config, spec, train, liked, valid, valid_liked, seed)

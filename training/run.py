@@ -15,10 +15,13 @@ from feature_repo import schema
 from training import artefact as artefacts
 from training import predictor as predictors
 from training.artefact import SCORE, Artefact, Manifest
+from training.attainable import KEYS, best_attainable_auc
+from training.checkpoint import Checkpoint, digest
 from training.curve import Progress
+from training.fingerprint import fingerprint
 from training.inputs import Arrays, InputSpec
 from training.labels import LIKED, read_labels
-from training.metrics import Metrics, attainable_share, best_threshold, roc_auc
+from training.metrics import Metrics, attainable_share, best_threshold
 from training.metrics import evaluate as measure
 from training.models import model as entry_of
 from training.splits import SHARES, Strategy, split
@@ -30,8 +33,6 @@ Protocol = Literal["honest", "paper"]
 SPLIT_OF: dict[str, Strategy] = {"honest": "time", "paper": "random"}
 """Honest: features strictly before each label, split in time. Paper: features of the whole data, and a random
 split; the future, and the label itself, leak into both."""
-LIKELIHOOD = "like_probability"
-KEYS = [column.name for column in schema.RATINGS.key] + [schema.EVENT_TIMESTAMP]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Result:
         leaky: whether the split lets the future in.
         best_auc: the ROC-AUC of the true like-probabilities on the same test rows, where they are known.
         attainable: (AUC - .5) / (best_auc - .5).
+        resumed: epochs that an earlier call, which was cut off, had done.
     """
 
     model: str
@@ -60,6 +62,7 @@ class Result:
     leaky: bool = False
     best_auc: float | None = None
     attainable: float | None = None
+    resumed: int = 0
 
 
 def train(
@@ -80,6 +83,9 @@ def train(
     on_progress: Progress | None = None,
 ) -> Result:
     """Labels, point-in-time features, split, inputs, model, metrics; the artefact is written to `out`.
+
+    A network keeps a checkpoint beside `out` until it is done: the same call, after one that was cut off,
+    goes on from there to the result of an unbroken one.
 
     Args:
         store: an applied feature store over the lake.
@@ -196,9 +202,15 @@ def train_on(
     table, protocol = prepared.table, prepared.protocol
     parts = split(table, split_by or SPLIT_OF[protocol], shares=shares, seed=split_seed)
     leaky = parts.leaky or protocol == "paper"
-    liked = _flags(table)
+    liked = flags(table)
     spec = InputSpec.fit(table.take(parts.train), entry.service, settings.inputs)
     arrays = spec.apply(table)
+    packages, data = artefacts.package_versions(), fingerprint(table)
+    backend = _backend() if entry.kind == "keras" else ""
+    made_of = [model, settings.model_dump(mode="json"), seed, data, protocol]
+    made_of += [parts.strategy, split_seed, shares, backend, packages]
+    checkpoint = Checkpoint(out.with_name(f".{out.name}.checkpoint"), digest({"made of": made_of}))
+    state = checkpoint.read() if entry.kind == "keras" else None
     predictor, curve = predictors.fit(
         entry,
         settings,
@@ -209,6 +221,7 @@ def train_on(
         liked[parts.valid],
         seed=seed,
         on_progress=on_progress,
+        checkpoint=checkpoint,
     )
     chosen_on = predictor.predict(_rows(arrays, parts.valid))
     threshold = best_threshold(liked[parts.valid], chosen_on)
@@ -240,9 +253,10 @@ def train_on(
         liked_rating=prepared.liked_rating,
         versions=prepared.versions,
         rows={"asked": prepared.asked, "returned": table.num_rows, **rows},
-        backend=_backend() if entry.kind == "keras" else "",
+        backend=backend,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        packages=artefacts.package_versions(),
+        packages=packages,
+        data=data,
     )
     written = {
         "test": dict(metrics),
@@ -251,6 +265,7 @@ def train_on(
         "attainable_share": share,
     }
     artefacts.save(Artefact(manifest, settings, predictor, written, curve, predictions), out)
+    checkpoint.remove()
     return Result(
         model=model,
         folder=out,
@@ -262,48 +277,7 @@ def train_on(
         leaky=leaky,
         best_auc=best,
         attainable=share,
-    )
-
-
-def train_like(
-    run: Path,
-    home: Path,
-    out: Path,
-    *,
-    likelihood: Path | None = None,
-    on_progress: Progress | None = None,
-) -> Result:
-    """Train again what made an artefact: the same rows of the same Delta versions, configuration and seed.
-
-    Args:
-        run: folder of the artefact.
-        home: that holds its lake and registry.
-        out: folder of the new artefact.
-        likelihood, on_progress: as in `train`.
-
-    Raises:
-        MarqueeError: also where a recorded version of a table is gone.
-    """
-    from feature_repo.store import open_store
-
-    manifest = artefacts.read_manifest(run)
-    config = artefacts.read_config(run)
-    features = {name: at for name, at in manifest.versions.items() if name != schema.RATINGS.name}
-    return train(
-        open_store(home, features),
-        home / "lake",
-        manifest.model,
-        out,
-        seed=manifest.seed,
-        config=config,
-        protocol=manifest.protocol,
-        split_by=manifest.split["strategy"],
-        split_seed=manifest.split["seed"],
-        shares=tuple(manifest.split["shares"]),
-        liked_rating=manifest.liked_rating,
-        likelihood=likelihood,
-        versions=manifest.versions,
-        on_progress=on_progress,
+        resumed=0 if state is None else state.epoch,
     )
 
 
@@ -328,45 +302,7 @@ def evaluate(folder: Path, store: "FeatureStore", lake: Path) -> Metrics:
             f"of {lake}: evaluate it on the home that it was trained in."
         )
     table = _features(store, artefact.manifest.service, rows, artefact.manifest.protocol)
-    return measure(_flags(table), artefact.predict(table), artefact.metrics["test"]["threshold"])
-
-
-def best_attainable_auc(predictions: pa.Table, likelihood: Path) -> float:
-    """The ROC-AUC that the true like-probabilities reach on the same rows: nothing can do better but by luck.
-
-    Args:
-        predictions: with the keys, `event_timestamp` and `liked`.
-        likelihood: Parquet file or folder with the keys, `event_timestamp` and `like_probability`.
-
-    Raises:
-        MarqueeError: the file is missing or lacks some of the rows.
-    """
-    import duckdb
-
-    if not likelihood.exists():
-        raise MarqueeError(f"There are no like-probabilities at {likelihood}.")
-    pattern = str(likelihood / "**" / "*.parquet") if likelihood.is_dir() else str(likelihood)
-    rows = predictions.select([*KEYS, LIKED])
-    rows = rows.set_column(
-        2, schema.EVENT_TIMESTAMP, rows[schema.EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC"))
-    )
-    instant = schema.EVENT_TIMESTAMP
-    same = [f"r.{key} = l.{key}" for key in KEYS if key != instant]
-    same.append(f"epoch_us(r.{instant}) = epoch_us(l.{instant})")
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("rows", rows)
-        query = f"SELECT r.{LIKED}, l.{LIKELIHOOD} FROM rows r JOIN read_parquet(?) l ON {' AND '.join(same)}"
-        try:
-            joined = connection.sql(query, params=[pattern]).to_arrow_table()
-        except duckdb.Error as error:
-            raise MarqueeError(f"The like-probabilities at {likelihood} cannot be read: {error}.") from error
-    if joined.num_rows != rows.num_rows:
-        raise MarqueeError(
-            f"{joined.num_rows} like-probabilities at {likelihood} match the {rows.num_rows} test rows: "
-            "they must be those of the same data."
-        )
-    return roc_auc(_flags(joined), joined[LIKELIHOOD].to_numpy())
+    return measure(flags(table), artefact.predict(table), artefact.metrics["test"]["threshold"])
 
 
 def check_protocol(protocol: str) -> None:
@@ -412,9 +348,10 @@ def _versions(store: "FeatureStore", service: str) -> dict[str, int]:
     return table_versions(store, [view.name for view in schema.SERVICES[service]])
 
 
-def _flags(table: pa.Table) -> np.ndarray:
-    flags: np.ndarray = table[LIKED].to_numpy(zero_copy_only=False)
-    return flags.astype(bool)
+def flags(table: pa.Table) -> np.ndarray:
+    """Which rows were liked, bool (rows,)."""
+    liked: np.ndarray = table[LIKED].to_numpy(zero_copy_only=False)
+    return liked.astype(bool)
 
 
 def _rows(arrays: Arrays, rows: np.ndarray) -> Arrays:

@@ -26,7 +26,7 @@ class Settings(BaseModel):
                 type or range.
         """
         try:
-            return cls.model_validate(nested(values or {}))
+            return cls.model_validate(merged(_sections(cls), nested(values or {})))
         except ValidationError as error:
             raise MarqueeError(_sentence(cls, error)) from error
 
@@ -38,17 +38,27 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
         head, _, rest = key.partition(".")
         inner = nested({rest: value}) if rest else nested(value) if isinstance(value, Mapping) else value
         if isinstance(inner, dict) and isinstance(result.get(head), dict):
-            result[head] = _merged(result[head], inner)
+            result[head] = merged(result[head], inner)
         else:
             result[head] = inner
     return result
 
 
-def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    both = dict(first)
-    for key, value in second.items():
+def _sections(cls: type[Settings]) -> dict[str, Any]:
+    """The sections as `cls` has them: a value for one setting leaves the others of its section alone."""
+    return {
+        name: field.default.model_dump()
+        for name, field in cls.model_fields.items()
+        if isinstance(field.default, Settings)
+    }
+
+
+def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Two configurations as one, section by section; the second wins."""
+    both = nested(first)
+    for key, value in nested(second).items():
         old = both.get(key)
-        both[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        both[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return both
 
 

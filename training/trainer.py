@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from training.backend import keras
+from training.checkpoint import Checkpoint, State
 from training.curve import Curve, Epoch, Progress
 from training.inputs import Arrays
 from training.metrics import log_loss_of, roc_auc
@@ -79,6 +80,7 @@ def fit(
     *,
     seed: int = 0,
     on_progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Curve:
     """Train `model` in place by Adam on the binary cross-entropy; it ends with its best epoch's weights.
 
@@ -91,14 +93,24 @@ def fit(
         config: how.
         seed: of the batches.
         on_progress: called after each epoch.
+        checkpoint: written after each epoch; where it has the state of this training, that goes on from it,
+            to the same result as if it had never stopped.
     """
-    batches = Batches(train, liked, batch_size(len(liked), config), seed)
+    state = None if checkpoint is None else checkpoint.read()
+    start = 0 if state is None else state.epoch
+    batches = Batches(train, liked, batch_size(len(liked), config), seed, epoch=start)
     compile_model(model, config, len(batches))
-    curve = Curve()
-    watch = _Watch(curve, valid, valid_liked, config, on_progress)
-    model.fit(batches, epochs=config.epochs, verbose=0, callbacks=[*_averaging(config), watch], shuffle=False)
+    watch = _Watch(Curve(), valid, valid_liked, config, on_progress)
+    if state is not None:
+        _restore(model, watch, state)
+    callbacks = [*_averaging(config), watch]
+    if checkpoint is not None:
+        callbacks.append(_Keep(checkpoint, watch, start))
+    model.fit(
+        batches, epochs=config.epochs, initial_epoch=start, verbose=0, callbacks=callbacks, shuffle=False
+    )
     model.set_weights(watch.best_weights)
-    return curve
+    return watch.curve
 
 
 def refit(
@@ -173,6 +185,34 @@ class _LastWeights(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         self.weights = self.model.get_weights()
+
+
+def _restore(model: Any, watch: "_Watch", state: State) -> None:
+    model.optimizer.build(model.trainable_variables)
+    held = (model.variables, state.variables), (model.optimizer.variables, state.optimizer)
+    for variables, values in held:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+    watch.curve, watch.best, watch.best_weights = state.curve, state.best, state.best_weights
+
+
+class _Keep(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the state at the start of each epoch but the first: no averaged weights are in the model then."""
+
+    def __init__(self, checkpoint: Checkpoint, watch: "_Watch", start: int) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.watch = watch
+        self.start = start
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if epoch > self.start:
+            model, optimizer = (
+                [keras.ops.convert_to_numpy(variable) for variable in held]
+                for held in (self.model.variables, self.model.optimizer.variables)
+            )
+            watch = self.watch
+            self.checkpoint.write(State(epoch, model, optimizer, watch.best, watch.best_weights, watch.curve))
 
 
 def _jit() -> bool | str:
