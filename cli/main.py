@@ -48,6 +48,12 @@ FirstMoviesOption = Annotated[
     typer.Option("--first-movies", min=1, help="Keep movies with an id up to this (papers: 1000)."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+ProtocolOption = Annotated[
+    str | None, typer.Option("--protocol", help="honest (the default), or paper, which leaks the future.")
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="File of settings, in place of the committed ones.")
+]
 RunOption = Annotated[Path | None, typer.Option("--run", help="Folder of a run (default: the newest).")]
 
 
@@ -236,16 +242,64 @@ def audit_consistency(
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="din, mmdin, gbt, …")],
-    split: Annotated[str, typer.Option(help="time (honest) or random (leaky, as papers do).")] = "time",
-    seed: SeedOption = 0,
+    model: Annotated[str | None, typer.Argument(help="din, mmdin, gbt, …")] = None,
+    like: Annotated[
+        Path | None, typer.Option("--like", help="Folder of a trained model: repeat it on the same rows.")
+    ] = None,
+    protocol: ProtocolOption = None,
+    split: Annotated[
+        str | None, typer.Option(help="time or random (leaky); that of the protocol where not given.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of everything random (default: 0).")] = None,
+    config: ConfigOption = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact.")] = None,
     home: Home = None,
 ) -> None:
-    """Train one model on the tables in the lake."""
-    from cli.models import train_one
+    """Train one model on the tables in the lake; called again after it was cut off, it goes on."""
+    from cli.models import TrainOptions, train_one
 
-    train_one(model, split, seed, out, home)
+    train_one(model, like, TrainOptions(protocol, split, seed, config), out, home)
+
+
+@app.command()
+def tune(
+    model: Annotated[str, typer.Argument(help="din, mmdin, gbt, …")],
+    trials: Annotated[int, typer.Option(min=1, help="In all, those of earlier calls included.")] = 50,
+    study: Annotated[Path | None, typer.Option(help="SQLite file of the search.")] = None,
+    protocol: ProtocolOption = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings that each trial is the mean of.")] = 1,
+    config: Annotated[Path | None, typer.Option(help="File of settings that stay as they are.")] = None,
+    out: Annotated[Path | None, typer.Option(help="File for what was found.")] = None,
+    home: Home = None,
+) -> None:
+    """Search a model's configuration on the validation rows, never the test rows; it goes on where it was."""
+    from cli.models import tune_one
+
+    tune_one(model, trials, study, protocol or "honest", seeds, config, out, home)
+
+
+@app.command()
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="mmdin")],
+    source: SourceOption = SourceName.synthetic,
+    path: PathOption = None,
+    posters: PostersOption = None,
+    first_movies: FirstMoviesOption = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row of the table.")] = 5,
+    protocols: Annotated[
+        str, typer.Option(help="By comma: honest, and paper, which leaks.")
+    ] = "honest,paper",
+    out: Annotated[Path | None, typer.Option(help="Folder of trained models, figures and report.")] = None,
+    doc: Annotated[Path | None, typer.Option(help="Markdown whose part on this data is written.")] = None,
+    seed: SeedOption = 0,
+    home: Home = None,
+) -> None:
+    """A paper's whole table, with error bars, ablations and figures; what is trained is not trained again."""
+    from cli.reproduce import reproduce_paper
+    from cli.road import RoadOptions
+
+    options = RoadOptions(source.value, path, posters, first_movies, (), seed)
+    reproduce_paper(paper, options, seeds, protocols.split(","), out, doc, home)
 
 
 @app.command()

@@ -1,7 +1,10 @@
-"""`marquee train`, `evaluate` and `report`."""
+"""`marquee train`, `tune`, `evaluate` and `report`."""
 
+import shlex
+import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -9,6 +12,10 @@ from cli.console import console, count
 from cli.display import Stage, Stages
 from cli.home import writing
 from cli.settings import Settings, load_settings
+from common.errors import MarqueeError
+
+if TYPE_CHECKING:
+    from training.run import Result
 
 SHOWN = {
     "roc_auc": "ROC-AUC",
@@ -21,36 +28,43 @@ SHOWN = {
 """The metrics that a terminal has room for, and their names for people."""
 
 
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """What `marquee train` was asked for; None is the default, which `--like` does not allow to change."""
+
+    protocol: str | None = None
+    split: str | None = None
+    seed: int | None = None
+    config: Path | None = None
+
+
 def train_into(
     settings: Settings,
     model: str,
-    seed: int,
     out: Path,
     stage: Stage,
-    split_by: str = "time",
+    options: TrainOptions = TrainOptions(),
     likelihood: Path | None = None,
 ) -> dict[str, Any]:
     """Train a model into the folder `out`; what `summary.json` says of it."""
     from feature_repo.store import open_store
     from training.run import train
 
-    def progress(*, epoch: int, of: int, loss: float, val_auc: float) -> None:
-        stage.report(f"loss {loss:.4f}, validation AUC {val_auc:.4f}", epoch, of)
-
     stage.report("joining features to labels", 0, 0)
+    protocol = options.protocol or "honest"
     result = train(
         open_store(settings.home),
         settings.lake,
         model,
         out,
-        seed=seed,
-        split_by=split_by,
+        seed=options.seed or 0,
+        config=configuration(model, protocol, options.config),
+        protocol=protocol,
+        split_by=options.split,
         likelihood=likelihood,
-        on_progress=progress,
+        on_progress=_epochs(stage),
     )
-    stage.outcome = f"test ROC-AUC {result.metrics['roc_auc']:.4f}"
-    if result.attainable is not None:
-        stage.outcome += f", {result.attainable:.0%} of the attainable gain"
+    stage.outcome = _outcome(result)
     return {
         "folder": str(out),
         "labels": {"asked": result.labels_asked, "returned": result.labels_returned},
@@ -62,20 +76,147 @@ def train_into(
     }
 
 
-def train_one(model: str, split_by: str, seed: int, out: Path | None, home: Path | None) -> None:
+def configuration(model: str, protocol: str, file: Path | None = None) -> dict[str, Any]:
+    """What a model is trained with: the file's configuration, else the committed one, else no changes."""
+    from training.tuned import committed, read_tuned
+
+    return committed(model, protocol) if file is None else read_tuned(file, model).config
+
+
+def _epochs(stage: Stage) -> Any:
+    def progress(*, epoch: int, of: int, loss: float, val_auc: float) -> None:
+        stage.report(f"loss {loss:.4f}, validation AUC {val_auc:.4f}", epoch, of)
+
+    return progress
+
+
+def _outcome(result: "Result") -> str:
+    outcome = f"test ROC-AUC {result.metrics['roc_auc']:.4f}"
+    if result.attainable is not None:
+        outcome += f", {result.attainable:.0%} of the attainable gain"
+    if result.resumed:
+        outcome += f"; went on after epoch {result.resumed} of a run that was cut off"
+    return outcome
+
+
+def train_one(
+    model: str | None, like: Path | None, options: TrainOptions, out: Path | None, home: Path | None
+) -> None:
     """`marquee train`."""
     from training.models import model as entry_of
 
+    if like is not None:
+        if model is not None or options != TrainOptions():
+            raise MarqueeError(
+                "--like repeats a run as it was: leave out the model and every option but --out and --home."
+            )
+        train_again(like, out, home)
+        return
+    if model is None:
+        raise MarqueeError("Give a model to train, such as din, or --like FOLDER of a trained one.")
     entry_of(model)
+    configuration(model, options.protocol or "honest", options.config)
     settings = load_settings(home)
     folder = out or settings.home / "models" / model
     stages = Stages(console)
     with writing(settings.home), stages.stage(f"train {model}") as stage:
-        result = train_into(settings, model, seed, folder, stage, split_by)
+        result = train_into(settings, model, folder, stage, options)
     print_metrics({model: result["metrics"]})
     if result["leaky"]:
-        console.print("[yellow]A random split leaks the future:[/] these numbers flatter the model.")
+        console.print(
+            "[yellow]The future leaks into these rows:[/] the numbers flatter the model"
+            " (a random split, or the papers' features of the whole data)."
+        )
     console.print(f"Artefact: {folder}", markup=False)
+
+
+def train_again(run: Path, out: Path | None, home: Path | None) -> None:
+    """`marquee train --like`."""
+    from training.again import train_like
+    from training.artefact import read_manifest
+
+    model = read_manifest(run).model
+    settings = load_settings(home)
+    folder = out or settings.home / "models" / f"{run.absolute().name}-again"
+    stages = Stages(console)
+    with writing(settings.home), stages.stage(f"train {model} like {run}") as stage:
+        stage.report("joining features as of the recorded versions", 0, 0)
+        again = train_like(run, settings.home, folder, on_progress=_epochs(stage))
+        stage.outcome = _outcome(again.result)
+    print_metrics({f"{run.name}": dict(again.metrics), "again": dict(again.result.metrics)})
+    console.print(f"Rows: all {count(again.rows)} are identical, features included.")
+    if again.same_metrics:
+        console.print("Metrics: identical, to the last bit.")
+    else:
+        why = ", ".join(again.changed) or "another machine or number of processors would explain it"
+        console.print(f"[yellow]Metrics differ:[/] {why}.")
+    console.print(f"Artefact: {folder}", markup=False)
+
+
+def tune_one(
+    model: str,
+    trials: int,
+    study: Path | None,
+    protocol: str,
+    seeds: int,
+    config: Path | None,
+    out: Path | None,
+    home: Path | None,
+) -> None:
+    """`marquee tune`."""
+    from feature_repo.store import open_store
+    from training.models import model as entry_of
+    from training.run import check_protocol, prepare
+    from training.tune import tune
+    from training.tuned import Tuned, read_tuned, write_tuned
+
+    entry = entry_of(model)
+    check_protocol(protocol)
+    fixed = {} if config is None else read_tuned(config, model).config
+    settings = load_settings(home)
+    file = out or settings.home / "tuned" / f"{model}.{protocol}.yaml"
+    stages = Stages(console)
+    with writing(settings.home), stages.stage(f"tune {model}") as stage:
+        stage.report("joining features to labels", 0, 0)
+        prepared = prepare(open_store(settings.home), settings.lake, entry.service, protocol=protocol)
+
+        def told(number: int, of: int, best: float) -> None:
+            left = stage.seconds / max(number, 1) * (of - number)
+            stage.report(f"best validation AUC {best:.4f}, at most {left / 60:.0f} min left", number, of)
+
+        found = tune(
+            prepared,
+            model,
+            study or settings.home / "tuned" / "studies.db",
+            trials=trials,
+            seeds=seeds,
+            config=fixed,
+            on_trial=told,
+        )
+        stage.outcome = (
+            f"validation ROC-AUC {found.validation_auc:.4f}, best of {found.trials} trials"
+            f" ({found.pruned} more given up early)"
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(prepared.versions.items()))
+    write_tuned(
+        Tuned(
+            model=model,
+            config=found.config,
+            command=command_line(),
+            protocol=protocol,
+            data=f"{count(prepared.asked)} labels; versions of tables: {versions}",
+            validation_auc=found.validation_auc,
+            trials=found.trials,
+            pruned=found.pruned,
+        ),
+        file,
+    )
+    console.print(f"Configuration: {file}; marquee train {model} --config {file} uses it.", markup=False)
+
+
+def command_line() -> str:
+    """The command as it was typed."""
+    return shlex.join(["marquee", *sys.argv[1:]])
 
 
 def evaluate_one(artefact: Path, home: Path | None) -> None:

@@ -14,7 +14,7 @@ from cli.console import console, count
 from cli.display import Stages
 from cli.features import online_line
 from cli.home import writing
-from cli.models import print_metrics, train_into
+from cli.models import TrainOptions, print_metrics, train_into
 from cli.pipeline import (
     check_options,
     features_stage,
@@ -65,7 +65,9 @@ def run_road(options: RoadOptions, home: Path | None) -> Path:
         for model in options.models:
             with stages.stage(f"train {model}") as stage:
                 out = folder / "models" / model
-                models[model] = train_into(settings, model, options.seed, out, stage, likelihood=likelihood)
+                models[model] = train_into(
+                    settings, model, out, stage, TrainOptions(seed=options.seed), likelihood
+                )
         found = summary.Summary(
             run=folder.name,
             options={key: _plain(value) for key, value in asdict(options).items()},

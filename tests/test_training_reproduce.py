@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from feast import FeatureStore
 
@@ -12,16 +14,25 @@ from feature_repo.store import open_store
 from tests.toy_features import toy_home
 from training import artefact as artefacts
 from training import reproduce as module
+from training.attainable import LIKELIHOOD
+from training.labels import read_labels
 from training.models import MODELS
-from training.reproduce import TABLE, Results, Variant, markdown, read_results, reproduce
+from training.reproduce import Results, earlier_ratings, read_results, reproduce
+from training.reproduced import markdown, pictures, with_part
+from training.table import TABLE, Variant
 
 # Trees and regression stand in for the networks where only the bookkeeping is tested: they train in a moment.
 SMALL = (
     Variant("din", "DIN", "gbt", paper={"roc_auc": 0.787}),
     Variant("logistic", "Logistic regression", "logistic"),
+    Variant("mmdin", "MMDIN", "gbt", {"leaves": 8}),
     Variant("stump", "Stumps", "gbt", {"leaves": 2}, ablation=True),
 )
 QUICK: dict[str, dict[str, Any]] = {"gbt": {"iterations": 10, "min_leaf": 10}, "logistic": {"iterations": 50}}
+
+
+def quick(model: str, protocol: str) -> dict[str, Any]:  # noqa: ARG001
+    return QUICK[model]
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +46,27 @@ def store(home: Path) -> FeatureStore:
 
 
 @pytest.fixture(scope="module")
-def results(home: Path, store: FeatureStore) -> Results:
+def likelihood(home: Path) -> Path:
+    """As if the stars were what the likes were drawn from."""
+    labels = read_labels(home / "lake").table
+    truth = labels.select(["user_id", "movie_id", "event_timestamp"]).append_column(
+        LIKELIHOOD, pa.array(labels["rating"].to_numpy() / 5)
+    )
+    pq.write_table(truth, home / "truth.parquet")
+    return home / "truth.parquet"
+
+
+@pytest.fixture(scope="module")
+def results(home: Path, store: FeatureStore, likelihood: Path) -> Results:
     return reproduce(
-        store, home / "lake", home / "table", seeds=2, variants=SMALL, config=QUICK, replicates=50
+        store,
+        home / "lake",
+        home / "table",
+        seeds=2,
+        variants=SMALL,
+        configure=quick,
+        replicates=50,
+        likelihood=likelihood,
     )
 
 
@@ -85,10 +114,42 @@ def test_differences_are_to_din_on_the_same_rows(results: Results) -> None:
             assert row.difference is not None
             expected = means[row.protocol, row.variant] - means[row.protocol, "din"]
             assert row.difference.difference == pytest.approx(expected)
+        if row.variant == "stump":
+            assert row.ablated is not None
+            expected = means[row.protocol, row.variant] - means[row.protocol, "mmdin"]
+            assert row.ablated.difference == pytest.approx(expected)
+        else:
+            assert row.ablated is None
+
+
+def test_earlier_ratings_are_counted_one_by_one() -> None:
+    random = np.random.default_rng(1)
+    users, instants = random.integers(0, 5, 80), random.integers(0, 20, 80)
+    table = pa.table(
+        {"user_id": users, "event_timestamp": pa.array(instants).cast(pa.timestamp("us", "UTC"))}
+    )
+    expected = [
+        sum(u == user and t < instant for u, t in zip(users, instants, strict=True))
+        for user, instant in zip(users, instants, strict=True)
+    ]
+    assert earlier_ratings(table).tolist() == expected
+
+
+def test_attainable_gain_is_told_by_length_of_history(results: Results) -> None:
+    for row in results.rows:
+        assert row.best_auc == 1.0  # the rating itself says whether it was liked
+        assert row.share == pytest.approx((row.mean["roc_auc"] - 0.5) / 0.5)
+    honest = [band for band in results.bands if band.protocol == "honest"]
+    assert sum(band.rows for band in honest) == results.parts["honest"]["test"][1]
+    assert {(band.low, band.high) for band in honest} == {(5, 19)}, "600 ratings of 40 users"
+    row = next(row for row in results.rows if row.variant == "mmdin")
+    assert honest[0].auc["mmdin"] == pytest.approx(row.mean["roc_auc"])
+    assert honest[0].share("mmdin") == pytest.approx(row.share)
 
 
 def test_each_leak_is_measured_alone(results: Results) -> None:
-    honest = next(row.mean["roc_auc"] for row in results.rows if row.variant == "din")
+    honest = next(row.mean["roc_auc"] for row in results.rows if row.variant == "mmdin")
+    assert results.gap_model == "MMDIN"
     assert [gap.leak for gap in results.gaps] == ["random split", "movie_rating_stats", "user_rating_stats"]
     for gap in results.gaps:
         assert gap.gain == pytest.approx(gap.auc - honest)
@@ -119,42 +180,75 @@ def test_a_finished_cell_is_not_trained_again_and_a_cut_off_one_is(
 
     monkeypatch.setattr(module, "train_on", watched)
 
+    told: list[bool] = []
+
     def again(**changed: Any) -> Results:
         trained.clear()
+        told.clear()
         return reproduce(
             store,
             home / "lake",
             home / "table",
-            **{"seeds": 2, "variants": SMALL, "config": QUICK, "replicates": 50, **changed},
+            **{"seeds": 2, "variants": SMALL, "configure": quick, "replicates": 50, **changed},
+            likelihood=home / "truth.parquet",
+            on_cell=lambda *cell: told.append(cell[-1]),
         )
 
     assert again() == results
     assert trained == []
+    assert len(told) == 2 * (2 * len(SMALL) + 3)
+    assert not any(told)
     (home / "table" / "cells" / "honest" / "stump" / "1.cell.json").unlink()
     assert again() == results
     assert trained == ["honest/stump/1"]
-    again(config={**QUICK, "logistic": {"iterations": 60}})
+    assert sum(told) == 1
+    again(
+        configure=lambda model, protocol: (
+            {"iterations": 60} if model == "logistic" else quick(model, protocol)
+        )
+    )
     assert trained == [f"{protocol}/logistic/{seed}" for protocol in ("honest", "paper") for seed in (0, 1)]
 
 
 def test_results_come_back_from_their_file(home: Path, results: Results, tmp_path: Path) -> None:
-    assert read_results(home / "table").rows[0].variant == "din"
+    assert read_results(home / "table") == results
     with pytest.raises(MarqueeError, match="There are no results at"):
         read_results(tmp_path)
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(MarqueeError, match="is damaged"):
         read_results(tmp_path)
-    assert results.rows
 
 
 def test_page_marks_the_leak_and_shows_the_papers_figure_beside_ours(results: Results) -> None:
-    page = markdown(results, "marquee reproduce mmdin", SMALL)
+    page = markdown(results, "marquee reproduce mmdin", "On toys", {"honest-figure-2": "x/2.png"}, SMALL)
     assert "`marquee reproduce mmdin`" in page
     assert "It leaks the future" in page
     row = results.rows[0]
-    assert f"| DIN | {row.mean['roc_auc']:.4f} ± {row.deviation['roc_auc']:.4f} |" in page
-    assert "| 0.7870 |" in page
+    assert f"| DIN | {row.mean['roc_auc']:.4f} ± {row.deviation['roc_auc']:.4f} / 0.7870 |" in page
     assert "| random split |" in page
+    assert "![figure 2](x/2.png)" in page
+    assert "The true like-probabilities reach 1.0000" in page
+
+
+def test_a_part_of_the_page_takes_its_own_place_only() -> None:
+    page = with_part("", "Results", "one", "first")
+    page = with_part(page, "Results", "two", "second")
+    again = with_part(page, "Results", "one", "third")
+    assert page.startswith("# Results\n")
+    assert "first" not in again
+    assert again.index("third") < again.index("second")
+    assert with_part(again, "Results", "one", "first") == page
+
+
+def test_the_papers_figures_are_drawn_from_the_cells(home: Path, results: Results) -> None:
+    found = pictures(results, home / "table", "paper", SMALL)
+    assert list(found) == ["figure-2", "figure-3", "figure-4", "figure-5", "figure-6"]
+    assert all(picture.png().startswith(b"\x89PNG") for picture in found.values())
+    assert "Stumps" not in found["figure-4"].light
+    row = next(row for row in results.rows if (row.protocol, row.variant) == ("paper", "mmdin"))
+    aucs = artefacts.read_metrics(home / "table" / "cells" / "paper" / "mmdin" / "0")["test"]["roc_auc"]
+    assert f"MMDIN  {aucs:.4f}" in found["figure-4"].light
+    assert row.seeds == 2
 
 
 def test_bad_requests_are_refused(home: Path, store: FeatureStore) -> None:

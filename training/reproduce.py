@@ -18,64 +18,21 @@ from common.errors import MarqueeError
 from common.files import write_atomically
 from feature_repo import schema
 from training import artefact as artefacts
+from training.attainable import true_likelihood
 from training.bootstrap import REPLICATES, Interval, auc_difference
+from training.metrics import attainable_share, roc_auc
 from training.models import model as entry_of
-from training.run import Prepared, check_protocol, prepare, train_on
+from training.run import SPLIT_OF, Prepared, check_protocol, flags, prepare, train_on
+from training.settings import merged
+from training.splits import split
+from training.table import FULL, METRICS, REFERENCE, TABLE, Variant
+from training.tuned import committed
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-METRICS = ("roc_auc", "pr_auc", "f1", "precision", "recall", "log_loss")
 CELL = "cell.json"
 RESULTS = "results.json"
-REFERENCE = "din"
-"""Differences are to this variant."""
-
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One row of the table.
-
-    Args:
-        key: names its cells.
-        title: for people.
-        model: key in the zoo.
-        config: what differs from the model's defaults.
-        paper: the paper's own figures for the row, by metric; empty where it has none.
-        ablation: whether it is MMDIN with a part taken out.
-    """
-
-    key: str
-    title: str
-    model: str
-    config: Mapping[str, Any] = field(default_factory=dict)
-    paper: Mapping[str, float] = field(default_factory=dict)
-    ablation: bool = False
-
-
-def _paper(*figures: float) -> dict[str, float]:
-    return dict(zip(METRICS, figures, strict=False))
-
-
-TABLE: tuple[Variant, ...] = (
-    Variant("neuralcf", "NeuralCF", "neuralcf", paper=_paper(0.7295, 0.7516, 0.7270, 0.6717, 0.7707)),
-    Variant(
-        "embedding_mlp",
-        "Embedding MLP",
-        "embedding_mlp",
-        paper=_paper(0.7553, 0.7731, 0.7470, 0.6880, 0.7920),
-    ),
-    Variant("deepfm", "DeepFM", "deepfm", paper=_paper(0.7802, 0.7956, 0.7540, 0.7131, 0.7881)),
-    Variant("din", "DIN", "din", paper=_paper(0.7870, 0.8011, 0.7590, 0.7184, 0.7889)),
-    Variant("mmdin", "MMDIN", "mmdin", paper=_paper(0.8006, 0.8149, 0.7670, 0.7327, 0.7883)),
-    Variant("gbt", "Gradient-boosted trees", "gbt"),
-    Variant("logistic", "Logistic regression", "logistic"),
-    Variant("no_multimodal", "MMDIN without posters", "mmdin", {"multimodal": False}, ablation=True),
-    Variant("one_head", "MMDIN with one head", "mmdin", {"heads": 1}, ablation=True),
-    Variant("no_resnet", "MMDIN with an MLP for the ResNet", "mmdin", {"tower": "mlp"}, ablation=True),
-    Variant("sum_pooling", "MMDIN with sum pooling", "mmdin", {"pooling": "sum"}, ablation=True),
-)
-"""The paper's Table 1, the references that a network has to beat, and the ablations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +45,9 @@ class Row:
         seeds: that were trained.
         mean, deviation: of each metric over the seeds (deviation of the sample; 0 for one seed).
         difference: of the mean ROC-AUC to the reference; None for the reference itself.
+        ablated: of an ablation, the same to the full model; None for others.
         best_auc: best attainable, where it is known.
+        share: mean share of the attainable gain, where that is known.
     """
 
     variant: str
@@ -98,7 +57,9 @@ class Row:
     mean: dict[str, float]
     deviation: dict[str, float]
     difference: Interval | None
+    ablated: Interval | None
     best_auc: float | None
+    share: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +78,56 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryBand:
+    """Test rows whose user had given so many ratings before, where the best attainable is known.
+
+    Args:
+        protocol: of the rows.
+        low, high: the fewest and the most ratings; None for no upper end.
+        rows: how many.
+        best_auc: best attainable on them.
+        auc: mean ROC-AUC over the seeds, by variant.
+    """
+
+    protocol: str
+    low: int
+    high: int | None
+    rows: int
+    best_auc: float
+    auc: dict[str, float]
+
+    def share(self, variant: str) -> float:
+        """Of the attainable gain."""
+        return attainable_share(self.auc[variant], self.best_auc)
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
-    """All that was found."""
+    """All that was found.
+
+    Args:
+        rows: of the table.
+        gaps: what each leak is worth.
+        gap_model: title of the model that they were measured on.
+        parts: by protocol and part, liked rows and all rows.
+        bands: by length of the user's history; none where the truth is not known.
+    """
 
     rows: tuple[Row, ...]
     gaps: tuple[Gap, ...] = ()
+    gap_model: str = ""
+    parts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
+    bands: tuple[HistoryBand, ...] = ()
 
 
-Report = Callable[[int, int, str], None]
-"""Called with (cells done, of, what)."""
+BANDS = ((0, 0), (1, 4), (5, 19), (20, 99), (100, None))
+"""Lengths of history that are told apart."""
+FEWEST = 100
+"""Bands of fewer rows, or of one class only, are left out."""
+Report = Callable[[int, int, str, bool], None]
+"""Called with (cells done, of, what, whether it was trained just now)."""
+Configure = Callable[[str, str], Mapping[str, Any]]
+"""From model and protocol to settings over the model's defaults."""
 
 
 def reproduce(
@@ -138,7 +140,7 @@ def reproduce(
     variants: Sequence[Variant] = TABLE,
     gaps: bool = True,
     likelihood: Path | None = None,
-    config: Mapping[str, Mapping[str, Any]] | None = None,
+    configure: Configure = committed,
     replicates: int = REPLICATES,
     on_cell: Report | None = None,
 ) -> Results:
@@ -151,9 +153,10 @@ def reproduce(
         seeds: trainings of each variant: seeds 0, 1, …
         protocols: of "honest" and "paper".
         variants: rows of the table.
-        gaps: measure what each leak is worth to the reference too.
+        gaps: measure what each leak is worth to the full model too (to the reference, where that is not
+            among the variants).
         likelihood: true like-probabilities, where they are known.
-        config: settings by model, over its defaults and under a variant's own.
+        configure: settings over a model's defaults and under a variant's own; the committed ones.
         replicates: of the bootstrap.
         on_cell: told of each cell.
 
@@ -166,17 +169,17 @@ def reproduce(
         check_protocol(protocol)
     if REFERENCE not in {variant.key for variant in variants}:
         raise MarqueeError(f"The table needs {REFERENCE}, to which all others are compared.")
-    config = config or {}
-    reference = next(variant for variant in variants if variant.key == REFERENCE)
-    leaks = _leaks(reference) if gaps and "honest" in protocols else ()
+    keys = {variant.key: variant for variant in variants}
+    leaky = keys.get(FULL, keys[REFERENCE])
+    leaks = _leaks(leaky) if gaps and "honest" in protocols else ()
     total = seeds * (len(variants) * len(protocols) + len(leaks))
     done = 0
 
-    def told(what: str) -> None:
+    def told(what: str, trained: bool) -> None:
         nonlocal done
         done += 1
         if on_cell is not None:
-            on_cell(done, total, what)
+            on_cell(done, total, what, trained)
 
     cells: dict[tuple[str, str], list[Path]] = {}
     joined: dict[tuple[str, str], Prepared] = {}
@@ -185,16 +188,16 @@ def reproduce(
             service = entry_of(variant.model).service
             if (protocol, service) not in joined:
                 joined[protocol, service] = prepare(store, lake, service, protocol=protocol)
-            settings = {**config.get(variant.model, {}), **variant.config}
+            settings = merged(configure(variant.model, protocol), variant.config)
             folders = []
             for seed in range(seeds):
                 folder = out / "cells" / protocol / variant.key / str(seed)
-                _cell(joined[protocol, service], variant.model, folder, seed, settings, likelihood)
+                trained = _cell(joined[protocol, service], variant.model, folder, seed, settings, likelihood)
                 folders.append(folder)
-                told(f"{protocol} {variant.title}, seed {seed}")
+                told(f"{protocol} {variant.title}, seed {seed}", trained)
             cells[protocol, variant.key] = folders
     found = []
-    service = entry_of(reference.model).service
+    service = entry_of(leaky.model).service
     for leak in leaks:
         folders = []
         if leak == RANDOM_SPLIT:
@@ -205,18 +208,28 @@ def reproduce(
             given, split_by = _with_leak(joined["honest", service], whole, leak), None
         for seed in range(seeds):
             folder = out / "cells" / "leaks" / leak.replace(" ", "_") / str(seed)
-            settings = dict(config.get(reference.model, {}))
-            _cell(given, reference.model, folder, seed, settings, None, leak, split_by)
+            settings = dict(configure(leaky.model, "honest"))
+            trained = _cell(given, leaky.model, folder, seed, settings, None, leak, split_by)
             folders.append(folder)
-            told(f"only the leak of {leak}, seed {seed}")
+            told(f"only the leak of {leak}, seed {seed}", trained)
         auc = _mean_auc(folders)
-        found.append(Gap(leak, auc, auc - _mean_auc(cells["honest", REFERENCE])))
-    rows = tuple(
-        _row(variant, protocol, cells[protocol, variant.key], cells[protocol, REFERENCE], replicates)
-        for protocol in protocols
-        for variant in variants
-    )
-    results = Results(rows, tuple(found))
+        found.append(Gap(leak, auc, auc - _mean_auc(cells["honest", leaky.key])))
+    rows = []
+    parts = {}
+    bands: list[HistoryBand] = []
+    for protocol in protocols:
+        of_protocol = {variant.key: cells[protocol, variant.key] for variant in variants}
+        rows += [_row(variant, protocol, of_protocol, replicates) for variant in variants]
+        table = joined[protocol, entry_of(keys[REFERENCE].model).service].table
+        cut = split(table, SPLIT_OF[protocol])
+        liked = flags(table)
+        parts[protocol] = {
+            name: (int(liked[part].sum()), len(part))
+            for name, part in (("training", cut.train), ("validation", cut.valid), ("test", cut.test))
+        }
+        if likelihood is not None:
+            bands += _bands(protocol, of_protocol, earlier_ratings(table)[cut.test], likelihood)
+    results = Results(tuple(rows), tuple(found), leaky.title if leaks else "", parts, tuple(bands))
     write_atomically(out / RESULTS, json.dumps(asdict(results), indent=2) + "\n")
     return results
 
@@ -230,74 +243,24 @@ def read_results(out: Path) -> Results:
     path = out / RESULTS
     try:
         found = json.loads(path.read_text())
-        rows = tuple(
-            Row(**{**row, "difference": None if row["difference"] is None else Interval(**row["difference"])})
-            for row in found["rows"]
+        intervals = ("difference", "ablated")
+        return Results(
+            rows=tuple(
+                Row(**row | {name: row[name] and Interval(**row[name]) for name in intervals})
+                for row in found["rows"]
+            ),
+            gaps=tuple(Gap(**gap) for gap in found["gaps"]),
+            gap_model=found["gap_model"],
+            parts={
+                protocol: {name: (liked, rows) for name, (liked, rows) in parts.items()}
+                for protocol, parts in found["parts"].items()
+            },
+            bands=tuple(HistoryBand(**band) for band in found["bands"]),
         )
-        return Results(rows, tuple(Gap(**gap) for gap in found["gaps"]))
     except OSError as error:
         raise MarqueeError(f"There are no results at {path}: run `marquee reproduce` first.") from error
     except (ValueError, TypeError, KeyError) as error:
         raise MarqueeError(f"{path} is damaged: {error}.") from error
-
-
-def markdown(results: Results, command: str, variants: Sequence[Variant] = TABLE) -> str:
-    """The table in the paper's layout, beside the paper's figures, generated from results alone.
-
-    Args:
-        results: from `reproduce`.
-        command: that made them; stands above the tables.
-        variants: for the paper's figures.
-    """
-    shown = METRICS[:5]
-    paper = {variant.key: variant.paper for variant in variants}
-    lines = [
-        "# MMDIN, reproduced",
-        "",
-        f"Generated by `{command}`. Test rows; mean ± deviation over seeds.",
-        "",
-    ]
-    headings = {
-        "honest": "## Honest: features strictly before each label, split in time",
-        "paper": "## The paper's: statistics of the whole data, random split. **It leaks the future.**",
-    }
-    for protocol in dict.fromkeys(row.protocol for row in results.rows):
-        lines += [headings[protocol], ""]
-        best = next((row.best_auc for row in results.rows if row.protocol == protocol), None)
-        if best is not None:
-            lines += [f"Best attainable ROC-AUC on these rows: {best:.4f}.", ""]
-        lines += [
-            "| model | ROC-AUC | PR-AUC | F1 | precision | recall | paper's ROC-AUC | ROC-AUC less DIN's |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        for row in results.rows:
-            if row.protocol != protocol:
-                continue
-            values = [f"{row.mean[name]:.4f} ± {row.deviation[name]:.4f}" for name in shown]
-            theirs = paper.get(row.variant, {}).get("roc_auc")
-            lines.append(
-                f"| {row.title} | {' | '.join(values)} | "
-                f"{'' if theirs is None else f'{theirs:.4f}'} | {_difference(row.difference)} |"
-            )
-        lines.append("")
-    lines += ["Differences: mean over seeds, 95 % interval of a paired bootstrap over test rows.", ""]
-    if results.gaps:
-        lines += [
-            "## What each leak is worth to DIN, alone",
-            "",
-            "| leak | ROC-AUC | over honest |",
-            "|---|---|---|",
-            *(f"| {gap.leak} | {gap.auc:.4f} | {gap.gain:+.4f} |" for gap in results.gaps),
-            "",
-        ]
-    return "\n".join(lines)
-
-
-def _difference(found: Interval | None) -> str:
-    if found is None:
-        return ""
-    noise = "" if found.beyond_noise else ", within noise"
-    return f"{found.difference:+.4f} ({found.low:+.4f} to {found.high:+.4f}{noise})"
 
 
 RANDOM_SPLIT = "random split"
@@ -330,8 +293,8 @@ def _cell(
     likelihood: Path | None,
     leak: str = "",
     split_by: str | None = None,
-) -> None:
-    """Train one cell unless a finished one was made of the same."""
+) -> bool:
+    """Train one cell unless a finished one was made of the same; whether it was trained."""
     settings = entry_of(model).config_class.of(config)
     made_of = {
         "model": model,
@@ -347,32 +310,35 @@ def _cell(
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
     mark = folder.parent / f"{folder.name}.{CELL}"
     if mark.is_file() and (folder / artefacts.METRICS).is_file() and mark.read_text().strip() == digest:
-        return
+        return False
     mark.unlink(missing_ok=True)
     train_on(prepared, model, folder, seed=seed, config=config, split_by=split_by, likelihood=likelihood)
     # Last: a cell that was cut off has no mark, and is trained again.
     write_atomically(mark, digest + "\n")
+    return True
 
 
 def _mean_auc(folders: Sequence[Path]) -> float:
     return float(np.mean([artefacts.read_metrics(folder)["test"]["roc_auc"] for folder in folders]))
 
 
-def _row(
-    variant: Variant, protocol: str, folders: Sequence[Path], reference: Sequence[Path], replicates: int
-) -> Row:
+def _row(variant: Variant, protocol: str, cells: Mapping[str, Sequence[Path]], replicates: int) -> Row:
+    folders = cells[variant.key]
     metrics = [artefacts.read_metrics(folder) for folder in folders]
     values = {name: [found["test"][name] for found in metrics] for name in METRICS}
-    difference = None
-    if variant.key != REFERENCE:
-        mine, theirs = ([artefacts.read_predictions(f) for f in side] for side in (folders, reference))
-        liked: np.ndarray = mine[0]["liked"].to_numpy(zero_copy_only=False).astype(bool)
-        difference = auc_difference(
-            liked,
+
+    def less(other: str) -> Interval | None:
+        if other == variant.key or other not in cells:
+            return None
+        mine, theirs = ([artefacts.read_predictions(f) for f in side] for side in (folders, cells[other]))
+        return auc_difference(
+            flags(mine[0]),
             [table[artefacts.SCORE].to_numpy() for table in mine],
             [table[artefacts.SCORE].to_numpy() for table in theirs],
             replicates=replicates,
         )
+
+    shares = [found["attainable_share"] for found in metrics]
     return Row(
         variant=variant.key,
         title=variant.title,
@@ -382,6 +348,48 @@ def _row(
         deviation={
             name: float(np.std(found, ddof=1)) if len(found) > 1 else 0.0 for name, found in values.items()
         },
-        difference=difference,
+        difference=less(REFERENCE),
+        ablated=less(FULL) if variant.ablation else None,
         best_auc=metrics[0]["best_attainable_auc"],
+        share=None if None in shares else float(np.mean(shares)),
     )
+
+
+def earlier_ratings(table: pa.Table) -> np.ndarray:
+    """How many ratings each row's user had given strictly before it, int64 (rows,).
+
+    Args:
+        table: all labels.
+    """
+    frame = table.select(["user_id", schema.EVENT_TIMESTAMP]).to_pandas()
+    ranks = frame.groupby("user_id")[schema.EVENT_TIMESTAMP].rank(method="min")
+    earlier: np.ndarray = ranks.to_numpy().astype(np.int64) - 1
+    return earlier
+
+
+def _bands(
+    protocol: str, cells: Mapping[str, Sequence[Path]], lengths: np.ndarray, likelihood: Path
+) -> list[HistoryBand]:
+    """The test rows by length of history.
+
+    Args:
+        lengths: of the test rows, int64 (rows,).
+    """
+    scores = {
+        key: [artefacts.read_predictions(folder)[artefacts.SCORE].to_numpy() for folder in folders]
+        for key, folders in cells.items()
+    }
+    rows = artefacts.read_predictions(next(iter(cells.values()))[0])
+    liked, truth = flags(rows), true_likelihood(rows, likelihood)
+    found = []
+    for low, high in BANDS:
+        here = (lengths >= low) & (lengths <= (np.inf if high is None else high))
+        if here.sum() < FEWEST or len(np.unique(liked[here])) < 2:
+            continue
+        auc = {
+            key: float(np.mean([roc_auc(liked[here], seed[here]) for seed in seeds]))
+            for key, seeds in scores.items()
+        }
+        best = roc_auc(liked[here], truth[here])
+        found.append(HistoryBand(protocol, low, high, int(here.sum()), best, auc))
+    return found
