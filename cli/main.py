@@ -252,13 +252,22 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option("--seed", help="Of everything random (default: 0).")] = None,
     config: ConfigOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", help="Parquet that features dataset made, of any size, in place of the lake's labels."
+        ),
+    ] = None,
+    block_rows: Annotated[
+        int | None, typer.Option(min=1, help="With --data: rows that memory holds at once (1,000,000).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact.")] = None,
     home: Home = None,
 ) -> None:
     """Train one model on the tables in the lake; called again after it was cut off, it goes on."""
     from cli.models import TrainOptions, train_one
 
-    train_one(model, like, TrainOptions(protocol, split, seed, config), out, home)
+    train_one(model, like, TrainOptions(protocol, split, seed, config, data, block_rows), out, home)
 
 
 @app.command()

@@ -36,6 +36,8 @@ class TrainOptions:
     split: str | None = None
     seed: int | None = None
     config: Path | None = None
+    data: Path | None = None
+    block_rows: int | None = None
 
 
 def train_into(
@@ -48,18 +50,23 @@ def train_into(
 ) -> dict[str, Any]:
     """Train a model into the folder `out`; what `summary.json` says of it."""
     from feature_repo.store import open_store
-    from training.run import train
+    from training.models import model as entry_of
+    from training.rows import BLOCK
+    from training.run import prepare, prepare_file, train_on
 
-    stage.report("joining features to labels", 0, 0)
-    protocol = options.protocol or "honest"
-    result = train(
-        open_store(settings.home),
-        settings.lake,
+    protocol, service = options.protocol or "honest", entry_of(model).service
+    if options.data is None:
+        stage.report("joining features to labels", 0, 0)
+        prepared = prepare(open_store(settings.home), settings.lake, service, protocol=protocol)
+    else:
+        stage.report(f"reading {options.data}", 0, 0)
+        prepared = prepare_file(options.data, service, block=options.block_rows or BLOCK)
+    result = train_on(
+        prepared,
         model,
         out,
         seed=options.seed or 0,
         config=configuration(model, protocol, options.config),
-        protocol=protocol,
         split_by=options.split,
         likelihood=likelihood,
         on_progress=_epochs(stage),
@@ -115,6 +122,10 @@ def train_one(
     if model is None:
         raise MarqueeError("Give a model to train, such as din, or --like FOLDER of a trained one.")
     entry_of(model)
+    if options.data is None and options.block_rows is not None:
+        raise MarqueeError("--block-rows belongs to --data: add it, or leave it out.")
+    if options.data is not None and options.protocol is not None:
+        raise MarqueeError("--protocol says how features are joined, and those of --data are: leave it out.")
     configuration(model, options.protocol or "honest", options.config)
     settings = load_settings(home)
     folder = out or settings.home / "models" / model

@@ -107,7 +107,7 @@ def require_versions(lake: Path, versions: Mapping[str, int], run: Path) -> None
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     if not versions:
-        raise MarqueeError(f"{run} does not say which versions of the tables it was trained on.")
+        raise MarqueeError(f"{run} was trained on a file, not on versions of tables: give it to train again.")
     for name, version in versions.items():
         try:
             files = DeltaTable(lake / name, version=version).file_uris()

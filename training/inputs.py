@@ -17,6 +17,7 @@ An `InputSpec` is fitted on training rows only and is plain data (JSON). Applyin
 Ids: 0 is padding or "no row yet", 1 is any value unseen in training, real values start at 2.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -364,15 +365,13 @@ def _fit(table: pa.Table, service: str, config: InputConfig, views: Sequence[sch
     check_shape(table, types, lengths, service)
 
     inputs: list[Any] = []
-    used: dict[str, list[schema.Column]] = {}
     if config.ids:
-        for column in keys.values():
-            used.setdefault(column.vocabulary, []).append(column)
-            inputs.append(
-                Categorical(
-                    name=column.name, side=column.vocabulary, column=column.name, vocabulary=column.vocabulary
-                )
+        inputs += [
+            Categorical(
+                name=column.name, side=column.vocabulary, column=column.name, vocabulary=column.vocabulary
             )
+            for column in keys.values()
+        ]
     for (side, modality), block in blocks.items():
         if config.numeric:
             inputs.append(_fit_numeric(table, side, modality, block, config))
@@ -394,15 +393,17 @@ def _fit(table: pa.Table, service: str, config: InputConfig, views: Sequence[sch
                 )
             )
     for column, side, modality in bags if config.lists else ():
-        used.setdefault(column.vocabulary, []).append(column)
         inputs.append(_fit_list(table, column, side, modality, config))
     if config.scene:
         inputs += _fit_scene(table, instants, config)
-    vocabularies = {
-        vocabulary: _fit_vocabulary(table, columns, config) for vocabulary, columns in used.items()
-    }
+    counts = VocabularyCounts(_vocabulary_columns(views, config), config)
+    counts.add(table)
     return InputSpec(
-        service=service, inputs=tuple(inputs), vocabularies=vocabularies, types=types, rows=table.num_rows
+        service=service,
+        inputs=tuple(inputs),
+        vocabularies=counts.vocabularies(),
+        types=types,
+        rows=table.num_rows,
     )
 
 
@@ -536,29 +537,64 @@ def _length(column: schema.Column, values: pa.Array) -> int:
     return max(1, pc.max(pc.list_value_length(values)).as_py() or 1)
 
 
-def _fit_vocabulary(
-    table: pa.Table, columns: Sequence[schema.Column], config: InputConfig
-) -> tuple[int, ...] | tuple[str, ...]:
-    """The values seen, ascending, without padding: those of the key where there is one, else of all lists."""
-    scalars = [column for column in columns if not column.type.is_list]
-    seen: list[pa.Array] = []
-    for column in scalars or columns:
-        values = _flat(table[column.name])
-        elements = _elements(values) if column.type.is_list else values.drop_null()
-        if pa.types.is_string(elements.type) or pa.types.is_large_string(elements.type):
-            unique = elements.unique()
-            elements = pc.list_flatten(pc.split_pattern(unique, schema.GENRE_SEPARATOR)).cast(pa.string())
-        seen.append(elements)
-    counts = pa.chunked_array(seen).value_counts()
-    least = config.min_count if scalars else 1
-    padding = {schema.PADDING_ID, schema.PADDING_GENRE}
-    return tuple(
-        sorted(
-            entry["values"].as_py()
-            for entry in counts
-            if entry["counts"].as_py() >= least and entry["values"].as_py() not in padding
-        )
-    )
+class VocabularyCounts:
+    """How often each value of a service's vocabularies occurs, over any number of tables.
+
+    Args:
+        columns: those that share each vocabulary.
+        config: how columns become inputs.
+    """
+
+    def __init__(self, columns: Mapping[str, Sequence[schema.Column]], config: InputConfig) -> None:
+        self.columns = columns
+        self.config = config
+        self.counts: dict[str, Counter[int | str]] = {vocabulary: Counter() for vocabulary in columns}
+
+    @classmethod
+    def of_service(cls, service: str, config: InputConfig) -> "VocabularyCounts":
+        """Those of a service in `schema.SERVICES`."""
+        return cls(_vocabulary_columns(schema.SERVICES[service], config), config)
+
+    def add(self, table: pa.Table) -> None:
+        """Count the values of a table: of the key where there is one, else of all lists."""
+        for vocabulary, columns in self.columns.items():
+            scalars = [column for column in columns if not column.type.is_list]
+            for column in scalars or columns:
+                values = _flat(table[column.name])
+                elements = _elements(values) if column.type.is_list else values.drop_null()
+                if _is_text(elements.type):
+                    parts = pc.split_pattern(elements.unique(), schema.GENRE_SEPARATOR)
+                    elements = pc.list_flatten(parts).cast(pa.string())
+                counted = elements.value_counts()
+                names, numbers = (counted.field(place).to_pylist() for place in (0, 1))
+                self.counts[vocabulary].update(dict(zip(names, numbers, strict=True)))
+
+    def vocabularies(self) -> dict[str, tuple[int, ...] | tuple[str, ...]]:
+        """The values seen, ascending, without padding and rare ids."""
+        padding = {schema.PADDING_ID, schema.PADDING_GENRE}
+        found: dict[str, Any] = {}
+        for vocabulary, counts in self.counts.items():
+            is_id = any(not column.type.is_list for column in self.columns[vocabulary])
+            least = self.config.min_count if is_id else 1
+            found[vocabulary] = tuple(
+                sorted(value for value, n in counts.items() if n >= least and value not in padding)
+            )
+        return found
+
+
+def _vocabulary_columns(views: Sequence[schema.Table], config: InputConfig) -> dict[str, list[schema.Column]]:
+    """The columns that become ids, by vocabulary: keys first, then lists."""
+    keys = {view.key[0].name: view.key[0] for view in views} if config.ids else {}
+    lists = [
+        column
+        for view in views
+        for column in view.columns
+        if config.lists and column.type.is_list and column.vocabulary
+    ]
+    found: dict[str, list[schema.Column]] = {}
+    for column in (*keys.values(), *lists):
+        found.setdefault(column.vocabulary, []).append(column)
+    return found
 
 
 def quantile_edges(x: np.ndarray, buckets: int) -> tuple[float, ...]:

@@ -18,12 +18,13 @@ from training.artefact import SCORE, Artefact, Manifest
 from training.attainable import KEYS, best_attainable_auc
 from training.checkpoint import Checkpoint, digest
 from training.curve import Progress
-from training.fingerprint import fingerprint
-from training.inputs import Arrays, InputSpec
 from training.labels import LIKED, read_labels
 from training.metrics import Metrics, attainable_share, best_threshold
 from training.metrics import evaluate as measure
+from training.models import Entry
 from training.models import model as entry_of
+from training.models.config import ModelConfig
+from training.rows import BLOCK, Rows, read_narrow, rows_of
 from training.splits import SHARES, Strategy, split
 
 if TYPE_CHECKING:
@@ -132,12 +133,14 @@ class Prepared:
     """Labels with the features of a service, ready to train any of its models on.
 
     Args:
-        table: the labels in `ORDER`, `liked`, and the features.
+        table: the labels, `liked`, and the features, unless they are streamed.
         service: feature service.
         protocol: that the features were joined by.
         liked_rating: a rating from here on is a like.
         versions: Delta version of each table read.
         asked: label rows that went into the join.
+        file: Parquet that the features are streamed from, with the rows of `table`; None where that has them.
+        block: rows of the file that memory holds at once.
     """
 
     table: pa.Table
@@ -146,6 +149,8 @@ class Prepared:
     liked_rating: float
     versions: dict[str, int]
     asked: int
+    file: Path | None = None
+    block: int = BLOCK
 
 
 def prepare(
@@ -175,6 +180,24 @@ def prepare(
     )
 
 
+def prepare_file(
+    file: Path, service: str, *, liked_rating: float = schema.LIKED_RATING, block: int = BLOCK
+) -> Prepared:
+    """Take a data set that was joined before, of any size: its features stay in the file.
+
+    Args:
+        file: Parquet, as `marquee features dataset` makes it from labels with `liked` or `rating`.
+        service: whose features it has.
+        liked_rating: a rating from here on is a like, where the file has no `liked`.
+        block: rows that memory holds, and that are shuffled, at once.
+
+    Raises:
+        MarqueeError: the file cannot be read, lacks a column, or has no rows.
+    """
+    table = read_narrow(file, liked_rating)
+    return Prepared(table, service, "honest", liked_rating, {}, table.num_rows, file, block)
+
+
 def train_on(
     prepared: Prepared,
     model: str,
@@ -199,46 +222,65 @@ def train_on(
         raise MarqueeError(
             f"{model} reads {entry.service}, but the features are those of {prepared.service}."
         )
-    table, protocol = prepared.table, prepared.protocol
+    if prepared.file is not None and entry.kind != "keras":
+        raise MarqueeError(f"{model} needs all rows in memory: networks only are trained on a stream.")
+    with rows_of(prepared.table, prepared.file, prepared.block, out) as rows:
+        return _train_on(
+            prepared, rows, entry, settings, out, seed, split_by, split_seed, shares, likelihood, on_progress
+        )
+
+
+def _train_on(
+    prepared: Prepared,
+    rows: Rows,
+    entry: Entry,
+    settings: ModelConfig,
+    out: Path,
+    seed: int,
+    split_by: str | None,
+    split_seed: int,
+    shares: tuple[float, float, float],
+    likelihood: Path | None,
+    on_progress: Progress | None,
+) -> Result:
+    model, table, protocol = entry.key, prepared.table, prepared.protocol
     parts = split(table, split_by or SPLIT_OF[protocol], shares=shares, seed=split_seed)
     leaky = parts.leaky or protocol == "paper"
     liked = flags(table)
-    spec = InputSpec.fit(table.take(parts.train), entry.service, settings.inputs)
-    arrays = spec.apply(table)
-    packages, data = artefacts.package_versions(), fingerprint(table)
+    spec = rows.fit(parts.train, entry.service, settings.inputs)
+    train, valid, test = rows.arrays(spec, parts.train, parts.valid, parts.test)
+    packages, data = artefacts.package_versions(), rows.fingerprint()
     backend = _backend() if entry.kind == "keras" else ""
     made_of = [model, settings.model_dump(mode="json"), seed, data, protocol]
-    made_of += [parts.strategy, split_seed, shares, backend, packages]
+    made_of += [parts.strategy, split_seed, shares, prepared.block, backend, packages]
     checkpoint = Checkpoint(out.with_name(f".{out.name}.checkpoint"), digest({"made of": made_of}))
     state = checkpoint.read() if entry.kind == "keras" else None
     predictor, curve = predictors.fit(
         entry,
         settings,
         spec,
-        _rows(arrays, parts.train),
+        train,
         liked[parts.train],
-        _rows(arrays, parts.valid),
+        valid,
         liked[parts.valid],
         seed=seed,
         on_progress=on_progress,
         checkpoint=checkpoint,
     )
-    chosen_on = predictor.predict(_rows(arrays, parts.valid))
+    chosen_on = predictor.predict(valid)
     threshold = best_threshold(liked[parts.valid], chosen_on)
     if settings.refit:
         every = np.sort(np.concatenate([parts.train, parts.valid]))
-        spec = InputSpec.fit(table.take(every), entry.service, settings.inputs)
-        arrays = spec.apply(table)
-        predictor = predictors.refit(
-            entry, settings, spec, _rows(arrays, every), liked[every], curve, seed=seed
-        )
-    scores = predictor.predict(_rows(arrays, parts.test))
+        spec = rows.fit(every, entry.service, settings.inputs)
+        both, test = rows.arrays(spec, every, parts.test)
+        predictor = predictors.refit(entry, settings, spec, both, liked[every], curve, seed=seed)
+    scores = predictor.predict(test)
     metrics = measure(liked[parts.test], scores, threshold)
     validation = measure(liked[parts.valid], chosen_on, threshold)
     predictions = _predictions(table.take(parts.test), scores)
     best = None if likelihood is None else best_attainable_auc(predictions, likelihood)
     share = None if best is None else attainable_share(metrics["roc_auc"], best)
-    rows = {"train": len(parts.train), "valid": len(parts.valid), "test": len(parts.test)}
+    sizes = {"train": len(parts.train), "valid": len(parts.valid), "test": len(parts.test)}
     manifest = Manifest(
         model=model,
         service=prepared.service,
@@ -252,7 +294,7 @@ def train_on(
         protocol=protocol,
         liked_rating=prepared.liked_rating,
         versions=prepared.versions,
-        rows={"asked": prepared.asked, "returned": table.num_rows, **rows},
+        rows={"asked": prepared.asked, "returned": table.num_rows, **sizes},
         backend=backend,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         packages=packages,
@@ -273,7 +315,7 @@ def train_on(
         validation=validation,
         labels_asked=prepared.asked,
         labels_returned=table.num_rows,
-        rows=rows,
+        rows=sizes,
         leaky=leaky,
         best_auc=best,
         attainable=share,
@@ -352,10 +394,6 @@ def flags(table: pa.Table) -> np.ndarray:
     """Which rows were liked, bool (rows,)."""
     liked: np.ndarray = table[LIKED].to_numpy(zero_copy_only=False)
     return liked.astype(bool)
-
-
-def _rows(arrays: Arrays, rows: np.ndarray) -> Arrays:
-    return {name: array[rows] for name, array in arrays.items()}
 
 
 def _predictions(test: pa.Table, scores: np.ndarray) -> pa.Table:

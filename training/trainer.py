@@ -14,6 +14,7 @@ from training.curve import Curve, Epoch, Progress
 from training.inputs import Arrays
 from training.metrics import log_loss_of, roc_auc
 from training.models.config import TrainingConfig
+from training.rows import OnDisk
 
 PREDICTION_BATCH = 8192
 SMALLEST_BATCH, LARGEST_BATCH = 256, 4500
@@ -22,10 +23,13 @@ SMALLEST_BATCH, LARGEST_BATCH = 256, 4500
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of a dictionary of arrays, in an order that depends on seed and epoch only.
 
+    Arrays on disk are shuffled in blocks: the blocks come in random order, and within each its rows do. What
+    fits one block is shuffled as if it were in memory.
+
     Args:
-        arrays: contiguous arrays of the same number of rows.
+        arrays: contiguous arrays of the same number of rows, in memory or on disk.
         liked: labels (rows,), or None to predict.
-        size: rows of a batch; the last one may be smaller.
+        size: rows of a batch; the last one of a block may be smaller.
         seed: of the permutation; None keeps the order.
     """
 
@@ -34,29 +38,50 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self.arrays = arrays
-        self.labels = None if liked is None else liked.astype(np.float32)[:, None]
-        self.rows = len(next(iter(arrays.values())))
+        self.liked = liked
+        first = next(iter(arrays.values()))
+        self.rows = len(first)
         self.size = size
         self.seed = seed
         self.epoch = epoch
+        self.block = first.block if isinstance(first, OnDisk) else max(self.rows, 1)
         self._permute()
 
     def _permute(self) -> None:
-        if self.seed is None:
-            self.order = None
-        else:
-            self.order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        """The order of the blocks, and the number of batches up to the end of each."""
+        self._held = -1
+        starts = np.arange(0, self.rows, self.block)
+        rows = np.minimum(starts + self.block, self.rows) - starts
+        self._blocks = np.arange(len(starts))
+        if self.seed is not None and len(starts) > 1:
+            self._blocks = np.random.default_rng((self.seed, self.epoch)).permutation(len(starts))
+        self._ends = np.cumsum(-(-rows[self._blocks] // self.size))
+
+    def _hold(self, block: int) -> None:
+        """Bring a block into memory, and draw its order."""
+        if block == self._held:
+            return
+        rows = slice(block * self.block, min((block + 1) * self.block, self.rows))
+        self._arrays = {name: array[rows] for name, array in self.arrays.items()}
+        self._labels = None if self.liked is None else self.liked[rows].astype(np.float32)[:, None]
+        self._order = None
+        if self.seed is not None:
+            key = (self.seed, self.epoch) if len(self._blocks) == 1 else (self.seed, self.epoch, 1 + block)
+            self._order = np.random.default_rng(key).permutation(rows.stop - rows.start)
+        self._held = block
 
     def __len__(self) -> int:
-        return -(-self.rows // self.size)
+        return int(self._ends[-1]) if self.rows else 0
 
     def __getitem__(self, index: int) -> Any:
-        start = index * self.size
+        place = int(np.searchsorted(self._ends, index, side="right"))
+        self._hold(int(self._blocks[place]))
+        start = (index - (int(self._ends[place - 1]) if place else 0)) * self.size
         rows: Any = slice(start, start + self.size)
-        if self.order is not None:
-            rows = self.order[rows]
-        batch = {name: array[rows] for name, array in self.arrays.items()}
-        return (batch,) if self.labels is None else (batch, self.labels[rows])
+        if self._order is not None:
+            rows = self._order[rows]
+        batch = {name: array[rows] for name, array in self._arrays.items()}
+        return (batch,) if self._labels is None else (batch, self._labels[rows])
 
     def on_epoch_end(self) -> None:
         self.epoch += 1
