@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 from feast import FeatureStore
 
 from common.errors import MarqueeError
@@ -417,6 +417,24 @@ class TestTrainLike:
         now = train(open_store(home), home / "lake", "din", home / "runs" / "now", config=QUICK, seed=5)
         assert now.labels_asked == 1000
         assert now.metrics != first.metrics
+
+    def test_versions_that_are_gone_and_rows_that_differ_are_refused(self, tmp_path: Path) -> None:
+        home = toy_home(tmp_path, ratings=300)
+        lake, run = home / "lake", home / "runs" / "first"
+        train(open_store(home), lake, "gbt", run, config={"iterations": 5})
+        manifest = json.loads((run / "manifest.json").read_text())
+        (run / "manifest.json").write_text(json.dumps({**manifest, "data": "another"}))
+        with pytest.raises(MarqueeError, match="are not the 300 that"):
+            train_like(run, home, home / "runs" / "again")
+        (run / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(MarqueeError, match="would be overwritten"):
+            train_like(run, home, run)
+        table = DeltaTable(lake / "movie_rating_stats")
+        write_deltalake(lake / "movie_rating_stats", table.to_pyarrow_table().slice(1), mode="overwrite")
+        DeltaTable(lake / "movie_rating_stats").vacuum(0, dry_run=False, enforce_retention_duration=False)
+        with pytest.raises(MarqueeError, match=r"Version 0 of movie_rating_stats.* is gone"):
+            train_like(run, home, home / "runs" / "again")
+        assert not (home / "runs" / "again").exists()
 
 
 class TestBestAttainable:
