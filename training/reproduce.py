@@ -20,6 +20,7 @@ from feature_repo import schema
 from training import artefact as artefacts
 from training.attainable import true_likelihood
 from training.bootstrap import REPLICATES, Interval, auc_difference
+from training.fingerprint import fingerprint
 from training.metrics import attainable_share, roc_auc
 from training.models import model as entry_of
 from training.run import SPLIT_OF, Prepared, check_protocol, flags, prepare, train_on
@@ -304,6 +305,7 @@ def _cell(
         "split_by": split_by,
         "liked_rating": prepared.liked_rating,
         "versions": prepared.versions,
+        "data": fingerprint(prepared.table),
         "config": settings.model_dump(mode="json"),
         "likelihood": None if likelihood is None else str(likelihood),
     }
