@@ -128,7 +128,7 @@ def rebuild(spark: SparkSession, folder: Path, job: Job, created: datetime) -> U
     frames = [lake.read_stored(spark, folder, name, now[name]) for name in job.inputs]
     rows = job.compute(*frames).withColumn(CREATED_TIMESTAMP, F.lit(created))
     lake.overwrite(rows, folder, job.name, json.dumps({"seen": now}))
-    return Update(job.name, "rebuilt", lake.read(spark, folder, job.name).count())
+    return Update(job.name, "rebuilt", _written(folder, job.name))
 
 
 def current(rows: DataFrame, name: str) -> DataFrame:
@@ -168,6 +168,11 @@ def _after_first(rows: DataFrame, late: DataFrame, key: str) -> DataFrame:
 def _append(rows: DataFrame, folder: Path, name: str, created: datetime, now: Mapping[str, int]) -> int:
     """Append rows in one commit that says what it has seen; the number of rows."""
     lake.append(rows.withColumn(CREATED_TIMESTAMP, F.lit(created)), folder, name, json.dumps({"seen": now}))
+    return _written(folder, name)
+
+
+def _written(folder: Path, name: str) -> int:
+    """How many rows the newest commit to a table wrote."""
     (commit,) = DeltaTable(folder / name).history(1)
     return int(commit["operationMetrics"]["numOutputRows"])
 
