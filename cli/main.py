@@ -135,6 +135,23 @@ def pipeline_run(
     run_jobs(jobs or [], full, home)
 
 
+@pipeline.command("maintain")
+def pipeline_maintain(
+    tables: Annotated[list[str] | None, typer.Argument(help="Tables of the lake (default: all).")] = None,
+    retain_days: Annotated[
+        int, typer.Option(min=0, help="Old versions stay readable for so many days at least.")
+    ] = 30,
+    home: Home = None,
+) -> None:
+    """Compact tables, cluster them by key, and remove old versions.
+
+    Versions that a trained model in this home was made from always stay, as do rows that a job has not seen.
+    """
+    from cli.pipeline import maintain_lake
+
+    maintain_lake(tables or [], retain_days, home)
+
+
 @app.command()
 def validate(home: Home = None) -> None:
     """Check every table of the lake; exit code 2 where one breaks a rule."""

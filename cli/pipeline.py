@@ -1,6 +1,7 @@
 """`marquee pipeline` and `marquee validate`: the Spark side of the road."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from cli.data import generate_once, start_spark
 from cli.display import Stage, Stages
 from cli.home import writing
 from cli.settings import Settings, load_settings
-from common.errors import MarqueeError
+from common.errors import MarqueeError, unknown
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -148,6 +149,57 @@ def run_jobs(names: list[str], full: bool, home: Path | None) -> None:
         )
     console.print(listing)
     console.print(f"Tables are in {settings.lake}", markup=False)
+
+
+def maintain_lake(names: list[str], retain_days: int, home: Path | None) -> None:
+    """`marquee pipeline maintain`."""
+    from feature_repo.schema import QUARANTINE, TABLES
+    from pipelines import lake
+    from pipelines.maintain import maintain
+
+    settings = load_settings(home)
+    known = (*TABLES, QUARANTINE)
+    for name in names:
+        if name not in known:
+            raise unknown("table", name, known)
+    asked = names or [name for name in known if lake.exists(settings.lake, name)]
+    kept = recorded_versions(settings.home)
+    done = []
+    stages = Stages(console)
+    with writing(settings.home):
+        spark = spark_stage(settings, stages)
+        with stages.stage("maintain") as stage:
+            for position, name in enumerate(asked):
+                stage.report(name, position, len(asked))
+                retain = timedelta(days=retain_days)
+                done.append(maintain(spark, settings.lake, name, retain, kept.get(name)))
+            saved = sum(table.size[0] - table.size[1] for table in done)
+            stage.outcome = f"{len(done)} tables, {saved / 1e6:.1f} MB freed"
+    listing = Table("table", "files", "on disk", "versions that can be read")
+    for table in done:
+        listing.add_row(
+            table.table,
+            f"{table.files[0]} → {table.files[1]}",
+            f"{table.size[0] / 1e6:.1f} → {table.size[1] / 1e6:.1f} MB",
+            f"{table.versions[0]} to {table.versions[1]}",
+        )
+    console.print(listing)
+
+
+def recorded_versions(home: Path) -> dict[str, int]:
+    """The oldest version of each table that a trained model in this home was made from."""
+    from training.artefact import MANIFEST, read_manifest
+
+    oldest: dict[str, int] = {}
+    for folder in (place for place in home.iterdir() if place.is_dir() and place.name != "lake"):
+        for manifest in folder.rglob(MANIFEST):
+            try:
+                versions = read_manifest(manifest.parent).versions
+            except MarqueeError:  # of another format: it cannot be trained like again anyway
+                continue
+            for table, version in versions.items():
+                oldest[table] = min(version, oldest.get(table, version))
+    return oldest
 
 
 def validate_lake(home: Path | None) -> None:

@@ -24,7 +24,7 @@ from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RATINGS, TABLES
+from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FEATURE_TABLES, RATINGS, TABLES
 from pipelines import lake
 from pipelines.job import Job
 from pipelines.lake import RUNNING, STATE
@@ -201,6 +201,12 @@ def _only_added(feed: DataFrame) -> bool:
     except lake.SPARK_ERRORS:
         # The files were vacuumed: what happened is not known any more.
         return False
+
+
+def oldest_seen(folder: Path, source: str) -> int | None:
+    """The version of a source that the feature table furthest behind has seen; None where none reads it."""
+    versions = [(_seen(folder, table.name) or {}).get(source) for table in FEATURE_TABLES]
+    return min((version for version in versions if version is not None), default=None)
 
 
 def _changes(spark: SparkSession, folder: Path, name: str, seen: int, now: int) -> DataFrame:

@@ -1,13 +1,12 @@
 """The feature jobs."""
 
-import difflib
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from common.errors import MarqueeError
+from common.errors import unknown
 from pipelines import (
     movie_content,
     movie_poster_colour,
@@ -41,9 +40,7 @@ def job_names(asked: Iterable[str]) -> list[str]:
     names = list(asked)
     for name in names:
         if name not in JOBS:
-            near = difflib.get_close_matches(name, JOBS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the jobs are {', '.join(JOBS)}."
-            raise MarqueeError(f"There is no job '{name}': {hint}")
+            raise unknown("job", name, JOBS)
     return [name for name in JOBS if not names or name in names]
 
 

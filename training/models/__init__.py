@@ -6,11 +6,10 @@ feature service; every model takes the dictionary of arrays that the specificati
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Literal
 
-from common.errors import MarqueeError
+from common.errors import unknown
 from training.models.config import ModelConfig
 
 Kind = Literal["keras", "sklearn"]
@@ -93,6 +92,4 @@ def model(key: str) -> Entry:
     """
     if key in MODELS:
         return MODELS[key]
-    near = get_close_matches(key, MODELS, n=1)
-    advice = f"did you mean {near[0]}?" if near else f"known: {', '.join(MODELS)}."
-    raise MarqueeError(f"There is no model '{key}': {advice}")
+    raise unknown("model", key, MODELS)

@@ -1,0 +1,131 @@
+"""Maintenance of a Delta table: small files made into few, clustered by key, and old versions removed.
+
+What is in a table does not change, nor what its change data feed says: jobs, materialisation and readers of
+the newest version go on as if nothing had been.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+from delta.tables import DeltaTable
+from pyspark.sql import Row, SparkSession
+
+from common.errors import MarqueeError
+from feature_repo.schema import QUARANTINE, TABLES
+from pipelines import lake
+from pipelines.incremental import oldest_seen
+
+RETAIN = timedelta(days=30)
+"""For how long old versions can be read, unless asked otherwise."""
+_SETTINGS = {
+    # Several files, so that several tasks write and read them, and statistics leave whole ones out.
+    "spark.databricks.delta.optimize.maxFileSize": str(128 * 2**20),
+    "spark.databricks.io.skipping.mdc.sortWithinFiles": "true",
+    # The period is the caller's to choose: only one command at a time writes a lake.
+    "spark.databricks.delta.retentionDurationCheck.enabled": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Maintained:
+    """What became of a table.
+
+    Args:
+        table: its name.
+        files: of the newest version, before and after.
+        size: of its data, old versions' too, in bytes, before and after.
+        versions: the oldest and the newest that can be read.
+    """
+
+    table: str
+    files: tuple[int, int]
+    size: tuple[int, int]
+    versions: tuple[int, int]
+
+
+def maintain(
+    spark: SparkSession,
+    folder: Path,
+    name: str,
+    retain: timedelta = RETAIN,
+    keep: int | None = None,
+) -> Maintained:
+    """Compact a table, cluster it by its key, and remove what only versions older than `retain` need.
+
+    A table that nothing was written to since the last time is not written again.
+
+    Args:
+        folder: of the lake.
+        retain: how long ago a version may have been replaced and still be readable.
+        keep: a version that must stay readable, and all since it, however old; None for none. What feature
+            tables have not seen yet of a source always stays.
+
+    Raises:
+        MarqueeError: there is no such table, or the period is negative.
+    """
+    if retain < timedelta(0):
+        raise MarqueeError(f"Versions cannot be kept for {retain.days} days: give 0 or more.")
+    if not lake.exists(folder, name):
+        lake.read(spark, folder, name)  # says what to do
+    path = folder / name
+    table = DeltaTable.forPath(spark, str(path))
+    files, size = _files(table), _size(path)
+    with _settings(spark):
+        if _written_since_optimised(table):
+            if name == QUARANTINE:
+                table.optimize().executeCompaction()
+            else:
+                table.optimize().executeZOrderBy(*(key.name for key in TABLES[name].key))
+        commits = _commits(table)
+        unseen = oldest_seen(folder, name)
+        kept = [version for version in (keep, unseen) if version is not None]
+        # A version's files are needed until the next one has replaced it.
+        replaced = [at for version, at in commits if kept and version > min(kept)]
+        cutoff = min([datetime.now(UTC) - retain, *(at - timedelta(minutes=1) for at in replaced[:1])])
+        table.vacuum(max((datetime.now(UTC) - cutoff) / timedelta(hours=1), 0.0))
+    readable = [version for (version, _), (_, until) in pairwise(commits) if until >= cutoff]
+    oldest, newest = min([*readable, commits[-1][0]]), _commits(table)[-1][0]
+    return Maintained(name, (files, _files(table)), (size, _size(path)), (oldest, newest))
+
+
+def _written_since_optimised(table: DeltaTable) -> bool:
+    """Whether the last commit that changed which files there are was a write."""
+    kinds = (row.operation for row in _history(table))
+    return next((kind != "OPTIMIZE" for kind in kinds if not kind.startswith("VACUUM")), True)
+
+
+def _commits(table: DeltaTable) -> list[tuple[int, datetime]]:
+    """(version, instant) of each commit, oldest first."""
+    return sorted((row.version, row.timestamp.astimezone(UTC)) for row in _history(table))
+
+
+def _history(table: DeltaTable) -> list[Row]:
+    return table.history().select("version", "timestamp", "operation").collect()
+
+
+def _files(table: DeltaTable) -> int:
+    return int(table.detail().select("numFiles").collect()[0][0])
+
+
+def _size(path: Path) -> int:
+    """Of all data files in the folder; the log is no part of it."""
+    return sum(file.stat().st_size for file in path.glob("**/*.parquet") if "_delta_log" not in file.parts)
+
+
+@contextmanager
+def _settings(spark: SparkSession) -> Iterator[None]:
+    before = spark.conf.getAll
+    for name, value in _SETTINGS.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name in _SETTINGS:
+            if name in before:
+                spark.conf.set(name, before[name])
+            else:
+                spark.conf.unset(name)
