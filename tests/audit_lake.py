@@ -98,14 +98,14 @@ def replace(home: Path, name: str, rows: pa.Table) -> None:
     write_deltalake(home / "lake" / name, rows, mode="overwrite")
 
 
-def open_with(home: Path, engine: str) -> FeatureStore:
-    """The home's store with another offline store, by the path of its class."""
+def open_with(home: Path, engine: str, online: dict[str, Any] | None = None) -> FeatureStore:
+    """The home's store with another offline store, by the path of its class, and perhaps online store."""
     config = store.open_store(home).config
     other = RepoConfig(
         project=config.project,
         provider="local",
         registry=config.registry.model_dump(),
-        online_store=config.online_store.model_dump(),
+        online_store=online or config.online_store.model_dump(),
         offline_store={"type": engine, "lake": str(home / "lake")},
         entity_key_serialization_version=3,
     )

@@ -20,6 +20,7 @@ from serving.lookup import lookup_many
 from tests.audit_lake import Rows, build_home, events, feature_rows, open_with, replace, sources
 from tests.test_audit_leakage import ENGINES, features_of
 from tests.test_feature_jobs import START
+from tests.test_materialize import redis  # noqa: F401
 from validation.audit_oracle import Rating
 from validation.audit_page import write_audit
 from validation.consistency import Replay, audit_consistency
@@ -28,6 +29,7 @@ from validation.consistency_report import ConsistencyReport, require_consistent
 
 EVENTS = events()
 GROWING = ("movie_rating_stats", "user_rating_stats", "user_recent_likes", "user_poster_taste")
+REDIS = "feature_repo.online.redis.NewestRedisOnlineStore"
 ASKED = {"events": 60, "instants": 2, "pairs": 10, "late": 0.3, "seed": 1}
 
 
@@ -36,13 +38,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("audited")
     build_home(home, EVENTS)
     return home
-
-
-@pytest.fixture(params=ENGINES)
-def store(home: Path, request: pytest.FixtureRequest) -> FeatureStore:
-    if request.param == "spark":
-        request.getfixturevalue("spark")
-    return open_with(home, ENGINES[request.param])
 
 
 @pytest.fixture
@@ -62,6 +57,7 @@ def replay_in(
     arrive: Callable[[list[Rating], list[Rating]], list[Rating]] = lambda _, new: new,
     rows: Rows = feature_rows,
     sent: Callable[[int], Sequence[str]] = lambda _: [table.name for table in FEATURE_TABLES],
+    opened: Callable[[Path], FeatureStore] = stores.open_store,
 ) -> Replay:
     """A scratch home that is kept up in the plainest way: every table anew for every delivery.
 
@@ -69,13 +65,14 @@ def replay_in(
         arrive: of new events, given those before, the ones that are taken in.
         rows: makes a table.
         sent: the views brought online after the delivery of that number; of 0, at first.
+        opened: the store of a folder.
     """
     there: list[Rating] = []
     deliveries = 0
 
     def bring_online() -> None:
         nonlocal deliveries
-        send_changed(stores.open_store(folder), sent(deliveries))
+        send_changed(opened(folder), sent(deliveries))
         deliveries += 1
 
     def build(before: datetime) -> None:
@@ -89,7 +86,7 @@ def replay_in(
             replace(folder, name, rows(TABLES[name], there))
         bring_online()
 
-    return Replay(build, deliver, deliver, lambda pairs: lookup_many(stores.open_store(folder), None, pairs))
+    return Replay(build, deliver, deliver, lambda pairs: lookup_many(opened(folder), None, pairs))
 
 
 def failed(report: ConsistencyReport) -> set[str]:
@@ -129,8 +126,20 @@ def test_too_few_ratings_are_one_sentence() -> None:
         make_plan(sources(EVENTS)["ratings"], events=1000, instants=4, pairs=10, late=0, seed=0)
 
 
-def test_an_online_store_that_keeps_up_passes(store: FeatureStore, tmp_path: Path) -> None:
-    report = audit_consistency(store, replay_in(tmp_path / "replay"), **ASKED)
+@pytest.mark.parametrize("profile", ["embedded", "scale"])
+def test_an_online_store_that_keeps_up_passes(
+    home: Path, profile: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    def opened(folder: Path) -> FeatureStore:
+        online = {"type": REDIS, "connection_string": request.getfixturevalue("redis")}
+        return open_with(folder, ENGINES["spark"], online)
+
+    if profile == "scale":
+        request.getfixturevalue("spark")
+        store, replay = opened(home), replay_in(tmp_path / "replay", opened=opened)
+    else:
+        store, replay = open_with(home, ENGINES["duckdb"]), replay_in(tmp_path / "replay")
+    report = audit_consistency(store, replay, **ASKED)
     assert report.failures == ()
     assert report.rate == 1.0
     assert report.late > 0 and report.known_then > 0

@@ -42,7 +42,7 @@ from validation.audit_store import (
     read_labels,
     value_in_words,
 )
-from validation.leakage_cost import leak_costs
+from validation.leakage_cost import LeakCost, leak_costs
 from validation.leakage_report import FeatureFinding, LeakageReport, ViewFinding
 from validation.leakage_rows import (
     count_rows,
@@ -85,7 +85,7 @@ def audit_leakage(
     def told(what: str) -> None:
         nonlocal done
         if on_progress is not None:
-            on_progress(what, done, STEPS)
+            on_progress(what, done, STEPS if costs else STEPS - 1)
         done += 1
 
     with lake(store, memory) as con:
@@ -114,8 +114,10 @@ def audit_leakage(
     findings = {
         name: _with_sample(finding, *recomputed.get(name, (0, ""))) for name, finding in findings.items()
     }
-    told("what the papers' protocol leaks")
-    found_costs = leak_costs(store, labels, seed) if costs else ()
+    found_costs: tuple[LeakCost, ...] = ()
+    if costs:
+        told("what the papers' protocol leaks")
+        found_costs = leak_costs(store, labels, seed)
     return LeakageReport(
         engine=type(store._get_provider().offline_store).__name__,
         labels=labels.num_rows,
