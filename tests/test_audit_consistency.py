@@ -15,13 +15,13 @@ from common.errors import MarqueeError
 from common.page import external_resources
 from feature_repo import store as stores
 from feature_repo.online.send import send_changed
-from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, TABLES, Table
+from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, TABLES, Table, Type
 from serving.lookup import lookup_many
 from tests.audit_lake import Rows, build_home, events, feature_rows, open_with, replace, sources
 from tests.test_audit_leakage import ENGINES, features_of
 from tests.test_feature_jobs import START
 from tests.test_materialize import redis  # noqa: F401
-from validation.audit_oracle import Rating
+from validation.audit_oracle import TOLERANCE, Rating
 from validation.audit_page import write_audit
 from validation.consistency import Replay, audit_consistency
 from validation.consistency_plan import make_plan
@@ -200,6 +200,10 @@ def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path:
     versions = {entry.name: sorted(entry.rglob("*.parquet")) for entry in (home / "lake").iterdir()}
     replay = replay_into(spark, Settings(home=home), Settings(home=tmp_path / "scratch"))
     report = audit_consistency(open_with(home, ENGINES["duckdb"]), replay, **ASKED)
-    assert report.failures == ()
+    # The audited tables are made in SQL here, the replayed ones by Spark: means and deviations may differ in
+    # their last bits. Counts, ids, genres and instants are the same.
+    fractions = {c.name for t in FEATURE_TABLES for c in t.feature_columns if c.type is Type.FLOAT64}
+    assert failed(report) <= fractions
+    assert all((f.largest or 0) <= TOLERANCE and not f.stale for f in report.features)
     assert (report.pushes, report.runs) == (2, 1) and report.late > 0
     assert versions == {entry.name: sorted(entry.rglob("*.parquet")) for entry in (home / "lake").iterdir()}
