@@ -255,7 +255,7 @@ def plain_spark(lake: Path, out: Path) -> Timer:
     from pyspark.sql import SparkSession, Window
     from pyspark.sql import functions as F
 
-    from pipelines.session import JARS, output_into
+    from common.spark import JARS, output_into
 
     builder = (
         SparkSession.builder.appName("plain")
