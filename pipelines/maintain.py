@@ -25,6 +25,8 @@ _SETTINGS = {
     # Several files, so that several tasks write and read them, and statistics leave whole ones out.
     "spark.databricks.delta.optimize.maxFileSize": str(128 * 2**20),
     "spark.databricks.io.skipping.mdc.sortWithinFiles": "true",
+    # Vacuum lists folders in so many tasks, by default 10,000.
+    "spark.sql.sources.parallelPartitionDiscovery.parallelism": "8",
     # The period is the caller's to choose: only one command at a time writes a lake.
     "spark.databricks.delta.retentionDurationCheck.enabled": "false",
 }

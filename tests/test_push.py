@@ -1,17 +1,100 @@
-"""New ratings are read whatever is in them; what cannot be used is one sentence."""
+"""A pushed rating is checked like any other, and online as if it had always been there, late or not."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from feast import FeatureStore
+from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
 from cli.main import app
 from common.errors import MarqueeError
-from feature_repo.schema import EVENT_TIMESTAMP
+from feature_repo import store
+from feature_repo.schema import EVENT_TIMESTAMP, KNOWN_AFTER, QUARANTINE, RATINGS, SERVICES, TABLES
+from pipelines import lake
+from pipelines.lake import RUNNING
 from pipelines.sources.new_ratings import FIELDS, one_rating, read_new_ratings
+from serving.lookup import lookup_many
+from serving.push import push
+from tests.feature_oracle import Rating, features_at_labels
+from tests.test_feature_jobs import MOVIES, POSTERS, frames, instant
+from tests.test_real_road import differences
+
+FIRST = [Rating(1, 1, 4.0, 10), Rating(1, 2, 3.0, 20), Rating(2, 1, 2.5, 30)]
+LATER = 10_000
+
+
+@pytest.fixture(scope="module")
+def opened(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> FeatureStore:
+    """An applied store on a lake with a catalogue and three ratings; no feature is computed yet."""
+    home = tmp_path_factory.mktemp("push")
+    sources = frames(spark, FIRST)
+    for name, frame in sources.items():
+        lake.overwrite(frame, home / "lake", name)
+    lake.overwrite(spark.createDataFrame([], lake.spark_schema(QUARANTINE)), home / "lake", QUARANTINE)
+    store.apply(home)
+    return store.open_store(home)
+
+
+def check_online(opened: FeatureStore, ratings: Sequence[Rating]) -> None:
+    """What is online of every user and movie is what the oracle says after all ratings."""
+    pairs = [(user, movie) for user in range(1, 5) for movie in MOVIES]
+    probes = [Rating(user, movie, 3.0, LATER) for user, movie in pairs]
+    expected = features_at_labels([*ratings, *probes], MOVIES, POSTERS, instant)
+    columns = {"user_id": [user for user, _ in pairs], "movie_id": [movie for _, movie in pairs]}
+    for row in lookup_many(opened, None, pa.table(columns)).to_pylist():
+        wanted = expected[row["user_id"], row["movie_id"], LATER]
+        found = {c.name: row[c.name] for table in RUNNING for c in TABLES[table].feature_columns}
+        others = {c.name: wanted.get(c.name) for table in SERVICES["mmdin_v1"] for c in table.feature_columns}
+        assert differences(others | found, wanted) == []
+        last = max((r.instant for r in ratings if r.user == row["user_id"]), default=None)
+        since = None if last is None else instant(last) + KNOWN_AFTER
+        assert row["user_rating_stats_known_since"] == since
+
+
+def test_pushed_ratings_are_online_as_if_they_had_always_been_there(
+    spark: SparkSession, opened: FeatureStore, tmp_path: Path
+) -> None:
+    done = push(spark, opened, one_rating(1, 4, 5.0, instant(40)))
+    assert (done.ratings.read, done.ratings.accepted) == (1, 1)
+    ratings = [*FIRST, Rating(1, 4, 5.0, 40)]
+    check_online(opened, ratings)
+
+    late, new, known = Rating(1, 5, 5.0, 15), Rating(3, 2, 4.5, 50), FIRST[0]
+    bad = [Rating(3, 77, 4.0, 60), Rating(3, 1, 9.0, 61), Rating(2, 1, 5.0, 30)]
+    lines = [",".join(map(str, fields(rating))) for rating in (late, new, known, *bad)]
+    file = tmp_path / "new.csv"
+    file.write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
+    done = push(spark, opened, read_new_ratings(file))
+    assert (done.ratings.accepted, done.ratings.known, done.ratings.quarantined) == (2, 1, 3)
+    assert sorted(done.ratings.reasons) == [
+        "movie 77 is not in the catalogue",
+        "rating is outside [0.5, 5]: 9.0",
+        "the lake has it with 2.5 stars",
+    ]
+    assert {update.table: update.how for update in done.updates} == dict.fromkeys(sorted(RUNNING), "updated")
+    assert {sent.view: sent.rows for sent in done.sent}["user_rating_stats"] == 2
+    ratings += [late, new]
+    check_online(opened, ratings)
+
+    refused = lake.read(spark, Path(opened.config.offline_store.lake), QUARANTINE).collect()
+    assert {row["row"]: row["record"] for row in refused} == dict(enumerate(lines[3:], start=5))
+    held = lake.read(spark, Path(opened.config.offline_store.lake), RATINGS.name).collect()
+    assert len(held) == len(ratings)
+    nothing = push(spark, opened, one_rating(1, 78, 5.0, instant(41)))
+    assert (nothing.updates, nothing.sent) == ((), ())
+
+
+def fields(rating: Rating) -> tuple[Any, ...]:
+    return rating.user, rating.movie, rating.stars, int(instant(rating.instant).timestamp())
+
+
+# --- reading new ratings ----------------------------------------------------------------------------------
 
 
 def test_one_rating_keeps_its_microsecond() -> None:
