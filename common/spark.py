@@ -86,6 +86,8 @@ def _settings(master: str, memory: str, shuffle_partitions: int) -> dict[str, st
         "spark.jars.ivy": str(JARS),
         # Incremental jobs read what is new in a table.
         "spark.databricks.delta.properties.defaults.enableChangeDataFeed": "true",
+        # The rows that a model was trained on can be had as long as their files are there: so must their log.
+        "spark.databricks.delta.properties.defaults.logRetentionDuration": "interval 3650 days",
         # An update that changes nothing is committed too: its commit says what has been seen.
         "spark.databricks.delta.skipRecordingEmptyCommits": "false",
         "spark.ui.enabled": "false",

@@ -4,10 +4,10 @@ What is in a table does not change, nor what its change data feed says: jobs, ma
 the newest version go on as if nothing had been.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from pipelines.incremental import oldest_seen
 
 RETAIN = timedelta(days=30)
 """For how long old versions can be read, unless asked otherwise."""
+HOUR = timedelta(hours=1)
 _SETTINGS = {
     # Several files, so that several tasks write and read them, and statistics leave whole ones out.
     "spark.databricks.delta.optimize.maxFileSize": str(128 * 2**20),
@@ -83,30 +84,41 @@ def maintain(
             else:
                 table.optimize().executeZOrderBy(*(key.name for key in TABLES[name].key))
         commits = _commits(table)
-        unseen = oldest_seen(folder, name)
-        kept = [version for version in (keep, unseen) if version is not None]
         # A version's files are needed until the next one has replaced it.
-        replaced = [at for version, at in commits if kept and version > min(kept)]
-        cutoff = min([datetime.now(UTC) - retain, *(at - timedelta(minutes=1) for at in replaced[:1])])
-        table.vacuum(max((datetime.now(UTC) - cutoff) / timedelta(hours=1), 0.0))
-    readable = [version for (version, _), (_, until) in pairwise(commits) if until >= cutoff]
-    oldest, newest = min([*readable, commits[-1][0]]), _commits(table)[-1][0]
+        kept = [version for version in (keep, _unseen(folder, name, commits)) if version is not None]
+        replaced = next((commit.timestamp for commit in commits if kept and commit.version > min(kept)), None)
+        hours = retain // HOUR  # vacuum rounds to whole ones
+        if replaced is not None:
+            hours = max(hours, (datetime.now() - replaced) // HOUR + 1)
+        cutoff = datetime.now() - hours * HOUR
+        table.vacuum(hours)
+    readable = [commit.version for commit, after in pairwise(commits) if after.timestamp >= cutoff]
+    oldest, newest = min([*readable, commits[-1].version]), _commits(table)[-1].version
     return Maintained(name, (files, _files(table)), (size, _size(path)), (oldest, newest))
+
+
+def _unseen(folder: Path, name: str, commits: Sequence[Row]) -> int | None:
+    """The first version that brought rows which some feature table has not taken in; None for none."""
+    seen = oldest_seen(folder, name)
+    if seen is None:
+        return None
+    written = (commit.version for commit in commits if not _is_maintenance(commit))
+    return next((version for version in written if version > seen), None)
+
+
+def _is_maintenance(commit: Row) -> bool:
+    return bool(commit.operation == "OPTIMIZE" or commit.operation.startswith("VACUUM"))
 
 
 def _written_since_optimised(table: DeltaTable) -> bool:
     """Whether the last commit that changed which files there are was a write."""
-    kinds = (row.operation for row in _history(table))
-    return next((kind != "OPTIMIZE" for kind in kinds if not kind.startswith("VACUUM")), True)
+    kinds = [commit.operation for commit in _commits(table) if not commit.operation.startswith("VACUUM")]
+    return bool(kinds[-1] != "OPTIMIZE")
 
 
-def _commits(table: DeltaTable) -> list[tuple[int, datetime]]:
-    """(version, instant) of each commit, oldest first."""
-    return sorted((row.version, row.timestamp.astimezone(UTC)) for row in _history(table))
-
-
-def _history(table: DeltaTable) -> list[Row]:
-    return table.history().select("version", "timestamp", "operation").collect()
+def _commits(table: DeltaTable) -> list[Row]:
+    """`version`, `timestamp` (of the local clock) and `operation` of each commit, oldest first."""
+    return table.history().select("version", "timestamp", "operation").orderBy("version").collect()
 
 
 def _files(table: DeltaTable) -> int:
