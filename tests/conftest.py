@@ -9,6 +9,9 @@ from pyspark.sql import SparkSession
 
 REAL_DATA = Path(os.environ.get("MARQUEE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
+# Tests are many short jobs: what the JVM's second compiler spends on them is never earned back.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
@@ -16,6 +19,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from pipelines.session import spark_session
 
     session = spark_session("local[2]", shuffle_partitions=2, scratch=tmp_path_factory.mktemp("spark"))
+    # Nor is generating and compiling Java for a handful of rows.
+    session.conf.set("spark.sql.codegen.wholeStage", "false")
+    session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()
 
