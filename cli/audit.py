@@ -18,8 +18,9 @@ def leakage(sample: int, seed: int, costs: bool, home: Path | None) -> None:
     """`marquee audit leakage`."""
     from feature_repo.store import open_store
     from validation.audit_page import write_audit
+    from validation.audit_verdict import require_passed
     from validation.leakage import audit_leakage
-    from validation.leakage_report import render_table, require_no_leak
+    from validation.leakage_report import render_table
 
     settings = load_settings(home)
     store = open_store(settings.home, must_exist=True)
@@ -46,7 +47,7 @@ def leakage(sample: int, seed: int, costs: bool, home: Path | None) -> None:
         for cost in report.costs:
             listing.add_row(cost.view, f"{cost.honest:.4f}", f"{cost.leaking:.4f}", f"{cost.gain:+.4f}")
         console.print(listing)
-    require_no_leak(report, page)
+    require_passed(report, page)
     console.print(f"No feature holds an event of its label's instant or later. Page: {page}", markup=False)
 
 
@@ -55,8 +56,9 @@ def consistency(events: int, instants: int, pairs: int, late: float, seed: int, 
     from cli.audit_replay import scratch_home
     from feature_repo.store import open_store
     from validation.audit_page import write_audit
+    from validation.audit_verdict import require_passed
     from validation.consistency import audit_consistency
-    from validation.consistency_report import render_table, require_consistent
+    from validation.consistency_report import render_table
 
     settings = load_settings(home)
     store = open_store(settings.home, must_exist=True)
@@ -82,5 +84,5 @@ def consistency(events: int, instants: int, pairs: int, late: float, seed: int, 
         )
     page = write_audit(settings.home / AUDITS, "consistency", report)
     console.print(render_table(report))
-    require_consistent(report, page)
+    require_passed(report, page)
     console.print(f"What is served is what was trained on. Page: {page}", markup=False)

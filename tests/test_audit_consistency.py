@@ -23,9 +23,10 @@ from tests.test_feature_jobs import START
 from tests.test_materialize import redis  # noqa: F401
 from validation.audit_oracle import TOLERANCE, Rating
 from validation.audit_page import write_audit
+from validation.audit_verdict import require_passed
 from validation.consistency import Replay, audit_consistency
 from validation.consistency_plan import make_plan
-from validation.consistency_report import ConsistencyReport, require_consistent
+from validation.consistency_report import ConsistencyReport
 
 EVENTS = events()
 GROWING = ("movie_rating_stats", "user_rating_stats", "user_recent_likes", "user_poster_taste")
@@ -145,7 +146,7 @@ def test_an_online_store_that_keeps_up_passes(
     assert report.late > 0 and report.known_then > 0
     assert (report.pushes, report.runs) == (2, 1)
     page = write_audit(tmp_path, "consistency", report)
-    require_consistent(report, page)
+    require_passed(report, page)
     assert external_resources(page.read_text()) == []
     told = json.loads(page.with_suffix(".json").read_text())
     assert told["passed"] is True
@@ -163,7 +164,7 @@ def test_stale_online_rows_are_named(duckdb_store: FeatureStore, tmp_path: Path)
     finding = next(feature for feature in report.failures if feature.feature == "user_rating_count")
     assert finding.stale > 0 and finding.staleness >= 1 and finding.largest is not None
     with pytest.raises(MarqueeError, match=r"^The consistency audit failed: user_.* of user_rating_stats"):
-        require_consistent(report, tmp_path / "page.html")
+        require_passed(report, tmp_path / "page.html")
 
 
 def test_dropped_late_events_are_named(duckdb_store: FeatureStore, tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ from tests.feature_oracle import features_at_labels
 from tests.test_feature_jobs import instant
 from validation.audit_oracle import Rating, features_at, same
 from validation.audit_page import write_audit
+from validation.audit_verdict import failure, require_passed
 from validation.leakage import audit_leakage
-from validation.leakage_report import LeakageReport, require_no_leak
+from validation.leakage_report import FeatureFinding, LeakageReport
 
 EVENTS = events()
 ENGINES = {
@@ -127,7 +128,7 @@ def test_tables_of_the_past_pass_and_the_page_says_so(store: FeatureStore, tmp_p
         "movie_poster_colour": None,
     }
     page = write_audit(tmp_path, "leakage", report)
-    require_no_leak(report, page)
+    require_passed(report, page)
     text = page.read_text()
     assert external_resources(text) == []
     assert all(finding.feature in text for finding in report.features)
@@ -149,7 +150,7 @@ def test_feature_stamped_at_its_events_own_instant_is_named(home: Path, store: F
     finding = next(finding for finding in report.failures if finding.feature == "user_rating_count")
     assert finding.rows_wrong == rows.num_rows, "every row, not only the sample's"
     with pytest.raises(MarqueeError, match=r"^The leakage audit failed: user_rating_count of user_rating_st"):
-        require_no_leak(report, Path("page.html"))
+        require_passed(report, Path("page.html"))
 
 
 def test_rows_window_is_named(home: Path, duckdb_store: FeatureStore) -> None:
@@ -246,3 +247,12 @@ def test_a_lake_without_tables_is_one_sentence(tmp_path: Path) -> None:
     apply(tmp_path)
     with pytest.raises(MarqueeError, match=r"The lake lacks ratings, .*run marquee pipeline"):
         audit_leakage(open_store(tmp_path))
+
+
+def test_the_sentence_names_three_others_and_counts_the_rest() -> None:
+    findings = [FeatureFinding("view", f"f{i}", rows_missing=1) for i in range(6)]
+    assert failure("leakage", findings[0], findings) == (
+        "The leakage audit failed: f0 of view breaks it (1 row missing); so do f1, f2, f3, …, 2 more."
+    )
+    assert failure("leakage", findings[0], findings[:2]).endswith("; so does f1.")
+    assert failure("leakage", findings[0], findings[:1]).endswith("breaks it (1 row missing).")

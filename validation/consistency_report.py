@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.errors import MarqueeError
+from validation.audit_verdict import failure
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -108,24 +107,7 @@ class ConsistencyReport:
         if self.passed:
             return ""
         first = max(self.failures, key=lambda feature: feature.compared - feature.matched)
-        names = [feature.feature for feature in self.failures if feature is not first]
-        more = f", …, {len(names) - 3} more" if len(names) > 3 else ""
-        others = f"; so do{'es' if len(names) == 1 else ''} {', '.join(names[:3])}{more}" if names else ""
-        example = f", such as {first.example}" if first.example else ""
-        return (
-            f"The consistency audit failed: {first.feature} of {first.view} breaks it"
-            f" ({first.found}{example}){others}."
-        )
-
-
-def require_consistent(report: ConsistencyReport, page: Path) -> None:
-    """Stop with one sentence where the audit failed.
-
-    Raises:
-        MarqueeError: naming the feature and the page.
-    """
-    if not report.passed:
-        raise MarqueeError(f"{report.sentence} See {page}.")
+        return failure("consistency", first, self.failures)
 
 
 def render_table(report: ConsistencyReport) -> "RichTable":

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common.errors import MarqueeError
+from validation.audit_verdict import failure
 from validation.leakage_cost import LeakCost
 
 if TYPE_CHECKING:
@@ -107,25 +106,7 @@ class LeakageReport:
         """What failed, as one sentence; "" where nothing did."""
         if self.passed:
             return ""
-        first = self.failures[0]
-        names = ", ".join(finding.feature for finding in self.failures[1:4])
-        more = f", …, {len(self.failures) - 1} more" if len(self.failures) > 4 else ""
-        others = f"; so do{'es' if len(self.failures) == 2 else ''} {names}{more}" if names else ""
-        example = f", such as {first.example}" if first.example else ""
-        return (
-            f"The leakage audit failed: {first.feature} of {first.view} breaks it ({first.found}{example})"
-            f"{others}."
-        )
-
-
-def require_no_leak(report: LeakageReport, page: Path) -> None:
-    """Stop with one sentence where the audit failed.
-
-    Raises:
-        MarqueeError: naming the feature and the page.
-    """
-    if not report.passed:
-        raise MarqueeError(f"{report.sentence} See {page}.")
+        return failure("leakage", self.failures[0], self.failures)
 
 
 def render_table(report: LeakageReport) -> "RichTable":
