@@ -67,6 +67,7 @@ def start_session(
         why = refusal or str(error).splitlines()[0].rstrip(".: ")
         remedy = "free some space or choose another --home" if refusal else "see `marquee doctor`"
         raise MarqueeError(f"Spark did not start ({why}): {remedy}{where}.") from error
+    _keep_jars_from_python(session.sparkContext)
     _await_worker(session, master)
     return session
 
@@ -94,10 +95,25 @@ def _settings(master: str, memory: str, shuffle_partitions: int) -> dict[str, st
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
     }
+    if master.startswith("local"):
+        settings["spark.python.daemon.module"] = "common.spark_daemon"
     if master.startswith("local") or master.removeprefix(STANDALONE).startswith(LOOPBACK):
         # Elsewhere workers must reach the driver by an address of the network.
         settings |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}
     return settings
+
+
+def _keep_jars_from_python(context: SparkContext) -> None:
+    """Take Delta's jars from the path that Python imports from, here and in workers.
+
+    Spark puts all jars that it downloaded there too. Their directories, of many thousands of names, would be
+    read anew for every task: half a second each time, more than a small task's work.
+    """
+    names = context._python_includes or []
+    context._python_includes = [name for name in names if not name.endswith(".jar")]
+    sys.path[:] = [place for place in sys.path if not place.endswith(".jar")]
+    for place in [place for place in sys.path_importer_cache if place.endswith(".jar")]:
+        del sys.path_importer_cache[place]
 
 
 def master_answers(master: str) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from common.errors import MarqueeError
 from feature_repo.offline import spark_join
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from feature_repo.offline.spark_asof import AsOfSparkOfflineStore, SparkJob
+from feature_repo.offline.spark_frames import read_delta
 from tests.asof_battery import INSTANT, AskedView, Case, Table, arrow, build, job, open_battery_store, plain
 from tests.test_asof_store import LABELS, STATS, stats_case
 
@@ -150,6 +152,38 @@ def plan_of(asked: SparkJob) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as out:
         asked.to_spark_df().explain()
     return out.getvalue()
+
+
+@pytest.mark.parametrize("folder", ["a table", "{a} table*"])
+@pytest.mark.parametrize("partition_by", [None, ["part"]])
+def test_a_delta_table_is_read_at_its_version(
+    spark: SparkSession, tmp_path: Path, folder: str, partition_by: list[str] | None
+) -> None:
+    path = tmp_path / folder
+    first = pa.table({"part": ["x", "y"], "value": [1.5, None]})
+    write_deltalake(path, first, partition_by=partition_by)
+    write_deltalake(
+        path, pa.table({"part": ["x"], "value": [2.5], "more": [1]}), mode="append", schema_mode="merge"
+    )
+    write_deltalake(
+        path, first.slice(0, 0), mode="overwrite", schema_mode="overwrite", partition_by=partition_by
+    )
+    wanted = [[], [("x", 1.5), ("y", None)], [("x", 1.5, None), ("x", 2.5, 1), ("y", None, None)]]
+    for version, rows in ((2, wanted[0]), (0, wanted[1]), (1, wanted[2])):
+        frame = read_delta(spark, DeltaTable(path, version=version), str(path))
+        in_order = frame.select(sorted(frame.columns, key=["part", "value", "more"].index))
+        assert sorted(map(tuple, in_order.collect()), key=str) == rows
+
+
+def test_workers_import_from_folders_only(spark: SparkSession) -> None:
+    def archives(_: int) -> list[str]:
+        import sys
+        from pathlib import Path
+
+        return [place for place in sys.path if Path(place).is_file()]
+
+    assert spark.sparkContext.parallelize([0], 1).map(archives).collect() == [[]]
+    assert not [place for place in sys.path if place.endswith(".jar")]
 
 
 def test_a_session_in_another_zone_is_refused(ask: Ask, spark: SparkSession) -> None:
