@@ -38,7 +38,7 @@ class TestBatches:
     arrays: ClassVar[Arrays] = {"a": np.arange(10), "b": np.arange(20).reshape(10, 2)}
     liked = np.arange(10) % 3 == 0
 
-    def test_an_epoch_has_every_row_once_with_its_label(self) -> None:
+    def test_an_epoch_has_every_row_with_its_label_and_batches_of_one_size(self) -> None:
         batches = trainer.Batches(self.arrays, self.liked, 4, seed=1)
         assert len(batches) == 3
         rows = []
@@ -47,8 +47,9 @@ class TestBatches:
             np.testing.assert_array_equal(batch["b"], self.arrays["b"][batch["a"]])
             np.testing.assert_array_equal(labels[:, 0] == 1, self.liked[batch["a"]])
             rows += batch["a"].tolist()
-        assert sorted(rows) == list(range(10))
-        assert rows != list(range(10))
+        assert sorted(rows[:10]) == list(range(10))
+        assert rows[10:] == rows[:2]
+        assert rows[:10] != list(range(10))
 
     def test_order_depends_on_seed_and_epoch_only(self) -> None:
         def order(seed: int, epoch: int) -> list[int]:

@@ -29,7 +29,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     Args:
         arrays: contiguous arrays of the same number of rows, in memory or on disk.
         liked: labels (rows,), or None to predict.
-        size: rows of a batch; the last one of a block may be smaller.
+        size: rows of a batch. The last of a block may be smaller; where rows are shuffled, those that came
+            first fill it up, as each shape of batch is compiled for itself.
         seed: of the permutation; None keeps the order.
     """
 
@@ -79,7 +80,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         start = (index - (int(self._ends[place - 1]) if place else 0)) * self.size
         rows: Any = slice(start, start + self.size)
         if self._order is not None:
-            rows = self._order[rows]
+            chosen = self._order[rows]
+            short = self.size - len(chosen)
+            rows = chosen if len(self._order) < self.size else np.concatenate([chosen, self._order[:short]])
         batch = {name: array[rows] for name, array in self._arrays.items()}
         return (batch,) if self._labels is None else (batch, self._labels[rows])
 
@@ -168,14 +171,7 @@ def compile_model(model: Any, config: TrainingConfig, steps: int) -> None:
         rate = keras.optimizers.schedules.CosineDecay(
             config.learning_rate, steps * config.epochs, alpha=config.decay
         )
-    optimizer = _AdamW(
-        config.embedding_decay,
-        learning_rate=rate,
-        weight_decay=config.weight_decay,
-        global_clipnorm=config.clip_norm or None,
-        use_ema=config.averaging > 0,
-        ema_momentum=config.averaging or 0.99,
-    )
+    optimizer = _AdamW(config, rate)
     optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings", "gate", "alpha", "gamma", "beta"])
     model.compile(
         optimizer=optimizer,
@@ -185,19 +181,36 @@ def compile_model(model: Any, config: TrainingConfig, steps: int) -> None:
 
 
 class _AdamW(keras.optimizers.AdamW):  # type: ignore[misc]
-    """AdamW whose embeddings decay at a rate of their own."""
+    """AdamW whose embeddings decay at a rate of their own.
 
-    def __init__(self, embedding_decay: float, **kwargs: Any) -> None:
-        super().__init__(name="adamw", **kwargs)
-        self.embedding_decay = embedding_decay
+    Its rates are variables, so that trainings which differ in them alone share one compiled step.
+    """
+
+    def __init__(self, config: TrainingConfig, learning_rate: Any) -> None:
+        super().__init__(
+            name="adamw",
+            learning_rate=learning_rate,
+            weight_decay=config.weight_decay,
+            global_clipnorm=config.clip_norm or None,
+            use_ema=config.averaging > 0,
+        )
+        self.decayed_embeddings = config.embedding_decay > 0
+        rates = config.weight_decay, config.embedding_decay, config.averaging
+        self.weight_decay, self.embedding_decay, self.ema_momentum = (
+            self.add_variable((), keras.initializers.Constant(value), name=name)
+            for value, name in zip(rates, ("weight_decay", "embedding_decay", "ema_momentum"), strict=True)
+        )
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
-        super()._apply_weight_decay(variables)
-        if self.embedding_decay:
-            for variable in variables:
-                if variable.name == "embeddings":
-                    rate = keras.ops.cast(self.learning_rate, variable.dtype)
-                    variable.assign(variable * (1 - rate * self.embedding_decay))
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                decay = self.weight_decay
+            elif self.decayed_embeddings and variable.name == "embeddings":
+                decay = self.embedding_decay
+            else:
+                continue
+            rate = keras.ops.cast(self.learning_rate * decay, variable.dtype)
+            variable.assign(variable - variable * rate)
 
 
 def _averaging(config: TrainingConfig) -> list[Any]:
