@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import MarqueeError
-from training.splits import SHARES, split
+from training.splits import SHARES, before_test, split
 
 
 def at(seconds: list[int]) -> pa.Table:
@@ -83,3 +83,34 @@ def test_split_refuses_what_it_cannot_do() -> None:
 
 def test_shares_are_the_papers() -> None:
     assert SHARES == (0.72, 0.08, 0.20)
+
+
+@given(
+    again=st.lists(st.integers(0, 119), max_size=60),
+    strategy=st.sampled_from(["time", "random"]),
+)
+def test_cuts_before_the_test_validate_on_different_rows_and_never_on_the_tests(
+    again: list[int], strategy: str
+) -> None:
+    seconds = [*range(120), *again]
+    table = at(seconds)
+    parts = split(table, strategy)
+    cuts = before_test(table, strategy, 3)
+    np.testing.assert_array_equal(cuts[0].train, parts.train)
+    np.testing.assert_array_equal(cuts[0].valid, parts.valid)
+    validated = np.concatenate([cut.valid for cut in cuts])
+    assert len(np.unique(validated)) == len(validated)
+    times = np.array(seconds)
+    for cut in cuts:
+        assert not set(parts.test) & {*cut.train, *cut.valid}
+        assert not set(cut.train) & set(cut.valid)
+        assert len(cut.train) > 0 < len(cut.valid)
+        if strategy == "time":
+            assert times[cut.train].max() < times[cut.valid].min()
+        else:
+            assert len(cut.train) + len(cut.valid) == len(parts.train) + len(parts.valid)
+
+
+def test_too_many_cuts_before_the_test_are_refused() -> None:
+    with pytest.raises(MarqueeError, match="too few for 10 cuts"):
+        before_test(at(list(range(100))), "time", 10)

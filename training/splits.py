@@ -87,3 +87,44 @@ def split(
             )
     train, valid, test = parts
     return Split(train, valid, test, "time" if strategy == "time" else "random")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Row numbers to train on and to validate on, each ascending; the test's are in neither."""
+
+    train: np.ndarray
+    valid: np.ndarray
+
+
+def before_test(table: pa.Table, strategy: str, number: int, *, seed: int = 0) -> list[Cut]:
+    """Several cuts of the rows before the test; the first is that of `split`.
+
+    "time": each validates on the rows just before those that the cut before it validated on, and trains on
+    the rows before. "random": each validates on other rows, and trains on all the rest.
+
+    Args:
+        table, strategy, seed: as in `split`.
+        number: of cuts.
+
+    Raises:
+        MarqueeError: as `split`, or too few rows for so many cuts.
+    """
+    parts = split(table, strategy, seed=seed)
+    rows = np.concatenate([parts.train, parts.valid])
+    size = len(parts.valid)
+    if number * size >= len(rows):
+        raise MarqueeError(f"{len(rows)} rows are too few for {number} cuts with {size} to validate on.")
+    cuts = [Cut(parts.train, parts.valid)]
+    if strategy == "time":
+        times = table[schema.EVENT_TIMESTAMP].cast(pa.int64()).to_numpy()
+        while len(cuts) < number:
+            train = cuts[-1].train
+            first = np.sort(times[train])[-size]  # an instant is not cut in two
+            cuts.append(Cut(train[times[train] < first], train[times[train] >= first]))
+    else:
+        others = np.random.default_rng(seed).permutation(parts.train)
+        for k in range(number - 1):
+            valid = others[k * size : (k + 1) * size]
+            cuts.append(Cut(np.setdiff1d(rows, valid), np.sort(valid)))
+    return cuts

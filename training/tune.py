@@ -11,12 +11,12 @@ import numpy as np
 
 from common.errors import MarqueeError
 from training import predictor as predictors
-from training.inputs import Arrays, InputSpec
-from training.labels import LIKED
+from training.curve import Progress
+from training.inputs import InputSpec
 from training.metrics import roc_auc
 from training.models import model as entry_of
-from training.run import SPLIT_OF, Prepared
-from training.splits import split
+from training.run import SPLIT_OF, Prepared, flags
+from training.splits import Cut, before_test
 
 if TYPE_CHECKING:
     import optuna
@@ -29,8 +29,8 @@ class Found:
     """What a search found.
 
     Args:
-        config: of the best trial, with dotted keys, as `train` takes it.
-        validation_auc: of that trial.
+        config: of the best finalist, with dotted keys, as `train` takes it.
+        validation_auc: of that, on the validation rows of all folds.
         trials: finished ones in the study, those of earlier runs included.
         pruned: trials that were given up early.
     """
@@ -43,35 +43,27 @@ class Found:
 
 def _network(trial: "optuna.Trial") -> dict[str, Any]:
     return {
-        "training.learning_rate": trial.suggest_float("training.learning_rate", 1e-4, 5e-3, log=True),
+        "training.learning_rate": trial.suggest_float("training.learning_rate", 3e-4, 3e-3, log=True),
         "training.weight_decay": trial.suggest_float("training.weight_decay", 0.03, 10.0, log=True),
-        "training.embedding_decay": trial.suggest_float("training.embedding_decay", 0.3, 100.0, log=True),
-        "training.averaging": trial.suggest_categorical("training.averaging", [0.0, 0.95, 0.98, 0.99]),
-        "inputs.shrinkage": trial.suggest_float("inputs.shrinkage", 1.0, 40.0, log=True),
-        "inputs.buckets": trial.suggest_int("inputs.buckets", 6, 32),
-        "embedding.id_dropout": trial.suggest_float("embedding.id_dropout", 0.0, 0.9),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.6),
+        "training.embedding_decay": trial.suggest_float("training.embedding_decay", 0.1, 100.0, log=True),
+        "training.averaging": trial.suggest_float("training.averaging", 0.9, 0.99),
+        "embedding.id_dropout": trial.suggest_categorical("embedding.id_dropout", [0.1, 0.5]),
+        "dropout": trial.suggest_categorical("dropout", [0.01, 0.2, 0.4]),
     }
 
 
-def _widths(trial: "optuna.Trial") -> dict[str, Any]:
+def _numbers(trial: "optuna.Trial") -> dict[str, Any]:
     return {
-        name: trial.suggest_categorical(name, [4, 8, 16])
-        for name in ("embedding.id_dim", "embedding.list_dim", "embedding.bucket_dim")
+        "inputs.shrinkage": trial.suggest_float("inputs.shrinkage", 1.0, 40.0, log=True),
+        "inputs.buckets": trial.suggest_categorical("inputs.buckets", [8, 24]),
     }
 
 
 def _mmdin(trial: "optuna.Trial") -> dict[str, Any]:
     return {
         **_network(trial),
-        **_widths(trial),
-        "inputs.poster_buckets": trial.suggest_int("inputs.poster_buckets", 2, 16),
-        "poster_gate": trial.suggest_float("poster_gate", -5.0, 1.0),
-        "poster_dropout": trial.suggest_float("poster_dropout", 0.0, 0.7),
-        "poster_match": trial.suggest_categorical("poster_match", [0, 4, 8, 16]),
-        "width": trial.suggest_categorical("width", [16, 32, 64]),
-        "heads": trial.suggest_int("heads", 2, 6),
-        "blocks": trial.suggest_int("blocks", 1, 3),
+        **_numbers(trial),
+        "poster_gate": trial.suggest_float("poster_gate", -5.0, 0.0),
     }
 
 
@@ -93,20 +85,18 @@ def _logistic(trial: "optuna.Trial") -> dict[str, Any]:
 
 
 SPACES: dict[str, Suggest] = {
-    "neuralcf": lambda trial: {
-        key: value for key, value in _network(trial).items() if not key.startswith("inputs.")
-    },
-    "embedding_mlp": lambda trial: {**_network(trial), **_widths(trial)},
-    "deepfm": lambda trial: {
-        **_network(trial),
-        "embedding.dim": trial.suggest_categorical("embedding.dim", [4, 8, 16]),
-    },
-    "din": lambda trial: {**_network(trial), **_widths(trial)},
+    "neuralcf": _network,
+    "embedding_mlp": lambda trial: {**_network(trial), **_numbers(trial)},
+    "deepfm": lambda trial: {**_network(trial), **_numbers(trial)},
+    "din": lambda trial: {**_network(trial), **_numbers(trial)},
     "mmdin": _mmdin,
     "gbt": _gbt,
     "logistic": _logistic,
 }
-"""What is searched, by model."""
+"""What is searched, by model. A network's compiled step serves all values of its rates; what else changes the
+step has few values."""
+FINALISTS, FOLDS = 5, 3
+"""Trials that are trained again at the end, and on how many cuts of the rows before the test."""
 
 
 def tune(
@@ -122,7 +112,9 @@ def tune(
 ) -> Found:
     """Search by TPE; a trial that is worse than the median at the same epoch is given up.
 
-    The study is kept in SQLite: a search that was stopped goes on where it was.
+    The best of many on one set of rows is partly luck, so the `FINALISTS` best trials are trained again on
+    `FOLDS` cuts of the rows before the test, and the best mean wins. The study is kept in SQLite: a search
+    that was stopped goes on where it was.
 
     Args:
         prepared: labels with the features of the model's service.
@@ -145,17 +137,29 @@ def tune(
             f"{model} reads {entry.service}, but the features are those of {prepared.service}."
         )
     entry.config_class.of(config)
-    fixed = dict(config or {})
-    parts = split(prepared.table, SPLIT_OF[prepared.protocol])
-    table = prepared.table.take(np.concatenate([parts.train, parts.valid]))  # the test rows are left behind
-    liked: np.ndarray = table[LIKED].to_numpy(zero_copy_only=False).astype(bool)
-    cut = len(parts.train)
+    fixed = {"refit": True, **(config or {})}
+    cuts = before_test(prepared.table, SPLIT_OF[prepared.protocol], FOLDS)
+    liked = flags(prepared.table)
+
+    def score(params: Mapping[str, Any], cut: Cut, number: int, watch: Progress | None = None) -> float:
+        settings = entry.config_class.of({**params, **fixed})
+        spec = InputSpec.fit(prepared.table.take(cut.train), entry.service, settings.inputs)
+        train, valid = (spec.apply(prepared.table.take(rows)) for rows in (cut.train, cut.valid))
+        predictor, _ = predictors.fit(
+            entry,
+            settings,
+            spec,
+            train,
+            liked[cut.train],
+            valid,
+            liked[cut.valid],
+            seed=number,
+            on_progress=watch,
+        )
+        return roc_auc(liked[cut.valid], predictor.predict(valid))
 
     def objective(trial: optuna.Trial) -> float:
-        settings = entry.config_class.of({**SPACES[model](trial), **fixed})
-        spec = InputSpec.fit(table.slice(0, cut), entry.service, settings.inputs)
-        arrays = spec.apply(table)
-        train, valid = _cut(arrays, slice(0, cut)), _cut(arrays, slice(cut, None))
+        params = SPACES[model](trial)
         best = -np.inf
 
         def watch(*, epoch: int, of: int, loss: float, val_auc: float) -> None:  # noqa: ARG001
@@ -165,27 +169,15 @@ def tune(
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        scores = []
-        for number in range(seeds):
-            # Epochs of one seed only are compared: a step is reported once.
-            predictor, _ = predictors.fit(
-                entry,
-                settings,
-                spec,
-                train,
-                liked[:cut],
-                valid,
-                liked[cut:],
-                seed=number,
-                on_progress=watch if number == 0 else None,
-            )
-            scores.append(roc_auc(liked[cut:], predictor.predict(valid)))
-        return float(np.mean(scores))
+        # Epochs of one seed only are compared: a step is reported once.
+        return float(
+            np.mean([score(params, cuts[0], number, None if number else watch) for number in range(seeds)])
+        )
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.parent.mkdir(parents=True, exist_ok=True)
-    # Trials on other data, or with other fixed settings, are another study.
-    made_of = [prepared.versions, prepared.asked, prepared.liked_rating, fixed, seeds]
+    # Trials on other data, in another space, or with other fixed settings, are another study.
+    made_of = [prepared.versions, prepared.asked, prepared.liked_rating, _space(model), fixed, seeds]
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=list).encode()).hexdigest()[:8]
     study = optuna.create_study(
         study_name=f"{model}-{prepared.protocol}-{digest}",
@@ -207,8 +199,22 @@ def tune(
     if not finished:
         raise MarqueeError(f"No trial of {model} has finished yet: give at least one.")
     pruned = len(study.get_trials(states=(optuna.trial.TrialState.PRUNED,)))
-    return Found({**study.best_params, **fixed}, float(study.best_value), len(finished), pruned)
+    finalists = sorted(finished, key=lambda trial: trial.value or 0.0, reverse=True)[:FINALISTS]
+    if len(finalists) == 1:
+        return Found({**study.best_params, **fixed}, study.best_value, 1, pruned)
+    scores: list[float] = []
+    for trial in finalists:
+        scores.append(float(np.mean([score(trial.params, cut, n) for n, cut in enumerate(cuts)])))
+        if on_trial is not None:
+            on_trial(trials, trials, max(scores))
+    best = int(np.argmax(scores))
+    return Found({**finalists[best].params, **fixed}, scores[best], len(finished), pruned)
 
 
-def _cut(arrays: Arrays, rows: slice) -> Arrays:
-    return {name: array[rows] for name, array in arrays.items()}
+def _space(model: str) -> list[str]:
+    """The settings that are searched, and between which values."""
+    import optuna
+
+    trial = optuna.create_study().ask()
+    SPACES[model](trial)
+    return [f"{name} {values}" for name, values in sorted(trial.distributions.items())]
