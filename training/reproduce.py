@@ -154,8 +154,8 @@ def reproduce(
         seeds: trainings of each variant: seeds 0, 1, …
         protocols: of "honest" and "paper".
         variants: rows of the table.
-        gaps: measure what each leak is worth to the full model too (to the reference, where that is not
-            among the variants).
+        gaps: where both protocols are asked for, measure what each leak is worth to the full model too (to
+            the reference, where that is not among the variants).
         likelihood: true like-probabilities, where they are known.
         configure: settings over a model's defaults and under a variant's own; the committed ones.
         replicates: of the bootstrap.
@@ -172,7 +172,7 @@ def reproduce(
         raise MarqueeError(f"The table needs {REFERENCE}, to which all others are compared.")
     keys = {variant.key: variant for variant in variants}
     leaky = keys.get(FULL, keys[REFERENCE])
-    leaks = _leaks(leaky) if gaps and "honest" in protocols else ()
+    leaks = _leaks(leaky) if gaps and set(SPLIT_OF) <= set(protocols) else ()
     total = seeds * (len(variants) * len(protocols) + len(leaks))
     done = 0
 
