@@ -111,8 +111,40 @@ def road(results: Sequence[Result]) -> str:
     return table(["stage", "ratings", "seconds", "peak GB", "GB on disk so far", "result"], rows)
 
 
+def train_cpu(results: Sequence[Result]) -> str:
+    rows = [
+        [
+            result["contender"],
+            f"{result['samples_per_cpu_second']:,.0f}",
+            f"{result['samples_per_second']:,.0f}",
+            number(result["of_deepctr"], ".2f"),
+            number(result["cost_of_din"], ".2f"),
+            number(result["peak_gb"]),
+        ]
+        for result in results
+    ]
+    headings = ["who", "samples / CPU s", "samples / s", "× DeepCTR", "CPU s, × din", "peak GB"]
+    return table(headings, rows)
+
+
+def train_gpu(results: Sequence[Result]) -> str:
+    rows = [
+        [
+            result["model"],
+            f"{result['rows']:,}",
+            f"{result['samples_per_second']:,.0f}",
+            number(result["busy"], ".0%"),
+            number(result["resident_gb"], ".2f"),
+            result["device"],
+        ]
+        for result in results
+    ]
+    return table(["model", "rows", "samples / s", "busy", "GB resident", "device"], rows)
+
+
 TABLES: dict[str, Callable[[Sequence[Result]], str]] = {
-    make.__name__: make for make in (pit_join, feature_build, incremental, road, materialize)
+    make.__name__: make
+    for make in (pit_join, feature_build, incremental, road, materialize, train_cpu, train_gpu)
 }
 
 
