@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from cli.road import RoadOptions
-    from pipelines.incremental import Update
     from pipelines.ingest import IngestReport
+    from pipelines.job import Update
     from pipelines.sources.source import Source
     from validation.report import ValidationReport
 

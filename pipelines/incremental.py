@@ -8,51 +8,27 @@ part. From there, Delta's change data feed gives the new ratings, and per key th
   holds are appended. They carry a later `created_timestamp`, so what was known before can still be rebuilt;
   readers take the newest.
 
-Where catalogue facts changed, which may touch any row, everything is computed anew and what differs is
-appended. Where a source was rewritten, or rows left it, or the table's declaration has changed, the table is
-replaced.
+Few new ratings are taken in by this process itself (`pipelines.small_update`), many by Spark. Where catalogue
+facts changed, which may touch any row, everything is computed anew and what differs is appended. Where a
+source was rewritten, or rows left it, or the table's declaration has changed, the table is replaced.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FEATURE_TABLES, RATINGS, TABLES
-from pipelines import lake
-from pipelines.job import Job
+from pipelines import lake, small_update
+from pipelines.job import Job, Update
 from pipelines.lake import RUNNING, STATE
 from pipelines.running import last_event
 
 FIRST = "first"
 """The first new event of a key."""
-
-How = Literal["rebuilt", "updated", "nothing new"]
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    """What became of a feature table.
-
-    Args:
-        table: its name.
-        how: what was done.
-        rows: written.
-        new_ratings: that an incremental update took in.
-        late_keys: of these, keys that were computed anew for the sake of late events.
-    """
-
-    table: str
-    how: How
-    rows: int
-    new_ratings: int = 0
-    late_keys: int = 0
 
 
 def update(spark: SparkSession, folder: Path, job: Job, created: datetime) -> Update:
@@ -64,11 +40,15 @@ def update(spark: SparkSession, folder: Path, job: Job, created: datetime) -> Up
     """
     now = {name: _version(spark, folder, name) for name in job.inputs}
     seen = _seen(folder, job.name)
-    if seen is None or set(seen) != set(now) or not lake.as_declared(spark, folder, job.name):
+    if seen is None or set(seen) != set(now) or not lake.as_declared(folder, job.name):
         return rebuild(spark, folder, job, created)
     changed = [name for name in job.inputs if seen[name] != now[name]]
     if not changed:
         return Update(job.name, "nothing new", 0)
+    if job.name in RUNNING and changed == [RATINGS.name]:
+        done = small_update.take_in(folder, job, created, seen, now)
+        if done is not None:
+            return done
     feeds = {name: _changes(spark, folder, name, seen[name], now[name]).persist() for name in changed}
     try:
         if not all(map(_only_added, feeds.values())):
@@ -127,7 +107,7 @@ def rebuild(spark: SparkSession, folder: Path, job: Job, created: datetime) -> U
     now = {name: _version(spark, folder, name) for name in job.inputs}
     frames = [lake.read_stored(spark, folder, name, now[name]) for name in job.inputs]
     rows = job.compute(*frames).withColumn(CREATED_TIMESTAMP, F.lit(created))
-    lake.overwrite(rows, folder, job.name, json.dumps({"seen": now}))
+    lake.overwrite(rows, folder, job.name, lake.progress(now))
     return Update(job.name, "rebuilt", _written(folder, job.name))
 
 
@@ -167,7 +147,7 @@ def _after_first(rows: DataFrame, late: DataFrame, key: str) -> DataFrame:
 
 def _append(rows: DataFrame, folder: Path, name: str, created: datetime, now: Mapping[str, int]) -> int:
     """Append rows in one commit that says what it has seen; the number of rows."""
-    lake.append(rows.withColumn(CREATED_TIMESTAMP, F.lit(created)), folder, name, json.dumps({"seen": now}))
+    lake.append(rows.withColumn(CREATED_TIMESTAMP, F.lit(created)), folder, name, lake.progress(now))
     return _written(folder, name)
 
 
@@ -191,7 +171,7 @@ def _seen(folder: Path, name: str) -> dict[str, int] | None:
     # Maintenance commits say nothing: look further back.
     said = (commit.get("userMetadata") for commit in DeltaTable(folder / name).history())
     newest = next((words for words in said if words), None)
-    return None if newest is None else dict(json.loads(newest)["seen"])
+    return None if newest is None else lake.seen_in(newest)
 
 
 def _only_added(feed: DataFrame) -> bool:

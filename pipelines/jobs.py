@@ -15,8 +15,8 @@ from pipelines import (
     user_rating_stats,
     user_recent_likes,
 )
-from pipelines.incremental import Update, rebuild, update
-from pipelines.job import Job
+from pipelines.incremental import rebuild, update
+from pipelines.job import Job, Update
 
 JOBS: dict[str, Job] = {
     job.name: job

@@ -1,7 +1,12 @@
 """Reading and writing the lake: one Delta table a folder, named as in `feature_repo.schema`."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake.exceptions import DeltaError
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -89,9 +94,19 @@ def exists(lake: Path, name: str) -> bool:
     return (lake / name / "_delta_log").is_dir()
 
 
-def as_declared(spark: SparkSession, lake: Path, name: str) -> bool:
+def as_declared(lake: Path, name: str) -> bool:
     """Whether a table that the lake has is stored with the columns that are declared now."""
-    return read_stored(spark, lake, name).columns == stored_schema(name).names
+    return [field.name for field in DeltaTable(lake / name).schema().fields] == stored_schema(name).names
+
+
+def progress(seen: Mapping[str, int]) -> str:
+    """What a feature table's commit says of its sources' versions that it has seen."""
+    return json.dumps({"seen": dict(seen)})
+
+
+def seen_in(metadata: str) -> dict[str, int]:
+    """The same, read."""
+    return dict(json.loads(metadata)["seen"])
 
 
 def overwrite(df: DataFrame, lake: Path, name: str, metadata: str = "") -> None:
@@ -113,6 +128,17 @@ def append(df: DataFrame, lake: Path, name: str, metadata: str = "") -> None:
     _write(df, lake, name, "append", metadata)
 
 
+def append_table(rows: pa.Table, lake: Path, name: str, metadata: str) -> None:
+    """Add rows in memory to a feature table that is there; otherwise as `append`."""
+    table = DeltaTable(lake / name)
+    schema = table.to_pyarrow_dataset().schema
+    said = CommitProperties(custom_metadata={"userMetadata": metadata})
+    try:
+        write_deltalake(table, rows.select(schema.names).cast(schema), mode="append", commit_properties=said)
+    except (OSError, DeltaError) as error:
+        raise _not_written(lake, name, error) from error
+
+
 def _write(df: DataFrame, lake: Path, name: str, mode: str, metadata: str) -> None:
     columns = [F.col(field.name).cast(field.dataType) for field in stored_schema(name)]
     write = df.select(*columns).write.format("delta").mode(mode).option("userMetadata", metadata)
@@ -125,10 +151,15 @@ def _write(df: DataFrame, lake: Path, name: str, mode: str, metadata: str) -> No
     try:
         write.save(str(lake / name))
     except SPARK_ERRORS as error:
-        refusal = next((text for text in REFUSALS if text in str(error)), None)
-        if refusal is None:
-            raise
-        raise MarqueeError(
-            f"Cannot write table {name} in {lake}: {refusal}. "
-            "Free some space or choose a writable folder (--home or MARQUEE_HOME)."
-        ) from error
+        raise _not_written(lake, name, error) from error
+
+
+def _not_written(lake: Path, name: str, error: Exception) -> Exception:
+    """The sentence for a write that the disk refused; any other error as it is."""
+    refusal = next((text for text in REFUSALS if text in str(error)), None)
+    if refusal is None:
+        return error
+    return MarqueeError(
+        f"Cannot write table {name} in {lake}: {refusal}. "
+        "Free some space or choose a writable folder (--home or MARQUEE_HOME)."
+    )

@@ -1,15 +1,13 @@
 """`movie_rating_stats`: running statistics of the ratings that a movie got."""
 
-from pyspark.sql import DataFrame
-
 from pipelines import kernels
 from pipelines.kernels import Events, Floats, Outputs
-from pipelines.running import powers_of, running_totals
+from pipelines.running import Rows, powers_of, running_totals
 
 PREFIX = "movie_rating"
 
 
-def compute(ratings: DataFrame, before: DataFrame | None = None) -> DataFrame:
+def compute(ratings: Rows, before: Rows | None = None) -> Rows:
     """One row per movie and instant at which it was rated; `before` as in `running_totals`."""
 
     def sums(events: Events) -> Floats:

@@ -1,17 +1,16 @@
 """`user_poster_taste`: running statistics of the posters of the movies that a user rated."""
 
 import numpy as np
-from pyspark.sql import DataFrame
 
 from feature_repo.schema import POSTER_STATISTICS
 from pipelines import kernels
 from pipelines.kernels import Events, Floats, Outputs
-from pipelines.running import powers_of, running_totals, sorted_by_id
+from pipelines.running import Rows, powers_of, running_totals, sorted_by_id
 
 PREFIXES = tuple(f"user_poster_{statistic}" for statistic in POSTER_STATISTICS)
 
 
-def compute(ratings: DataFrame, posters: DataFrame, before: DataFrame | None = None) -> DataFrame:
+def compute(ratings: Rows, posters: Rows, before: Rows | None = None) -> Rows:
     """One row per user and instant at which the user rated a movie that has a poster; `before` as in
     `running_totals`."""
     ids, facts = sorted_by_id(posters, *POSTER_STATISTICS)

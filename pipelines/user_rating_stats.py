@@ -4,13 +4,11 @@ release years rated, and top genres."""
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from feature_repo.schema import GENRE_SEPARATOR, LIKED_RATING
 from pipelines import kernels
 from pipelines.kernels import Events, Floats, Outputs
-from pipelines.running import powers_of, running_totals, sorted_by_id
+from pipelines.running import Rows, joined, powers_of, running_totals, sorted_by_id
 
 YEAR_ORIGIN = 2000.0
 """Years are summed relative to this one: their squares then stay small, hence exact."""
@@ -20,13 +18,12 @@ SECOND = 1_000_000
 """In microseconds."""
 
 
-def compute(ratings: DataFrame, movies: DataFrame, before: DataFrame | None = None) -> DataFrame:
+def compute(ratings: Rows, movies: Rows, before: Rows | None = None) -> Rows:
     """One row per user and instant at which the user rated; `before` as in `running_totals`."""
-    joined = F.concat_ws(GENRE_SEPARATOR, "genres").alias("genres")
-    ids, facts = sorted_by_id(movies, F.col("release_year").cast("double"), joined)
-    year = pc.fill_null(facts.column("release_year"), np.nan).to_numpy()
+    ids, facts = sorted_by_id(movies, "release_year", "genres")
+    year = pc.fill_null(facts.column("release_year").cast(pa.float64()), np.nan).to_numpy()
     # Many movies have the same genres.
-    mixes = facts.column("genres").combine_chunks().dictionary_encode()
+    mixes = joined(facts.column("genres")).dictionary_encode()
     mix_of = mixes.indices.to_numpy()
     names = [mix.split(GENRE_SEPARATOR) for mix in mixes.dictionary.to_pylist()]
     genres = sorted({genre for mix in names for genre in mix if genre})

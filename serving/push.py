@@ -15,8 +15,8 @@ from feature_repo.schema import RATINGS
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from pipelines.incremental import Update
     from pipelines.ingest import TableReport
+    from pipelines.job import Update
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_schema
 
 from feature_repo.schema import EVENT_TIMESTAMP, KNOWN_AFTER, POSTER_STATISTICS, TABLES
 from pipelines import lake
@@ -59,12 +61,11 @@ def side_by_side(
     return ratings, movies, posters
 
 
-def frames(
-    spark: SparkSession,
+def tables(
     ratings: Sequence[Rating],
     movies: Mapping[int, Movie] = MOVIES,
     posters: Mapping[int, Mapping[str, float]] = POSTERS,
-) -> dict[str, DataFrame]:
+) -> dict[str, pa.Table]:
     """The source tables of generated events."""
     rows: dict[str, list[tuple[Any, ...]]] = {
         "ratings": [(r.user, r.movie, r.stars, instant(r.instant)) for r in ratings],
@@ -74,7 +75,24 @@ def frames(
             for movie, values in posters.items()
         ],
     }
-    return {name: spark.createDataFrame(found, lake.spark_schema(name)) for name, found in rows.items()}
+    found = {}
+    for name, of_table in rows.items():
+        schema = to_arrow_schema(lake.spark_schema(name))
+        found[name] = pa.Table.from_pylist(
+            [dict(zip(schema.names, row, strict=True)) for row in of_table], schema
+        )
+    return found
+
+
+def frames(
+    spark: SparkSession,
+    ratings: Sequence[Rating],
+    movies: Mapping[int, Movie] = MOVIES,
+    posters: Mapping[int, Mapping[str, float]] = POSTERS,
+) -> dict[str, DataFrame]:
+    """The same in Spark."""
+    found = tables(ratings, movies, posters)
+    return {name: spark.createDataFrame(table, lake.spark_schema(name)) for name, table in found.items()}
 
 
 def as_of(rows: list[dict[str, Any]], key: str, value: int, at: datetime) -> dict[str, Any]:

@@ -2,22 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from deltalake import DeltaTable, write_deltalake
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RATINGS
-from pipelines import lake
+from pipelines import lake, small_update
 from pipelines.incremental import current
 from pipelines.jobs import JOBS, run_job
+from pipelines.lake import STATE
 from tests.feature_oracle import Rating
-from tests.test_feature_jobs import START, frames, histories, side_by_side
+from tests.test_feature_jobs import MOVIES, START, frames, histories, side_by_side, tables
 
 RUNNING = ("movie_rating_stats", "user_rating_stats", "user_recent_likes", "user_poster_taste")
 NOW = START + timedelta(days=9000)
@@ -46,30 +51,83 @@ def catalogue(spark: SparkSession, generated: Sequence[Sequence[Rating]]) -> Ite
         yield Path(folder)
 
 
-@settings(
-    max_examples=1,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(generated=st.lists(histories, min_size=8, max_size=12), data=st.data())
-def test_any_cut_into_batches_ends_in_the_tables_of_one_full_run(
-    spark: SparkSession, generated: list[list[Rating]], data: st.DataObject
-) -> None:
-    ratings, _, _ = side_by_side(generated)
-    batch_of = data.draw(st.lists(st.integers(0, 2), min_size=len(ratings), max_size=len(ratings)))
-    batches = [
-        [r for r, batch in zip(ratings, batch_of, strict=True) if batch == place] for place in range(3)
+def in_batches(ratings: Sequence[Rating], batch_of: Sequence[int]) -> list[list[Rating]]:
+    return [
+        [rating for rating, batch in zip(ratings, batch_of, strict=True) if batch == place]
+        for place in range(3)
     ]
-    with catalogue(spark, generated) as folder:
+
+
+def test_any_cut_into_batches_ends_in_the_tables_of_one_full_run(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_update, "MOST_NEW", -1)
+    rng = np.random.default_rng(0)
+    drawn = {
+        (int(rng.integers(1, 4)), int(rng.choice(sorted(MOVIES))), int(rng.integers(0, 13)))
+        for _ in range(240)
+    }
+    ratings = [Rating(user, movie, int(rng.integers(1, 11)) / 2, at) for user, movie, at in sorted(drawn)]
+    batches = in_batches(ratings, rng.integers(0, 3, len(ratings)).tolist())
+    with catalogue(spark, [ratings]) as folder:
         for place, batch in enumerate(batches):
             add(spark, folder, batch)
             for name in RUNNING:
-                run_job(spark, folder, name, created=NOW + timedelta(hours=place))
+                done = run_job(spark, folder, name, created=NOW + timedelta(hours=place))
+                assert (done.how, done.late_keys > 0) == (("updated", True) if place else ("rebuilt", False))
         incremental = {name: content(spark, folder, name) for name in RUNNING}
         for name in RUNNING:
             assert run_job(spark, folder, name, full=True, created=NOW).how == "rebuilt"
             assert incremental[name] == content(spark, folder, name), name
+
+
+def with_created(rows: pa.Table, created: datetime) -> pa.Table:
+    return rows.append_column(
+        CREATED_TIMESTAMP, pa.repeat(pa.scalar(created, small_update.INSTANT), rows.num_rows)
+    )
+
+
+def rows_of(table: pa.Table, name: str) -> list[dict[str, Any]]:
+    """The same as `content` of a table in memory."""
+    rows = {}
+    written = table.column(CREATED_TIMESTAMP).to_pylist()
+    for row, _ in sorted(
+        zip(table.drop_columns([STATE]).to_pylist(), written, strict=True), key=itemgetter(1)
+    ):
+        del row[CREATED_TIMESTAMP]
+        rows[row[JOBS[name].key], row[EVENT_TIMESTAMP]] = row
+    return [rows[unique] for unique in sorted(rows)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(generated=st.lists(histories, min_size=1, max_size=4), data=st.data())
+def test_any_cut_taken_in_without_spark_ends_in_the_tables_of_one_full_run(
+    generated: list[list[Rating]], data: st.DataObject
+) -> None:
+    ratings, movies, posters = side_by_side(generated)
+    batch_of = data.draw(st.lists(st.integers(0, 2), min_size=len(ratings), max_size=len(ratings)))
+    sources = tables(ratings, movies, posters)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for place, batch in enumerate(in_batches(ratings, batch_of)):
+            for source, rows in tables(batch, movies, posters).items():
+                if source == RATINGS.name or not place:
+                    write_deltalake(folder / source, rows, mode="append")
+            for name in RUNNING:
+                job, created = JOBS[name], NOW + timedelta(hours=place)
+                now = {source: place if source == RATINGS.name else 0 for source in job.inputs}
+                if place:
+                    seen = now | {RATINGS.name: place - 1}
+                    done = small_update.take_in(folder, job, created, seen, now)
+                    assert done is not None and done.new_ratings == len(batch)
+                else:
+                    first = job.compute(*(tables(batch, movies, posters)[source] for source in job.inputs))
+                    write_deltalake(folder / name, with_created(first, created))
+        for name in RUNNING:
+            job = JOBS[name]
+            whole = job.compute(*(sources[source] for source in job.inputs))
+            whole = with_created(whole, NOW)
+            assert rows_of(DeltaTable(folder / name).to_pyarrow_table(), name) == rows_of(whole, name), name
 
 
 @pytest.fixture
