@@ -82,6 +82,8 @@ def _settings(master: str, memory: str, shuffle_partitions: int) -> dict[str, st
         "spark.sql.shuffle.partitions": str(shuffle_partitions),
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Spark's default is a type that holds no statistics and that few other readers have.
+        "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
         # Delta keeps its own snapshot as a small table; the default of 50 partitions costs small jobs most.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.jars.ivy": str(JARS),

@@ -17,6 +17,8 @@ def take_archives_from_path() -> None:
 
 if __name__ == "__main__":
     take_archives_from_path()
+    # Workers are forks of this process: what all of them need is imported once.
+    import pyarrow.compute  # noqa: F401
     from pyspark.daemon import manager
 
     manager()  # type: ignore[no-untyped-call]
