@@ -128,8 +128,8 @@ def append(df: DataFrame, lake: Path, name: str, metadata: str = "") -> None:
     _write(df, lake, name, "append", metadata)
 
 
-def append_table(rows: pa.Table, lake: Path, name: str, metadata: str) -> None:
-    """Add rows in memory to a feature table that is there; otherwise as `append`."""
+def append_table(rows: pa.Table, lake: Path, name: str, metadata: str = "") -> None:
+    """Add rows in memory to a table that is there, without Spark; otherwise as `append`."""
     table = DeltaTable(lake / name)
     schema = table.to_pyarrow_dataset().schema
     said = CommitProperties(custom_metadata={"userMetadata": metadata})
