@@ -176,8 +176,8 @@ CONTENDERS: dict[str, Callable[[Any, pa.Table], float]] = {
 
 def newest_of_changed(store: Any) -> pa.Table:
     """The rows of the last commit, which are the newest of their users."""
+    from common.changes import added_rows
     from feature_repo.offline.tables import delta_table, file_source
-    from feature_repo.online.changes import added_rows
 
     table = delta_table(store.config, file_source(store.get_feature_view(VIEW).batch_source))
     added = added_rows(table, table.version() - 1)

@@ -3,8 +3,8 @@
     python benchmarks/pit_join.py --json docs/performance/pit_join.json    (and so on for the others)
     python benchmarks/report.py
 
-Of the page, what lies between `<!-- NAME -->` and `<!-- /NAME -->` is made of `docs/performance/NAME.json`;
-a benchmark without such a file leaves its place as it is.
+Of a page, what lies between `<!-- NAME -->` and `<!-- /NAME -->` is made of `docs/performance/NAME.json`; a
+benchmark without such a file leaves its place as it is. The README shows the joins beside Feast's own.
 """
 
 import json
@@ -13,8 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+ROOT = Path(__file__).parents[1]
+PAGE, README = ROOT / "docs" / "performance.md", ROOT / "README.md"
 FIGURES = PAGE.with_suffix("")
+BESIDE_FEAST = ("feast dask", "feast duckdb", "feast spark", "ours duckdb", "ours spark")
 
 Result = dict[str, Any]
 
@@ -43,6 +45,25 @@ def pit_join(results: Sequence[Result]) -> str:
         for result in results
     ]
     return table(["store", "labels / rows", "seconds", "again", "× bare DuckDB", "peak GB", "result"], rows)
+
+
+def beside_feast(results: Sequence[Result]) -> str:
+    """The joins that Feast's own stores were measured on too."""
+    found = {(result["contender"], result["labels"], result["rows"]): result for result in results}
+    sizes = sorted({size for who, *size in found if who in BESIDE_FEAST[:2]})
+    lines = []
+    for who in BESIDE_FEAST:
+        line = [who]
+        for size in sizes:
+            result = found.get((who, *size), {})
+            wrong = result.get("result", "equal") != "equal"
+            line += [
+                number(result.get("seconds"), ".2f") + (f" ({result['result']})" if wrong else ""),
+                number(result.get("peak_gb")),
+            ]
+        lines.append(line)
+    headings = [text for n, rows in sizes for text in (f"{n:,} labels, {rows:,} rows: seconds", "peak GB")]
+    return table(["store", *headings], lines)
 
 
 def feature_build(results: Sequence[Result]) -> str:
@@ -148,31 +169,27 @@ TABLES: dict[str, Callable[[Sequence[Result]], str]] = {
 }
 
 
-def section(name: str) -> str | None:
-    """What the page says of one benchmark; None where it was not run."""
-    figures = FIGURES / f"{name}.json"
+def fill(page: Path, name: str, measured: str, make: Callable[[Sequence[Result]], str]) -> None:
+    """Put what one benchmark found into its place on a page, if it was run."""
+    place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    text = page.read_text()
+    if not place.search(text):
+        raise SystemExit(f"{page} has no place for {name}: put <!-- {name} --> and <!-- /{name} --> there.")
+    figures = FIGURES / f"{measured}.json"
     if not figures.exists():
-        return None
+        print(f"{name}: not measured, left as it is")
+        return
     found = json.loads(figures.read_text())
     about = ", ".join(f"{what} {value}" for what, value in found["machine"].items())
-    return f"{TABLES[name](found['results'])}\n\nMeasured on: {about}."
+    made = f"{make(found['results'])}\n\nMeasured on: {about}."
+    page.write_text(place.sub(lambda found: f"{found[1]}{made}\n{found[2]}", text))
+    print(f"{name}: written")
 
 
 def main() -> None:
-    page = PAGE.read_text()
-    for name in TABLES:
-        text = section(name)
-        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        if not place.search(page):
-            raise SystemExit(
-                f"{PAGE} has no place for {name}: put <!-- {name} --> and <!-- /{name} --> there."
-            )
-        if text is None:
-            print(f"{name}: not measured, left as it is")
-            continue
-        page = place.sub(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)
-        print(f"{name}: written")
-    PAGE.write_text(page)
+    for name, make in TABLES.items():
+        fill(PAGE, name, name, make)
+    fill(README, beside_feast.__name__, pit_join.__name__, beside_feast)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 
+from common.changes import added_rows
 from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RATINGS, TABLES
 from pipelines import lake
 from pipelines.job import Job, Update
@@ -42,11 +42,14 @@ def take_in(
     Returns:
         None, and nothing done, where there is too much to do or more happened to the ratings than additions.
     """
-    new = _added(folder / RATINGS.name, seen[RATINGS.name], now[RATINGS.name])
-    if new is None:
+    added = added_rows(_table(folder, RATINGS.name, now[RATINGS.name]), seen[RATINGS.name])
+    if added is None or added.count_rows() > MOST_NEW:
         return None
-    facts = [_dataset(folder, name, now[name]).to_table() for name in job.inputs if name != RATINGS.name]
-    stored = _dataset(folder, job.name)
+    new = added.to_table()
+    facts = [
+        _table(folder, name, now[name]).to_pyarrow_table() for name in job.inputs if name != RATINGS.name
+    ]
+    stored = _table(folder, job.name).to_pyarrow_dataset()
     first = new.group_by(job.key).aggregate([(EVENT_TIMESTAMP, "min")]).sort_by(job.key)
     newest = _newest_states(stored, job.key, first.column(job.key))
     # Late is what does not come after its key's newest row.
@@ -57,7 +60,7 @@ def take_in(
     rows = job.compute(on_time, *facts, before=newest.filter(pc.invert(is_late)))
     if late.num_rows:
         of_late = pc.field(job.key).isin(late_keys)
-        ratings = _dataset(folder, RATINGS.name, now[RATINGS.name])
+        ratings = _table(folder, RATINGS.name, now[RATINGS.name]).to_pyarrow_dataset()
         if ratings.count_rows(filter=of_late) > MOST_AGAIN:
             return None
         again, held = (
@@ -73,31 +76,8 @@ def take_in(
     return Update(job.name, "updated", rows.num_rows, new.num_rows, late.num_rows)
 
 
-def _added(path: Path, seen: int, now: int) -> pa.Table | None:
-    """The rows of a table's files that it has now and had not then, if it has all others still."""
-    table = DeltaTable(path, version=now)
-    try:
-        then = _rows_by_file(DeltaTable(path, version=seen))
-    except DeltaError:
-        return None  # its log does not reach back so far
-    files = _rows_by_file(table)
-    added = files.keys() - then.keys()
-    if then.keys() - files.keys() or sum(files[name] for name in added) > MOST_NEW:
-        return None
-    rows = table.to_pyarrow_dataset()
-    pieces = [piece for piece in rows.get_fragments() if piece.path in added]
-    return pa.concat_tables(
-        [rows.schema.empty_table(), *(piece.to_table(schema=rows.schema) for piece in pieces)]
-    )
-
-
-def _rows_by_file(table: DeltaTable) -> dict[str, int]:
-    actions = pa.table(table.get_add_actions()).to_pylist()
-    return {action["path"]: action.get("num_records") or MOST_NEW + 1 for action in actions}
-
-
-def _dataset(folder: Path, name: str, version: int | None = None) -> pads.Dataset:
-    return DeltaTable(folder / name, version=version).to_pyarrow_dataset()
+def _table(folder: Path, name: str, version: int | None = None) -> DeltaTable:
+    return DeltaTable(folder / name, version=version)
 
 
 def _newest_states(stored: pads.Dataset, key: str, keys: pa.ChunkedArray) -> pa.Table:

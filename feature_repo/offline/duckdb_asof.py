@@ -190,8 +190,6 @@ def connection(config: RepoConfig) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     settings = config.offline_store
     if not isinstance(settings, AsOfDuckDBOfflineStoreConfig):
-        settings = AsOfDuckDBOfflineStoreConfig()
-    if not isinstance(settings, AsOfDuckDBOfflineStoreConfig):
         settings = AsOfDuckDBOfflineStoreConfig()  # the profile at scale too sends online what DuckDB finds
     with tempfile.TemporaryDirectory(prefix="marquee-duckdb-", dir=settings.temp_directory) as spill:
         options: dict[str, Any] = {"memory_limit": settings.memory_limit, "temp_directory": spill}
@@ -237,7 +235,11 @@ def point_in_time_join(
             joined = con.sql(query).to_arrow_table()
             con.unregister("labels")
             con.unregister("rows")
-            for (stored, output), column in zip(view.features, joined.columns, strict=True):
+            place = np.empty(result.num_rows, np.int64)
+            place[joined.column("row").to_numpy()] = np.arange(result.num_rows)
+            # Gathering costs less than the engine's sorting would, which carries all features along.
+            found = joined.drop_columns("row").take(pa.array(place))
+            for (stored, output), column in zip(view.features, found.columns, strict=True):
                 result = result.append_column(output, column.cast(rows.schema.field(stored).type))
     return result
 
@@ -245,7 +247,7 @@ def point_in_time_join(
 def as_of_query(
     view: View, schema: pa.Schema, window: Sequence[str], few_labels: bool, filter_by_created: bool = False
 ) -> str:
-    """SQL for one view: its features for each row of `labels`, in order.
+    """SQL for one view: `row` and its features for each row of `labels`, in no order.
 
     `labels` has `row`, `instant`, `oldest` (with a TTL) and `k0, k1, …`; `rows` is the view's table. A row's
     rank is its instant and, below that, when it was created, as one number; a label's rank is above all rows
@@ -271,7 +273,7 @@ def as_of_query(
         outputs = [f"CASE WHEN r.instant >= l.oldest THEN {output} END" for output in outputs]
     on = " AND ".join([*(f"l.k{i} = r.k{i}" for i in range(len(view.keys))), "l.rank >= r.rank"])
     ranked = f"SELECT *, instant::HUGEINT * {_RANK} + {_LAST_CREATED} AS rank FROM labels"
-    return f"SELECT {', '.join(outputs)} FROM ({ranked}) l ASOF LEFT JOIN ({found}) r ON {on} ORDER BY l.row"
+    return f"SELECT {', '.join(['l.row', *outputs])} FROM ({ranked}) l ASOF LEFT JOIN ({found}) r ON {on}"
 
 
 def _known_by_rank(view: View, schema: pa.Schema, where: list[str]) -> str:
