@@ -100,10 +100,8 @@ def _differing(computed: pa.Table, held: pa.Table, name: str) -> pa.Table:
     compared = unique + [column.name for column in TABLES[name].feature_columns]
     same = " AND ".join(f'computed."{column}" IS NOT DISTINCT FROM held."{column}"' for column in compared)
     with duckdb.connect() as connection:
-        connection.register(
-            "again",
-            computed.select(compared).append_column("place", pa.array(range(computed.num_rows), pa.int64())),
-        )
+        place = pa.array(np.arange(computed.num_rows))
+        connection.register("again", computed.select(compared).append_column("place", place))
         connection.register("stored", held.select([*compared, CREATED_TIMESTAMP]))
         found = connection.sql(
             f"""WITH held AS (
