@@ -68,7 +68,8 @@ def ratings(rng: np.random.Generator, n: int) -> pa.Table:
     joined = rng.integers(0, SPAN, users)
     opens = np.append(True, user[1:] != user[:-1])
     elapsed = np.cumsum(seconds)
-    at = joined[user] + elapsed - elapsed[opens][np.cumsum(opens) - 1]
+    # Who would go on beyond the last day goes on from the first: ratings of the future are no ratings.
+    at = (joined[user] + elapsed - elapsed[opens][np.cumsum(opens) - 1]) % SPAN
     movie = choose_movies(rng, drawn)
     pair = np.unique((user * MOVIES + movie - 1) * np.int64(2**40) + at, return_index=True)[1]
     kept = rng.permutation(pair)[:n]
