@@ -88,10 +88,10 @@ columns = [
     *(DenseFeat(name, file[name].shape[1]) for name in numbers),
     VarLenSparseFeat(
         SparseFeat("hist_movie_id", settings["movies"] + 2, embedding_dim=width, embedding_name="movie_id"),
-        maxlen=file["history"].shape[1], length_name="seq_length",
+        maxlen=file["recent_likes"].shape[1], length_name="seq_length",
     ),
 ]
-history = file["history"].astype("int32")
+history = file["recent_likes"].astype("int32")
 present = history != 0
 order = np.argsort(~present, axis=1, kind="stable")  # DeepCTR wants the padding last
 x = {

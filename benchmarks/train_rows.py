@@ -44,7 +44,7 @@ def service_spec(users: int, movies: int, posters: bool) -> InputSpec:
     inputs += [
         _history(),
         ValueSequence(
-            name="history_genres", side="user", column="", vocabulary="genre", length=HISTORY, bag=BAG
+            name="recent_genres", side="user", column="", vocabulary="genre", length=HISTORY, bag=BAG
         ),
         MultiValued(name="user_genres", side="user", column="", vocabulary="genre", length=3, fixed=True),
         MultiValued(
@@ -111,7 +111,7 @@ def _ids() -> list[Categorical]:
 
 
 def _history() -> ValueSequence:
-    return ValueSequence(name="history", side="user", column="", vocabulary="movie", length=HISTORY)
+    return ValueSequence(name="recent_likes", side="user", column="", vocabulary="movie", length=HISTORY)
 
 
 def _numeric(side: str, modality: str, n: int) -> Numeric:
