@@ -50,17 +50,18 @@ def pit_join(results: Sequence[Result]) -> str:
 def beside_feast(results: Sequence[Result]) -> str:
     """The joins that Feast's own stores were measured on too."""
     found = {(result["contender"], result["labels"], result["rows"]): result for result in results}
-    sizes = sorted({size for who, *size in found if who in BESIDE_FEAST[:2]})
+    sizes = sorted({(labels, rows) for who, labels, rows in found if who in BESIDE_FEAST[:2]})
     lines = []
     for who in BESIDE_FEAST:
         line = [who]
         for size in sizes:
             result = found.get((who, *size), {})
-            wrong = result.get("result", "equal") != "equal"
-            line += [
-                number(result.get("seconds"), ".2f") + (f" ({result['result']})" if wrong else ""),
-                number(result.get("peak_gb")),
-            ]
+            seconds = number(result.get("seconds"), ".2f")
+            if result.get("again"):
+                seconds += f", then {result['again']:.2f}"
+            if result.get("result", "equal") != "equal":
+                seconds += f" ({result['result']})"
+            line += [seconds, number(result.get("peak_gb"))]
         lines.append(line)
     headings = [text for n, rows in sizes for text in (f"{n:,} labels, {rows:,} rows: seconds", "peak GB")]
     return table(["store", *headings], lines)
