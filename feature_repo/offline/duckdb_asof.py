@@ -9,6 +9,7 @@ limit, spilling to disk; nothing passes through pandas. The rules of the join st
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -54,6 +55,8 @@ from feature_repo.offline.views import (
     with_dummy_key,
 )
 
+SIDE_BY_SIDE = 1_000_000
+"""So many labels at most have their views joined at the same time, which takes more memory and less time."""
 _RANK = 2**64
 _NEVER_CREATED, _LAST_CREATED = -(2**63), 2**63 - 1
 
@@ -221,27 +224,38 @@ def point_in_time_join(
         views: each joined on its own.
         filter_by_created: rows that were written after the label's instant do not exist.
     """
-    result = labels.table
-    with connection(config) as con:
-        for view in views:
-            if not view.features:
-                continue
-            rows = dataset(config, view.source)
-            check_columns(view, rows.schema)
-            con.register("rows", rows)
-            con.register("labels", _join_table(labels, view, rows.schema))
-            few = result.num_rows * FEW_LABELS <= rows.count_rows() if view.keys else False
-            query = as_of_query(view, rows.schema, _window(labels, view, rows.schema), few, filter_by_created)
-            joined = con.sql(query).to_arrow_table()
-            con.unregister("labels")
-            con.unregister("rows")
-            place = np.empty(result.num_rows, np.int64)
-            place[joined.column("row").to_numpy()] = np.arange(result.num_rows)
-            # Gathering costs less than the engine's sorting would, which carries all features along.
-            found = joined.drop_columns("row").take(pa.array(place))
-            for (stored, output), column in zip(view.features, found.columns, strict=True):
-                result = result.append_column(output, column.cast(rows.schema.field(stored).type))
+    asked = [view for view in views if view.features]
+    at_once = len(asked) if labels.table.num_rows <= SIDE_BY_SIDE else 1
+    with connection(config) as con, ThreadPoolExecutor(max(at_once, 1)) as pool:
+        # A cursor shares the connection's memory limit and threads, and has tables of its own.
+        joined = pool.map(
+            lambda view: _join_view(con.cursor(), config, labels, view, filter_by_created), asked
+        )
+        result = labels.table
+        for view, features in zip(asked, joined, strict=True):
+            for (_, output), column in zip(view.features, features, strict=True):
+                result = result.append_column(output, column)
     return result
+
+
+def _join_view(
+    con: duckdb.DuckDBPyConnection, config: RepoConfig, labels: Labels, view: View, filter_by_created: bool
+) -> list[pa.ChunkedArray]:
+    """A view's features in their stored types, one for each label, in order."""
+    rows = dataset(config, view.source)
+    check_columns(view, rows.schema)
+    con.register("rows", rows)
+    con.register("labels", _join_table(labels, view, rows.schema))
+    few = labels.table.num_rows * FEW_LABELS <= rows.count_rows() if view.keys else False
+    query = as_of_query(view, rows.schema, _window(labels, view, rows.schema), few, filter_by_created)
+    joined = con.sql(query).to_arrow_table()
+    con.close()
+    place = np.empty(joined.num_rows, np.int64)
+    place[joined.column("row").to_numpy()] = np.arange(joined.num_rows)
+    # Gathering costs less than the engine's sorting would, which carries all features along.
+    found = joined.drop_columns("row").take(pa.array(place))
+    stored = (rows.schema.field(name).type for name, _ in view.features)
+    return [column.cast(kind) for column, kind in zip(found.columns, stored, strict=True)]
 
 
 def as_of_query(
