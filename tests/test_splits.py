@@ -89,26 +89,30 @@ def test_shares_are_the_papers() -> None:
     again=st.lists(st.integers(0, 119), max_size=60),
     strategy=st.sampled_from(["time", "random"]),
 )
-def test_cuts_before_the_test_validate_on_different_rows_and_never_on_the_tests(
+def test_cuts_before_the_test_score_different_rows_and_never_the_tests(
     again: list[int], strategy: str
 ) -> None:
     seconds = [*range(120), *again]
     table = at(seconds)
     parts = split(table, strategy)
-    cuts = before_test(table, strategy, 3)
-    np.testing.assert_array_equal(cuts[0].train, parts.train)
-    np.testing.assert_array_equal(cuts[0].valid, parts.valid)
-    validated = np.concatenate([cut.valid for cut in cuts])
-    assert len(np.unique(validated)) == len(validated)
+    before = np.sort(np.concatenate([parts.train, parts.valid]))
+    cuts = before_test(table, strategy, 2)
+    scored = np.concatenate([cut.later for cut in cuts])
+    assert len(np.unique(scored)) == len(scored)
     times = np.array(seconds)
     for cut in cuts:
-        assert not set(parts.test) & {*cut.train, *cut.valid}
-        assert not set(cut.train) & set(cut.valid)
-        assert len(cut.train) > 0 < len(cut.valid)
+        rows = np.concatenate([cut.train, cut.valid, cut.later])
+        assert len(np.unique(rows)) == len(rows)
+        assert set(rows) <= set(before)
+        np.testing.assert_array_equal(cut.earlier, np.sort([*cut.train, *cut.valid]))
+        assert min(len(cut.train), len(cut.valid), len(cut.later)) > 0
         if strategy == "time":
             assert times[cut.train].max() < times[cut.valid].min()
+            assert times[cut.valid].max() < times[cut.later].min()
         else:
-            assert len(cut.train) + len(cut.valid) == len(parts.train) + len(parts.valid)
+            assert len(rows) == len(before)
+    if strategy == "time":
+        np.testing.assert_array_equal(cuts[0].later, parts.valid)
 
 
 def test_too_many_cuts_before_the_test_are_refused() -> None:

@@ -76,7 +76,8 @@ def test_never_looks_at_a_test_row(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tuning.InputSpec, "fit", classmethod(watched_fit))
     monkeypatch.setattr(tuning.InputSpec, "apply", watched_apply)
     tune(given, "gbt", tmp_path / "studies.db", trials=2, config=QUICK)
-    assert len(seen) == 3 * (2 + 2 * tuning.FOLDS)  # of each training: fitted to, trained on, validated on
+    # Of each training: fitted to, trained on, scored. Both trials are trained twice on each cut at the end.
+    assert len(seen) == 3 * (2 + 2 * 2 * tuning.CUTS)
     assert all(max(table["event_timestamp"].to_pylist()) < first_of_test for table in seen)
 
 

@@ -1,6 +1,7 @@
 """Cutting labelled rows into training, validation and test."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -91,17 +92,30 @@ def split(
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Row numbers to train on and to validate on, each ascending; the test's are in neither."""
+    """Rows before the test, cut as a model meets them; row numbers, each ascending.
+
+    Args:
+        train: to train on.
+        valid: that choose for how long.
+        later: to score once both are trained on.
+    """
 
     train: np.ndarray
     valid: np.ndarray
+    later: np.ndarray
+
+    @property
+    def earlier(self) -> np.ndarray:
+        """All but `later`."""
+        return np.sort(np.concatenate([self.train, self.valid]))
 
 
 def before_test(table: pa.Table, strategy: str, number: int, *, seed: int = 0) -> list[Cut]:
-    """Several cuts of the rows before the test; the first is that of `split`.
+    """Several cuts of the rows before the test, which score different rows.
 
-    "time": each validates on the rows just before those that the cut before it validated on, and trains on
-    the rows before. "random": each validates on other rows, and trains on all the rest.
+    "time": of consecutive blocks as large as the validation part, the newest is scored first, the one before
+    it validates, and all before trains; each further cut lies one block earlier. "random": the blocks are
+    dealt at random, and all others train.
 
     Args:
         table, strategy, seed: as in `split`.
@@ -111,20 +125,22 @@ def before_test(table: pa.Table, strategy: str, number: int, *, seed: int = 0) -
         MarqueeError: as `split`, or too few rows for so many cuts.
     """
     parts = split(table, strategy, seed=seed)
-    rows = np.concatenate([parts.train, parts.valid])
+    rows = np.sort(np.concatenate([parts.train, parts.valid]))
     size = len(parts.valid)
-    if number * size >= len(rows):
-        raise MarqueeError(f"{len(rows)} rows are too few for {number} cuts with {size} to validate on.")
-    cuts = [Cut(parts.train, parts.valid)]
+    if (number + 1) * size >= len(rows):
+        raise MarqueeError(f"{len(rows)} rows are too few for {number} cuts in blocks of {size}.")
     if strategy == "time":
         times = table[schema.EVENT_TIMESTAMP].cast(pa.int64()).to_numpy()
-        while len(cuts) < number:
-            train = cuts[-1].train
-            first = np.sort(times[train])[-size]  # an instant is not cut in two
-            cuts.append(Cut(train[times[train] < first], train[times[train] >= first]))
-    else:
-        others = np.random.default_rng(seed).permutation(parts.train)
-        for k in range(number - 1):
-            valid = others[k * size : (k + 1) * size]
-            cuts.append(Cut(np.setdiff1d(rows, valid), np.sort(valid)))
-    return cuts
+        cuts, train, later = [], parts.train, parts.valid
+        for _ in range(number):
+            newest = times[train] >= np.sort(times[train])[-size]  # an instant is not cut in two
+            train, valid = train[~newest], train[newest]
+            cuts.append(Cut(train, valid, later))
+            later = valid
+        return cuts
+    dealt = np.random.default_rng(seed).permutation(rows)
+    blocks = [np.sort(dealt[k * size : (k + 1) * size]) for k in range(number + 1)]
+    return [
+        Cut(np.setdiff1d(rows, np.concatenate([valid, later])), valid, later)
+        for later, valid in pairwise(blocks)
+    ]

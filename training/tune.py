@@ -11,10 +11,11 @@ import numpy as np
 
 from common.errors import MarqueeError
 from training import predictor as predictors
-from training.curve import Progress
-from training.inputs import InputSpec
+from training.curve import Curve, Progress
+from training.inputs import Arrays, InputSpec
 from training.metrics import roc_auc
 from training.models import model as entry_of
+from training.models.config import ModelConfig
 from training.run import SPLIT_OF, Prepared, flags
 from training.splits import Cut, before_test
 
@@ -30,7 +31,7 @@ class Found:
 
     Args:
         config: of the best finalist, with dotted keys, as `train` takes it.
-        validation_auc: of that, on the validation rows of all folds.
+        validation_auc: of that, on the rows that the cuts score.
         trials: finished ones in the study, those of earlier runs included.
         pruned: trials that were given up early.
     """
@@ -95,7 +96,7 @@ SPACES: dict[str, Suggest] = {
 }
 """What is searched, by model. A network's compiled step serves all values of its rates; what else changes the
 step has few values."""
-FINALISTS, FOLDS = 5, 3
+FINALISTS, CUTS = 5, 2
 """Trials that are trained again at the end, and on how many cuts of the rows before the test."""
 
 
@@ -112,16 +113,17 @@ def tune(
 ) -> Found:
     """Search by TPE; a trial that is worse than the median at the same epoch is given up.
 
-    The best of many on one set of rows is partly luck, so the `FINALISTS` best trials are trained again on
-    `FOLDS` cuts of the rows before the test, and the best mean wins. The study is kept in SQLite: a search
-    that was stopped goes on where it was.
+    The best epoch of the best of many trials is partly luck. So the `FINALISTS` best are trained again on
+    `CUTS` cuts of the rows before the test, as the model will be: one block chooses the epoch, is trained on
+    too, and the next is scored. The best mean wins. The study is kept in SQLite: a search that was stopped
+    goes on where it was.
 
     Args:
         prepared: labels with the features of the model's service.
         model: key in the zoo.
         storage: SQLite file of the studies.
         trials: to finish or prune in all, those of earlier runs included.
-        seeds: that each trial is averaged over.
+        seeds: that each trial is averaged over, in turn on the cuts.
         seed: of the search.
         config: settings that stay fixed, with dotted keys; they win over the searched ones.
         on_trial: called with (trial, of, best validation AUC so far).
@@ -138,28 +140,36 @@ def tune(
         )
     entry.config_class.of(config)
     fixed = {"refit": True, **(config or {})}
-    cuts = before_test(prepared.table, SPLIT_OF[prepared.protocol], FOLDS)
+    cuts = before_test(prepared.table, SPLIT_OF[prepared.protocol], CUTS)
     liked = flags(prepared.table)
 
-    def score(params: Mapping[str, Any], cut: Cut, number: int, watch: Progress | None = None) -> float:
-        settings = entry.config_class.of({**params, **fixed})
-        spec = InputSpec.fit(prepared.table.take(cut.train), entry.service, settings.inputs)
-        train, valid = (spec.apply(prepared.table.take(rows)) for rows in (cut.train, cut.valid))
-        predictor, _ = predictors.fit(
-            entry,
-            settings,
-            spec,
-            train,
-            liked[cut.train],
-            valid,
-            liked[cut.valid],
-            seed=number,
-            on_progress=watch,
+    def settings_of(params: Mapping[str, Any]) -> ModelConfig:
+        return entry.config_class.of({**params, **fixed})
+
+    def inputs(settings: ModelConfig, *parts: np.ndarray) -> tuple[InputSpec, list[Arrays]]:
+        """Fitted to the rows of the first part."""
+        tables = [prepared.table.take(part) for part in parts]
+        spec = InputSpec.fit(tables[0], entry.service, settings.inputs)
+        return spec, [spec.apply(table) for table in tables]
+
+    def fit(
+        settings: ModelConfig, rows: np.ndarray, valid: np.ndarray, number: int, watch: Progress | None = None
+    ) -> tuple[float, Curve]:
+        spec, (x, x_valid) = inputs(settings, rows, valid)
+        predictor, curve = predictors.fit(
+            entry, settings, spec, x, liked[rows], x_valid, liked[valid], seed=number, on_progress=watch
         )
-        return roc_auc(liked[cut.valid], predictor.predict(valid))
+        return roc_auc(liked[valid], predictor.predict(x_valid)), curve
+
+    def as_used(params: Mapping[str, Any], cut: Cut, number: int) -> float:
+        settings = settings_of(params)
+        _, curve = fit(settings, cut.train, cut.valid, number)
+        spec, (x, x_later) = inputs(settings, cut.earlier, cut.later)
+        predictor = predictors.refit(entry, settings, spec, x, liked[cut.earlier], curve, seed=number)
+        return roc_auc(liked[cut.later], predictor.predict(x_later))
 
     def objective(trial: optuna.Trial) -> float:
-        params = SPACES[model](trial)
+        settings = settings_of(SPACES[model](trial))
         best = -np.inf
 
         def watch(*, epoch: int, of: int, loss: float, val_auc: float) -> None:  # noqa: ARG001
@@ -169,10 +179,13 @@ def tune(
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        # Epochs of one seed only are compared: a step is reported once.
-        return float(
-            np.mean([score(params, cuts[0], number, None if number else watch) for number in range(seeds)])
-        )
+        scores = []
+        for number in range(seeds):
+            cut = cuts[number % CUTS]
+            # Epochs of one seed only are compared: a step is reported once.
+            found, _ = fit(settings, cut.earlier, cut.later, number, None if number else watch)
+            scores.append(found)
+        return float(np.mean(scores))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +217,7 @@ def tune(
         return Found({**study.best_params, **fixed}, study.best_value, 1, pruned)
     scores: list[float] = []
     for trial in finalists:
-        scores.append(float(np.mean([score(trial.params, cut, n) for n, cut in enumerate(cuts)])))
+        scores.append(float(np.mean([as_used(trial.params, cut, n) for n, cut in enumerate(cuts)])))
         if on_trial is not None:
             on_trial(trials, trials, max(scores))
     best = int(np.argmax(scores))
