@@ -131,6 +131,14 @@ def test_extra_label_columns_come_back_as_they_were(applied: FeatureStore) -> No
     assert result.column("mean").to_pylist() == [3.0, 1.0, None]
 
 
+def test_a_frame_with_two_columns_of_one_name_is_one_sentence(applied: FeatureStore) -> None:
+    frame = arrow(LABELS).to_pandas()
+    with pytest.raises(MarqueeError, match=r"^The label frame has several columns named note: rename"):
+        applied.get_historical_features(
+            pd.concat([frame.assign(note=1), frame.assign(note=2)[["note"]]], axis=1), MEAN
+        )
+
+
 def test_pandas_types_come_back_as_they_were(applied: FeatureStore) -> None:
     frame = pd.DataFrame(
         {

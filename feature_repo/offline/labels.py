@@ -104,13 +104,16 @@ def frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
     """A pandas label frame as Arrow, without its index; pandas' own types come back in `to_df`.
 
     Raises:
-        MarqueeError: a column mixes types.
+        MarqueeError: a column mixes types, or two have one name.
     """
+    if not frame.columns.is_unique:
+        twice = ", ".join(sorted({str(name) for name in frame.columns[frame.columns.duplicated()]}))
+        raise MarqueeError(f"The label frame has several columns named {twice}: rename or drop all but one.")
     try:
         return pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise MarqueeError(
-            f"The label frame has a column that Arrow cannot hold: {' '.join(map(str, error.args))}."
+            f"The label frame has a column that Arrow cannot hold: {' '.join(map(str, error.args)).strip()}."
         ) from error
 
 
