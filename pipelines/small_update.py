@@ -56,13 +56,13 @@ def take_in(
     is_late = pc.greater_equal(last_events(newest), _first_of(newest, first, job.key))
     late = newest.filter(is_late).select([job.key])
     late_keys = late.column(job.key)
+    of_late = pc.field(job.key).isin(late_keys)
+    ratings = _table(folder, RATINGS.name, now[RATINGS.name]).to_pyarrow_dataset()
+    if late.num_rows and ratings.count_rows(filter=of_late) > MOST_AGAIN:
+        return None
     on_time = new.filter(pc.invert(pc.is_in(new.column(job.key), late_keys)))
     rows = job.compute(on_time, *facts, before=newest.filter(pc.invert(is_late)))
     if late.num_rows:
-        of_late = pc.field(job.key).isin(late_keys)
-        ratings = _table(folder, RATINGS.name, now[RATINGS.name]).to_pyarrow_dataset()
-        if ratings.count_rows(filter=of_late) > MOST_AGAIN:
-            return None
         again, held = (
             table.filter(pc.greater(table.column(EVENT_TIMESTAMP), _first_of(table, first, job.key)))
             for table in (
