@@ -4,8 +4,9 @@
 
 A size is labels/feature rows: N labels are joined to two views of F rows each (one per user, one per movie,
 four floats a row), over Delta; Feast's own stores read the same rows as Parquet, since on Delta they fail or
-are wrong. Users have 100 rows on average; movies are as unequal as MovieLens' (of 10,000, rank r has weight
-(r + 60)^-1.1), and labels come from the same distribution as rows, as they do where both are ratings.
+are wrong. Users and movies are as unequal as MovieLens': a user has 149 rows on average, activity being
+19 plus a log-normal number; of 10,000 movies, rank r has weight (r + 60)^-1.1. Labels come from the same
+distribution as rows, as they do where both are ratings. `--equal-users` gives all users about 100 rows instead.
 Instants are unique, so that no store has a tie to get wrong.
 
 Each measurement runs in a process of its own. Time goes from labels in memory to the result as an Arrow table
@@ -34,6 +35,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 MOVIES = 10_000
 FEATURES = 4
 SPAN = 10**15
+# Of the 671 users of MovieLens-small's 100,004 ratings, half have 71 or fewer, one in a hundred 1,291 or more.
+RATINGS_A_USER = 149
+LEAST_RATINGS = 19
+ACTIVITY_DEVIATION = 1.3
 VIEWS = {"user": "user_id", "movie": "movie_id"}
 INSTANT = pa.timestamp("us", "UTC")
 Outcome = tuple[list[float], pa.Table]
@@ -61,16 +66,27 @@ def movies(rng: np.random.Generator, n: int) -> np.ndarray:
     return rng.choice(MOVIES, n, p=weights / weights.sum()) + 1
 
 
-def make(folder: Path, labels: int, rows: int) -> None:
+def users(rng: np.random.Generator, rows: int, equal: bool) -> Callable[[int], np.ndarray]:
+    """A function that draws so many users, each in proportion to how active it is."""
+    if equal:
+        count = max(rows // 100, 10)
+        return lambda n: rng.integers(1, count + 1, n)
+    count = max(rows // RATINGS_A_USER, 10)
+    extra = rng.lognormal(-(ACTIVITY_DEVIATION**2) / 2, ACTIVITY_DEVIATION, count)
+    activity = LEAST_RATINGS + (RATINGS_A_USER - LEAST_RATINGS) * extra
+    return lambda n: rng.choice(count, n, p=activity / activity.sum()) + 1
+
+
+def make(folder: Path, labels: int, rows: int, equal_users: bool) -> None:
     """Write labels, and each view as Delta and as Parquet."""
     from deltalake import write_deltalake
 
     rng = np.random.default_rng(0)
-    users = max(rows // 100, 10)
+    draw_users = users(rng, rows, equal_users)
     for view, key in VIEWS.items():
         at = np.unique(rng.integers(1, SPAN, rows + rows // 100))
         at = rng.permutation(at)[:rows]
-        keys = rng.integers(1, users + 1, rows) if view == "user" else movies(rng, rows)
+        keys = draw_users(rows) if view == "user" else movies(rng, rows)
         columns: dict[str, Any] = {key: keys}
         columns |= {f"{view}_{i}": rng.normal(size=rows) for i in range(FEATURES)}
         columns["event_timestamp"] = pa.array(at).cast(INSTANT)
@@ -82,7 +98,7 @@ def make(folder: Path, labels: int, rows: int) -> None:
         pa.table(
             {
                 "label_id": np.arange(labels),
-                "user_id": rng.integers(1, users + 1, labels),
+                "user_id": draw_users(labels),
                 "movie_id": movies(rng, labels),
                 "event_timestamp": pa.array(rng.integers(1, SPAN, labels)).cast(INSTANT),
             }
@@ -295,11 +311,13 @@ def measure(folder: Path, contender: str) -> None:
     )
 
 
-def compare(size: str, contenders: tuple[str, ...], timeout: float, memory: float) -> list[dict[str, Any]]:
+def compare(
+    size: str, contenders: tuple[str, ...], timeout: float, memory: float, equal_users: bool
+) -> list[dict[str, Any]]:
     labels, rows = (int(part) for part in size.split("/"))
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(prefix="marquee-pit-join-") as name:
-        make(Path(name), labels, rows)
+        make(Path(name), labels, rows, equal_users)
         print(f"\n{labels:,} labels, two views of {rows:,} rows", flush=True)
         print(f"{'':14}{'seconds':>9}{'again':>9}{'× bare':>9}{'peak GB':>9}  result", flush=True)
         bare: Measured | None = None
@@ -354,6 +372,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--sizes", help="labels/rows, comma-separated")
     parser.add_argument("--contenders", help=f"comma-separated, of: {', '.join(CONTENDERS)}")
+    parser.add_argument("--equal-users", action="store_true", help="about 100 rows for every user")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one measurement")
     parser.add_argument("--memory", type=float, default=14, help="GB for one measurement")
     parser.add_argument("--child", nargs=2, metavar=("CONTENDER", "FOLDER"), help=argparse.SUPPRESS)
@@ -376,7 +395,7 @@ def main() -> None:
     results = [
         result
         for size, contenders in chosen
-        for result in compare(size, contenders, arguments.timeout, arguments.memory)
+        for result in compare(size, contenders, arguments.timeout, arguments.memory, arguments.equal_users)
     ]
     if arguments.json:
         arguments.json.write_text(json.dumps({"machine": about, "results": results}, indent=2) + "\n")
