@@ -255,7 +255,8 @@ def plain_spark(lake: Path, out: Path) -> Timer:
     from pyspark.sql import SparkSession, Window
     from pyspark.sql import functions as F
 
-    from common.spark import JARS, output_into
+    from common.spark import output_into
+    from common.spark_java import JARS
 
     builder = (
         SparkSession.builder.appName("plain")

@@ -6,7 +6,7 @@ A size is labels/feature rows: N labels are joined to two views of F rows each (
 four floats a row), over Delta; Feast's own stores read the same rows as Parquet, since on Delta they fail or
 are wrong. Users and movies are as unequal as MovieLens': a user has 149 rows on average, activity being
 19 plus a log-normal number; of 10,000 movies, rank r has weight (r + 60)^-1.1. Labels come from the same
-distribution as rows, as they do where both are ratings. `--equal-users` gives all users about 100 rows instead.
+distribution as rows, as they do where both are ratings. With `--equal-users` every user has about 100 rows.
 Instants are unique, so that no store has a tie to get wrong.
 
 Each measurement runs in a process of its own. Time goes from labels in memory to the result as an Arrow table
@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 MOVIES = 10_000
 FEATURES = 4
 SPAN = 10**15
-# Of the 671 users of MovieLens-small's 100,004 ratings, half have 71 or fewer, one in a hundred 1,291 or more.
+# Of the 671 users of MovieLens-small's 100,004 ratings, half have 71 or fewer, and 1 % 1,291 or more.
 RATINGS_A_USER = 149
 LEAST_RATINGS = 19
 ACTIVITY_DEVIATION = 1.3

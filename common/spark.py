@@ -14,9 +14,8 @@ from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
 from common.files import REFUSALS
+from common.spark_java import JARS, local_settings
 
-JARS = Path.home() / ".ivy2"
-"""Where Spark keeps the jars that it downloads. Java's own idea of a home may be another than the shell's."""
 STANDALONE = "spark://"
 LOOPBACK = ("127.", "localhost", "[::1]")
 PATIENCE = 120
@@ -56,11 +55,14 @@ def start_session(
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     _check_master(master)
     builder = SparkSession.builder.appName("marquee").master(master)
-    for name, value in {**_settings(master, memory, shuffle_partitions), **(more or {})}.items():
+    settings = {**_settings(master, memory, shuffle_partitions), **(more or {})}
+    for name, value in settings.items():
         builder = builder.config(name, value)
+    if "spark.driver.extraClassPath" not in settings:
+        builder = configure_spark_with_delta_pip(builder)
     try:
         with output_into(log):
-            session = configure_spark_with_delta_pip(builder).getOrCreate()
+            session = builder.getOrCreate()
     except Exception as error:  # whatever Py4J or the launcher throws, the person's remedy is the same
         where = f"; its own words are in {log}" if log else ""
         refusal = next((text for text in REFUSALS if text in str(error)), None)
@@ -98,6 +100,7 @@ def _settings(master: str, memory: str, shuffle_partitions: int) -> dict[str, st
         "spark.log.level": "ERROR",
     }
     if master.startswith("local"):
+        settings |= local_settings()
         settings["spark.python.daemon.module"] = "common.spark_daemon"
     if master.startswith("local") or master.removeprefix(STANDALONE).startswith(LOOPBACK):
         # Elsewhere workers must reach the driver by an address of the network.
