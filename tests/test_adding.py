@@ -1,11 +1,14 @@
 """Adding a source to the lake: the new is appended, the known left, what contradicts refused."""
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
 from feature_repo.schema import QUARANTINE
+from pipelines import ingest as ingest_module
 from pipelines import lake
 from pipelines.ingest import add, ingest
 from pipelines.jobs import run_job
@@ -57,3 +60,33 @@ def test_added_rows_are_accepted_known_or_quarantined(spark: SparkSession, grown
     assert done.how == "updated"
     newest = lake.read(spark, grown / "lake", "user_rating_stats").where("user_id = 1")
     assert sorted(row.user_rating_count for row in newest.collect()) == [1, 2, 3]
+
+
+def test_few_rows_and_many_are_added_alike(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ratings known, contradicted, repeated, unreadable and of unknown movies, twice over."""
+    drawn = np.random.default_rng(5)
+    ratings = [
+        f"{user},{movie},{stars if stars else 'x'},{900_000_000 + second if second else ''}"
+        for user, movie, stars, second in drawn.integers((1, 1, 0, 0), (6, 6, 5, 8), (120, 4))
+    ]
+    first = movielens(tmp_path / "first", ratings[:40], (1, 2, 3))
+    more = movielens(tmp_path / "more", ratings[30:], (3, 4))
+    ingest(spark, read_movielens(spark, first), tmp_path / "lake")
+    found = {}
+    for few in (-1, ingest_module.FEW):
+        monkeypatch.setattr(ingest_module, "FEW", few)
+        folder = tmp_path / f"lake{few}"
+        shutil.copytree(tmp_path / "lake", folder)
+        reports = [add(spark, read_movielens(spark, more), folder) for _ in range(2)]
+        tables = {
+            name: sorted(map(str, lake.read(spark, folder, name).collect()))
+            for name in ("ratings", "movies", QUARANTINE)
+        }
+        found[few] = [[report.tables for report in reports], tables]
+    (by_spark, spark_tables), (in_memory, memory_tables) = found.values()
+    assert in_memory == by_spark
+    assert memory_tables == spark_tables
+    assert by_spark[0]["ratings"].accepted > by_spark[1]["ratings"].accepted == 0
+    assert len(by_spark[0]["ratings"].by_rule) > 3, "rules of several kinds were broken"
