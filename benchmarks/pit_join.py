@@ -257,7 +257,7 @@ def retrieve(store: Any, labels: pa.Table, result: Callable[[Any], pa.Table]) ->
 
 
 def spark_retrieve(store: Any, labels: pa.Table) -> Outcome:
-    """Time a write to nothing; read the result afterwards, for the check."""
+    """Time a write to nothing; write the result to Parquet afterwards, for the check."""
     from pyspark.sql import SparkSession
 
     stock = store.config.offline_store.type == "spark"
@@ -282,7 +282,9 @@ def spark_retrieve(store: Any, labels: pa.Table) -> Outcome:
             frame = job.to_spark_df()
             frame.write.format("noop").mode("overwrite").save()
         seconds.append(timer.seconds)
-    return seconds, frame.toArrow()
+    with tempfile.TemporaryDirectory() as written:
+        frame.write.mode("overwrite").parquet(written)
+        return seconds, pq.read_table(written)
 
 
 # --- side by side -----------------------------------------------------------------------------------------
