@@ -366,12 +366,16 @@ def judge(measured: Measured, bare: Measured | None, labels: int) -> str:
     return "equal" if same else "DIFFERENT VALUES"
 
 
+def _place(result: dict[str, Any]) -> tuple[int, int, int]:
+    return result["rows"], result["labels"], list(CONTENDERS).index(result["contender"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="small sizes, no Spark: under a minute")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file, and keep its others")
     parser.add_argument("--sizes", help="labels/rows, comma-separated")
     parser.add_argument("--contenders", help=f"comma-separated, of: {', '.join(CONTENDERS)}")
     parser.add_argument("--equal-users", action="store_true", help="about 100 rows for every user")
@@ -400,6 +404,10 @@ def main() -> None:
         for result in compare(size, contenders, arguments.timeout, arguments.memory, arguments.equal_users)
     ]
     if arguments.json:
+        if arguments.json.exists():
+            before = json.loads(arguments.json.read_text())["results"]
+            results = list({_place(result): result for result in [*before, *results]}.values())
+            results.sort(key=_place)
         arguments.json.write_text(json.dumps({"machine": about, "results": results}, indent=2) + "\n")
 
 

@@ -80,7 +80,8 @@ def consistency(events: int, instants: int, pairs: int, late: float, seed: int, 
         )
         stage.outcome = (
             f"{count(report.events)} events, {count(report.late)} of them late; {count(report.labels)} labels"
-            f" at {report.instants} instants and the end: {report.rate:.2%} of values match"
+            f" at {report.instants} instants and the end, {count(report.home_rows)} rows of this home:"
+            f" {report.rate:.2%} of values match"
         )
     page = write_audit(settings.home / AUDITS, "consistency", report)
     console.print(render_table(report))

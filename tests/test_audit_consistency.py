@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from feast import FeatureStore
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
 from common.page import external_resources
 from feature_repo import store as stores
 from feature_repo.online.send import send_changed
+from feature_repo.online.served import served_rows
 from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, TABLES, Table, Type
 from serving.lookup import lookup_many
 from tests.audit_lake import Rows, build_home, events, feature_rows, open_with, replace, sources
@@ -165,6 +168,29 @@ def test_stale_online_rows_are_named(duckdb_store: FeatureStore, tmp_path: Path)
     assert finding.stale > 0 and finding.staleness >= 1 and finding.largest is not None
     with pytest.raises(MarqueeError, match=r"^The consistency audit failed: user_.* of user_rating_stats"):
         require_passed(report, tmp_path / "page.html")
+
+
+def test_a_stale_and_an_altered_row_of_the_home_itself_are_named(tmp_path: Path) -> None:
+    build_home(tmp_path / "home", EVENTS)
+    store = open_with(tmp_path / "home", ENGINES["duckdb"])
+    send_changed(store)
+    kept_up = audit_consistency(store, replay_in(tmp_path / "first"), **ASKED)
+    assert kept_up.passed and kept_up.home_rows > 10
+    provider = store._get_provider()
+    for name, altered in (("user_rating_stats", None), ("movie_rating_stats", "movie_rating_mean")):
+        view = store.get_feature_view(name)
+        row = next(served_rows(store, view, most=1000, seed=0))
+        ((column, number),) = row.key.items()
+        key = EntityKey(join_keys=[column], entity_values=[Value(int64_val=number)])
+        values = provider.online_read(store.config, view, [key])[0][1]
+        if altered:
+            values[altered] = Value(double_val=values[altered].double_val + 1)
+        at = row.offline_at - timedelta(hours=0 if altered else 1)
+        provider.online_store.write(store.config, view, [(key, values, at, at)], whatever=True)
+    report = audit_consistency(store, replay_in(tmp_path / "second"), **ASKED)
+    assert {f.feature for f in report.failures if f.matched < f.compared} == {"movie_rating_mean"}
+    assert {f.feature for f in report.failures if f.stale} == features_of("user_rating_stats")
+    assert "in the home's own online store" in next(f.example for f in report.failures if f.example)
 
 
 def test_dropped_late_events_are_named(duckdb_store: FeatureStore, tmp_path: Path) -> None:

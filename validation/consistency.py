@@ -11,6 +11,9 @@ is therefore judged by what was known then: a plain loop over the events deliver
 All others are judged by the offline join, value for value and to the last bit. At the end nothing is on its
 way, so an event that never arrived shows.
 
+Before that, rows that the audited home has online itself are compared with its tables: of each view up to
+`HOME_ROWS` keys whose newest row did not change since the view was last brought online.
+
 Staleness is how much older the online row is than the offline row of the same label. Online stores may keep
 whole seconds: less than one does not count, and values tell anyway.
 """
@@ -26,6 +29,7 @@ import duckdb
 import pyarrow as pa
 from feast import FeatureStore
 
+from feature_repo.online.served import served_rows
 from feature_repo.schema import (
     BEGINNING,
     EVENT_TIMESTAMP,
@@ -36,6 +40,7 @@ from feature_repo.schema import (
     USER_POSTER_TASTE,
     USER_RATING_STATS,
     USER_RECENT_LIKES,
+    Column,
 )
 from validation.audit_oracle import Rating, features_at, same
 from validation.audit_store import (
@@ -55,6 +60,7 @@ Progress = Callable[[str, int, int], None]
 """Called with the step at hand, steps done, and steps in all."""
 
 EVENTS, INSTANTS, PAIRS, LATE = 2_000, 8, 200, 0.05
+HOME_ROWS = 20_000
 FEATURES = [column.name for table in FEATURE_TABLES for column in table.feature_columns]
 RUN_EVERY = 3
 """Every so manyth delivery goes by the pipelines and materialise, the others by push."""
@@ -175,6 +181,7 @@ def audit_consistency(
     told("scratch home before the period", 1)
     replay.build(_moment(plan.cut))
     tallies: dict[str, _Tally] = defaultdict(_Tally)
+    home_rows = _compare_home(store, seed, tallies)
     pushes = runs = 0
     for place in range(instants + 1):
         batch = plan.batch(place)
@@ -195,6 +202,7 @@ def audit_consistency(
         instants=instants,
         labels=plan.labels.num_rows,
         known_then=int(plan.behind.sum()),
+        home_rows=home_rows,
         pushes=pushes,
         runs=runs,
         seed=seed,
@@ -231,23 +239,55 @@ def _compare(plan: Plan, truth: _Truth, replay: Replay, place: int, tallies: dic
             since = known_since(table)
             stale = _staleness(got[since], want[since])
             for column in table.feature_columns:
-                tally = tallies[column.name]
-                served, trained = got[column.name], want[column.name]
-                tally.compared += 1
-                tally.stale += stale > 0
-                tally.staleness = max(tally.staleness, stale)
-                if column.type.is_number and served is not None and trained is not None:
-                    error = abs(served - trained)
-                    if error and not (behind and same(served, trained)):
-                        tally.largest = max(tally.largest or 0.0, error)
-                if served == trained or (behind and same(served, trained)):
-                    tally.matched += 1
-                elif not tally.example:
-                    tally.example = (
-                        f"user_id {got['user_id']}, movie_id {got['movie_id']} at"
-                        f" {instant_in_words(microseconds(want[EVENT_TIMESTAMP]))}: {value_in_words(served)}"
-                        f" online, {value_in_words(trained)} {'by what was known' if behind else 'offline'}"
-                    )
+                _count(
+                    tallies[column.name],
+                    column,
+                    got[column.name],
+                    want[column.name],
+                    stale,
+                    by_loop=behind,
+                    where=f"user_id {got['user_id']}, movie_id {got['movie_id']} at"
+                    f" {instant_in_words(microseconds(want[EVENT_TIMESTAMP]))}",
+                )
+
+
+def _count(
+    tally: _Tally, column: Column, served: Any, trained: Any, stale: float, by_loop: bool, where: str
+) -> None:
+    """Compare a value online with what it has to be; of a plain loop, up to rounding."""
+    alike = served == trained or (by_loop and same(served, trained))
+    tally.compared += 1
+    tally.matched += alike
+    tally.stale += stale > 0
+    tally.staleness = max(tally.staleness, stale)
+    if column.type.is_number and served is not None and trained is not None and not alike:
+        tally.largest = max(tally.largest or 0.0, abs(served - trained))
+    if not alike and not tally.example:
+        tally.example = (
+            f"{where}: {value_in_words(served)} online,"
+            f" {value_in_words(trained)} {'by what was known' if by_loop else 'offline'}"
+        )
+
+
+def _compare_home(store: FeatureStore, seed: int, tallies: dict[str, _Tally]) -> int:
+    """Compare rows that the home has online with its tables, and count; how many rows there were."""
+    rows = 0
+    for table in FEATURE_TABLES:
+        for row in served_rows(store, store.get_feature_view(table.name), HOME_ROWS, seed):
+            rows += 1
+            stale = _staleness(row.online_at, row.offline_at)
+            key = ", ".join(f"{name} {value}" for name, value in row.key.items())
+            for column in table.feature_columns:
+                _count(
+                    tallies[column.name],
+                    column,
+                    row.online[column.name],
+                    row.offline[column.name],
+                    stale,
+                    by_loop=False,
+                    where=f"{key} in the home's own online store",
+                )
+    return rows
 
 
 def _staleness(online: datetime | None, offline: datetime | None) -> float:

@@ -16,7 +16,7 @@ class FeatureConsistency:
 
     Args:
         view, feature: its names.
-        compared: values, one a label.
+        compared: values, one a label, and one for each row of the home's own.
         matched: of these.
         stale: labels at which the view's online row was older than the offline row.
         staleness: by how many seconds, at the most.
@@ -64,6 +64,7 @@ class ConsistencyReport:
         instants: at which the online store was read.
         labels: pairs of a user and a movie read, over all instants and the end.
         known_then: of these, the ones judged by what had been delivered, as something of them was on its way.
+        home_rows: online rows of the audited home itself that were compared with its tables.
         pushes, runs: deliveries by push, and by the pipelines and materialise.
         seed: of all draws.
         features: what was found, in the schema's order.
@@ -80,6 +81,7 @@ class ConsistencyReport:
     instants: int
     labels: int
     known_then: int
+    home_rows: int
     pushes: int
     runs: int
     seed: int

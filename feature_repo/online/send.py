@@ -89,7 +89,7 @@ def _send_view(store: FeatureStore, view: FeatureView, on_progress: OnProgress |
     started = time.perf_counter()
     source = file_source(view.batch_source)
     table = delta_table(store.config, source)
-    held = _read_record(store, view)
+    held = sent_record(store, view)
     goal = Record(str(table.metadata().id), table.version(), [feature.name for feature in view.features])
     if held == goal:
         return Sent(view.name, held.version, goal.version, 0, 0, time.perf_counter() - started)
@@ -102,7 +102,7 @@ def _send_view(store: FeatureStore, view: FeatureView, on_progress: OnProgress |
     newest = latest_rows(
         store.config,
         source,
-        list(_keys(view)),
+        list(key_types(view)),
         goal.features,
         source.timestamp_field,
         source.created_timestamp_column or None,
@@ -128,7 +128,7 @@ def _write(
     keys, refused = {_serialised(store, _record_key(view))}, 0
     for start in range(0, newest.num_rows, BATCH):
         batch = newest.slice(start, BATCH)
-        rows: list[Row] = _convert_arrow_to_proto(batch, view, _keys(view))
+        rows: list[Row] = _convert_arrow_to_proto(batch, view, key_types(view))
         if isinstance(online, KeepsNewest):
             refused += online.write(config, view, rows, whatever=replaced)
         else:
@@ -158,7 +158,8 @@ def _not_older(store: FeatureStore, view: FeatureView, rows: list[Row]) -> list[
     ]
 
 
-def _read_record(store: FeatureStore, view: FeatureView) -> Record | None:
+def sent_record(store: FeatureStore, view: FeatureView) -> Record | None:
+    """What a view's online rows are up to date with; None if it was never sent."""
     ((_, values),) = store._get_provider().online_read(store.config, view, [_record_key(view)], [RECORD])
     text = values[RECORD].string_val if values and RECORD in values else ""
     return Record(**json.loads(text)) if text else None
@@ -173,12 +174,13 @@ def _write_record(store: FeatureStore, view: FeatureView, record: Record) -> Non
         provider.online_write_batch(store.config, view, [row], None)
 
 
-def _keys(view: FeatureView) -> dict[str, ValueType]:
+def key_types(view: FeatureView) -> dict[str, ValueType]:
+    """A view's join keys and their types."""
     return {column.name: column.dtype.to_value_type() for column in view.entity_columns}
 
 
 def _record_key(view: FeatureView) -> EntityKey:
-    keys = list(_keys(view))
+    keys = list(key_types(view))
     return EntityKey(join_keys=keys, entity_values=[Value(string_val=RECORD)] * len(keys))
 
 
