@@ -85,12 +85,18 @@ def make_archive() -> bool:
             capture_output=True,
             cwd=Path(__file__).parents[1],
         )
-        if run.returncode != 0 or not made.exists():
+        if run.returncode != 0 or not made.exists() or not _can_be_read(made):
             return False
         for old in ARCHIVES.glob("spark-*.jsa"):
             old.unlink()
         made.replace(archive)
     return True
+
+
+def _can_be_read(archive: Path) -> bool:
+    """Whether Java starts with it: of an archive that was cut off it would die."""
+    tried = [java_launcher(), *QUIET.split(), f"-XX:SharedArchiveFile={archive}", "-version"]
+    return subprocess.run(tried, capture_output=True, cwd=archive.parent).returncode == 0
 
 
 def _typical_work(folder: str, archive: str) -> None:
