@@ -96,7 +96,7 @@ def describe(home: Path | None) -> None:
     settings = load_settings(home)
     listing = Table(title=escape(f"Lake in {settings.lake}"), title_justify="left")
     for heading in ("table", "rows", "from", "to", "version", "size"):
-        listing.add_column(heading, justify="left" if heading == "table" else "right")
+        listing.add_column(heading, justify="left" if heading == "table" else "right", overflow="fold")
     for name in (*TABLES, QUARANTINE):
         listing.add_row(name, *describe_table(settings.lake / name))
     console.print(listing)

@@ -157,7 +157,7 @@ def print_summary(found: summary.Summary, folder: Path) -> None:
     """The same as `summary.json`, for a person."""
     tables = Table(title="Tables", title_justify="left")
     for heading in ("table", "read", "rows", "quarantined"):
-        tables.add_column(heading, justify="left" if heading == "table" else "right")
+        tables.add_column(heading, justify="left" if heading == "table" else "right", overflow="fold")
     for name, table in found.tables.items():
         read = "" if table.read is None else count(table.read)
         bad = "" if table.quarantined is None else count(table.quarantined)

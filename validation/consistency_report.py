@@ -119,7 +119,9 @@ def render_table(report: ConsistencyReport) -> "RichTable":
 
     table = RichTable(title="Consistency", title_justify="left", title_style="bold")
     for heading in ("view", "values", "match", "largest error", "stale rows", "result"):
-        table.add_column(heading, justify="left" if heading in ("view", "result") else "right")
+        table.add_column(
+            heading, justify="left" if heading in ("view", "result") else "right", overflow="fold"
+        )
     for view in dict.fromkeys(feature.view for feature in report.features):
         mine = [feature for feature in report.features if feature.view == view]
         compared, matched = sum(f.compared for f in mine), sum(f.matched for f in mine)

@@ -116,7 +116,9 @@ def render_table(report: LeakageReport) -> "RichTable":
 
     table = RichTable(title="Leakage", title_justify="left", title_style="bold")
     for heading in ("view", "labels", "nearest event before", "rows", "features", "result"):
-        table.add_column(heading, justify="left" if heading in ("view", "result") else "right")
+        table.add_column(
+            heading, justify="left" if heading in ("view", "result") else "right", overflow="fold"
+        )
     for view in report.views:
         mine = [finding for finding in report.features if finding.view == view.view]
         bad = [finding for finding in mine if not finding.passed]

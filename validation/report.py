@@ -185,11 +185,11 @@ def render_table(report: ValidationReport) -> "RichTable":
     from rich.table import Table as RichTable
 
     table = RichTable(title="Validation", title_justify="left", title_style="bold")
-    table.add_column("table")
+    table.add_column("table", overflow="fold")
     table.add_column("rows", justify="right")
     table.add_column("quarantined", justify="right")
     table.add_column("checks", justify="right")
-    table.add_column("result")
+    table.add_column("result", overflow="fold")
     for row in report.tables:
         table.add_row(
             row.name,
