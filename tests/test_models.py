@@ -18,7 +18,7 @@ from training import artefact as artefacts
 from training.artefact import Artefact, Manifest
 from training.backend import keras, seed_everything
 from training.curve import Curve
-from training.inputs import InputSpec
+from training.inputs import POSTER, InputSpec
 from training.metrics import roc_auc
 from training.models import MODELS, check_models, model
 from training.predictor import Predictor
@@ -148,6 +148,19 @@ def test_history_matters(key: str) -> None:
     before = logits(network, arrays)
     arrays["user_recent_liked_movie_ids"][:, 0] = 5
     assert not np.allclose(logits(network, arrays), before)
+
+
+def test_all_that_comes_of_posters_passes_a_gate() -> None:
+    """With the gates shut, posters change nothing; with open ones, those of either side do."""
+    for gate, shut in ((-1e4, True), (0.0, False)):
+        network, spec, table = built("mmdin", {"poster_gate": gate})
+        arrays = spec.apply(table)
+        before = logits(network, arrays)
+        for side in ("user", "movie"):
+            names = [item.name for item in spec.inputs if (item.side, item.modality) == (side, POSTER)]
+            assert len(names) == 2  # numbers and their buckets
+            other = arrays | {name: arrays[name][::-1].copy() for name in names}
+            assert np.array_equal(logits(network, other), before) == shut
 
 
 def test_candidate_and_history_share_one_embedding() -> None:

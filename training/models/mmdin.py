@@ -17,9 +17,8 @@ class MMDINConfig(KerasConfig):
     Args:
         embedding: widths and regularisation of embeddings.
         multimodal: read the poster features; False is the ablation without them.
-        poster_gate: where the gate of the poster features starts (see `ModalityGate`).
+        poster_gate: where the gates of the poster features and their products start (see `ModalityGate`).
         poster_dropout: share of rows that lose them while training.
-        poster_width: width that they are brought to.
         poster_match: number of products between the user's taste in posters and the candidate's poster (see
             `BilinearMatch`); 0 for none.
         products: give the products of the pooled history and of the user's lists with the candidate too.
@@ -37,9 +36,8 @@ class MMDINConfig(KerasConfig):
     inputs: InputConfig = InputConfig(shrinkage=5.0)
     embedding: EmbeddingConfig = EmbeddingConfig()
     multimodal: bool = True
-    poster_gate: float = -2.0
+    poster_gate: float = -4.0
     poster_dropout: float = Field(default=0.2, ge=0, lt=1)
-    poster_width: int = Field(default=16, ge=1)
     poster_match: int = Field(default=8, ge=0)
     products: bool = True
     pooling: Literal["attention", "sum"] = "attention"
@@ -78,11 +76,11 @@ def build(config: MMDINConfig, spec: InputSpec) -> Any:
     for side in ("user", "movie"):
         parts += towers.behaviour(side)
         if config.multimodal:
-            parts += towers.poster(side, config.poster_gate, config.poster_dropout, config.poster_width)
+            parts += towers.poster(side, config.poster_gate, config.poster_dropout)
     if config.products:
         parts += [pooled * candidate, *towers.matches()]
     if config.multimodal:
-        parts += towers.poster_match(config.poster_match)
+        parts += towers.poster_match(config.poster_match, config.poster_gate, config.poster_dropout)
     joined = join([*parts, pooled, *towers.scene()], "features")
     if config.tower == "resnet":
         penalty = keras.regularizers.L2(config.l2) if config.l2 else None

@@ -133,15 +133,12 @@ class Towers:
         """The features of the request itself."""
         return self.numbers(SCENE, SCENE)
 
-    def poster(self, side: str, gate: float, dropout: float, width: int | None = None) -> list[Any]:
-        """A side's poster features, brought to `width` where given, behind a `ModalityGate`."""
+    def poster(self, side: str, gate: float, dropout: float) -> list[Any]:
+        """A side's poster features behind a `ModalityGate`."""
         parts = self.numbers(side, POSTER)
         if not parts:
             return []
         joined = join(parts, f"{side}_poster")
-        if width:
-            joined = keras.layers.Dense(width, activation="relu", name=f"{side}_poster_dense")(joined)
-            joined = keras.layers.LayerNormalization(name=f"{side}_poster_norm")(joined)
         return [ModalityGate(gate, dropout, name=f"{side}_poster_gate")(joined)]
 
     def matches(self) -> list[Any]:
@@ -155,12 +152,15 @@ class Towers:
             ]
         return found
 
-    def poster_match(self, rank: int) -> list[Any]:
-        """How the user's taste in posters meets the candidate's poster, by `BilinearMatch` of the numbers."""
+    def poster_match(self, rank: int, gate: float, dropout: float) -> list[Any]:
+        """How the user's taste in posters meets the candidate's poster, by `BilinearMatch` of the numbers,
+        behind a `ModalityGate`."""
         users = self.spec.select("numeric", "user", POSTER)
         movies = self.spec.select("numeric", "movie", POSTER)
         return [
-            BilinearMatch(rank, name="poster_match")(self.inputs[user.name], self.inputs[movie.name])
+            ModalityGate(gate, dropout, name="poster_match_gate")(
+                BilinearMatch(rank, name="poster_match")(self.inputs[user.name], self.inputs[movie.name])
+            )
             for user, movie in zip(users, movies, strict=True)
             if rank
         ]
