@@ -44,12 +44,12 @@ class Found:
 
 def _network(trial: "optuna.Trial") -> dict[str, Any]:
     return {
-        "training.learning_rate": trial.suggest_float("training.learning_rate", 3e-4, 3e-3, log=True),
+        "training.learning_rate": trial.suggest_float("training.learning_rate", 3e-4, 1e-2, log=True),
         "training.weight_decay": trial.suggest_float("training.weight_decay", 0.03, 10.0, log=True),
         "training.embedding_decay": trial.suggest_float("training.embedding_decay", 0.1, 100.0, log=True),
         "training.averaging": trial.suggest_float("training.averaging", 0.9, 0.99),
         "embedding.id_dropout": trial.suggest_categorical("embedding.id_dropout", [0.1, 0.5]),
-        "dropout": trial.suggest_categorical("dropout", [0.01, 0.2, 0.4]),
+        "dropout": trial.suggest_categorical("dropout", [0.01, 0.1, 0.3]),
     }
 
 
@@ -64,7 +64,7 @@ def _mmdin(trial: "optuna.Trial") -> dict[str, Any]:
     return {
         **_network(trial),
         **_numbers(trial),
-        "poster_gate": trial.suggest_float("poster_gate", -5.0, 0.0),
+        "poster_gate": trial.suggest_float("poster_gate", -6.0, -1.0),
     }
 
 
