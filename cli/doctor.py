@@ -180,11 +180,13 @@ def servers(settings: Settings) -> list[Finding]:
 def fetch_jars(settings: Settings) -> None:
     """Download Delta's jars by starting Spark once, then archive the classes that Spark loads."""
     from cli.data import start_spark
-    from common.spark_java import delta_jars, make_archive
+    from common.spark_java import archive_of, delta_jars, make_archive
 
     if not delta_jars():
         console.print("[dim]Starting Spark once, which downloads Delta's jars (some 90 MB)[/]")
         with writing(settings.home):
             start_spark(settings).stop()
-    console.print("[dim]Archiving Spark's classes, so that it starts in half the time (once, 200 MB)[/]")
-    make_archive()
+    if not archive_of(delta_jars()).exists():
+        console.print("[dim]Archiving Spark's classes, so that it starts in half the time (once, 200 MB)[/]")
+        if not make_archive():
+            console.print("[dim]Java made no archive: Spark works without, and starts slower[/]")
