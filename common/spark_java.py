@@ -32,7 +32,7 @@ def local_settings() -> dict[str, str]:
     if not jars:
         return {}
     archive = archive_of(jars)
-    return _settings(jars, f"-XX:SharedArchiveFile={archive}" if archive.exists() else "")
+    return _settings(jars, f'-XX:SharedArchiveFile="{archive}"' if archive.exists() else "")
 
 
 def _settings(jars: list[Path], archive_option: str) -> dict[str, str]:
@@ -106,7 +106,7 @@ def _typical_work(folder: str, archive: str) -> None:
 
     from common.spark import start_session
 
-    more = _settings(delta_jars(), f"-XX:ArchiveClassesAtExit={archive}")
+    more = _settings(delta_jars(), f'-XX:ArchiveClassesAtExit="{archive}"')
     session = start_session("local[2]", "2g", 2, more)
     rows = session.range(2000).select((F.col("id") % 50).alias("key"), F.timestamp_micros("id").alias("at"))
     for mode in ("overwrite", "append"):

@@ -49,6 +49,7 @@ def test_an_archive_serves_the_jars_that_it_was_made_of() -> None:
     archive = spark_java.archive_of(spark_java.delta_jars())
     archive.parent.mkdir()
     archive.write_bytes(b"")
-    assert f"-XX:SharedArchiveFile={archive}" in spark_java.local_settings()["spark.driver.extraJavaOptions"]
+    told = spark_java.local_settings()["spark.driver.extraJavaOptions"]
+    assert told.endswith(f'-XX:SharedArchiveFile="{archive}"'), "quoted: the path may have spaces"
     spark_java.delta_jars()[0].touch()
     assert "SharedArchiveFile" not in spark_java.local_settings()["spark.driver.extraJavaOptions"]
