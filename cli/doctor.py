@@ -69,9 +69,9 @@ def python(_: Settings) -> Finding:
 
 def java(_: Settings) -> Finding:
     """A full JDK or JRE that Spark 4.1 runs on."""
-    remedy = "apt-get install openjdk-17-jre-headless, or point JAVA_HOME at a full Java 17 or 21"
     from common.spark_java import java_launcher
 
+    remedy = "apt-get install openjdk-17-jre-headless, or point JAVA_HOME at a full Java 17 or 21"
     try:
         launcher = java_launcher()
         answer = subprocess.run(

@@ -66,7 +66,7 @@ def archive_of(jars: list[Path]) -> Path:
 
 
 def make_archive() -> bool:
-    """Make the archive if there is none, by a run of Spark of its own; whether there is one now.
+    """Make the archive, by a run of Spark of its own; whether there is one now.
 
     Spark works without: where Java will not make one, nothing is lost but time.
     """
@@ -74,8 +74,6 @@ def make_archive() -> bool:
     if not jars:
         return False
     archive = archive_of(jars)
-    if archive.exists():
-        return True
     ARCHIVES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ARCHIVES) as folder:
         made = Path(folder, archive.name)

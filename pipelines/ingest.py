@@ -155,10 +155,9 @@ def _append_new(spark: SparkSession, lake: Path, table: Table, checked: Checked)
     """Append a table's new rows, and to the quarantine what it does not hold yet; no commit of nothing."""
     if checked.read <= FEW:
         done = append_few(lake, table, checked.located.toArrow(), checked.bad.toArrow())
-        known = checked.read - done.accepted - sum(done.by_rule.values())
-        return TableReport(
-            checked.read, done.accepted, sum(done.by_rule.values()), done.by_rule, known, done.reasons
-        )
+        quarantined = sum(done.by_rule.values())
+        known = checked.read - done.accepted - quarantined
+        return TableReport(checked.read, done.accepted, quarantined, done.by_rule, known, done.reasons)
     held = lake_tables.read(spark, lake, table.name)
     unique = list(table.unique)
     bad = checked.bad

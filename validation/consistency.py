@@ -178,10 +178,10 @@ def audit_consistency(
         ratings = read_labels(con)
         plan = make_plan(ratings, events=events, instants=instants, pairs=pairs, late=late, seed=seed)
         truth = _Truth(_offline(store, plan.labels), _history(con, plan), plan.cut)
-    told("scratch home before the period", 1)
-    replay.build(_moment(plan.cut))
     tallies: dict[str, _Tally] = defaultdict(_Tally)
     home_rows = _compare_home(store, seed, tallies)
+    told("scratch home before the period", 1)
+    replay.build(_moment(plan.cut))
     pushes = runs = 0
     for place in range(instants + 1):
         batch = plan.batch(place)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 from feast import FeatureStore, FeatureView, ValueType
 from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
@@ -99,19 +100,29 @@ def _send_view(store: FeatureStore, view: FeatureView, on_progress: OnProgress |
     replaced = held is not None and added is None
     if held is not None and held.features != goal.features:
         added = None
-    newest = latest_rows(
-        store.config,
-        source,
-        list(key_types(view)),
-        goal.features,
-        source.timestamp_field,
-        source.created_timestamp_column or None,
-        among=added,
-    )
+    newest = newest_rows(store, view, added)
     refused = _write(store, view, newest, replaced, on_progress)
     _write_record(store, view, goal)
     since = held.version if held is not None and added is not None else None
     return Sent(view.name, since, goal.version, newest.num_rows, refused, time.perf_counter() - started)
+
+
+def newest_rows(store: FeatureStore, view: FeatureView, among: pads.Dataset | None = None) -> pa.Table:
+    """The newest row of each of a view's keys, as its table has it.
+
+    Args:
+        among: some of the table's rows: only keys whose newest row is one of these.
+    """
+    source = file_source(view.batch_source)
+    return latest_rows(
+        store.config,
+        source,
+        list(key_types(view)),
+        [feature.name for feature in view.features],
+        source.timestamp_field,
+        source.created_timestamp_column or None,
+        among=among,
+    )
 
 
 def _write(

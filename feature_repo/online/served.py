@@ -13,10 +13,9 @@ from feast.type_map import feast_value_type_to_python_type
 from feast.utils import _convert_arrow_to_proto
 
 from common.changes import added_rows
-from feature_repo.offline.duckdb_asof import latest_rows
 from feature_repo.offline.tables import delta_table, file_source, storage_options
 from feature_repo.online.newest import instant, microseconds
-from feature_repo.online.send import BATCH, key_types, sent_record
+from feature_repo.online.send import BATCH, key_types, newest_rows, sent_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Served:
 def served_rows(store: FeatureStore, view: FeatureView, most: int, seed: int) -> Iterator[Served]:
     """The online rows of keys that did not change since the view was last sent, and the table's.
 
-    None where the view was never sent, or its table was replaced since.
+    No rows where the view was never sent, or its table was replaced since.
 
     Args:
         most: keys that are read; if there are more, drawn by `seed`.
@@ -55,8 +54,7 @@ def served_rows(store: FeatureStore, view: FeatureView, most: int, seed: int) ->
         added = added_rows(table, record.version, storage_options(source))
         if added is None:
             return
-        created = source.created_timestamp_column or None
-        newest = latest_rows(store.config, source, keys, features, source.timestamp_field, created)
+        newest = newest_rows(store, view)
         changed = added.to_table(columns=keys).group_by(keys).aggregate([])
         numbered = newest.select(keys).append_column("place", pa.array(np.arange(newest.num_rows)))
         places = np.sort(numbered.join(changed, keys, join_type="left anti")["place"].to_numpy())
