@@ -13,7 +13,7 @@ from training import tune as tuning
 from training.models import MODELS
 from training.run import Prepared
 from training.splits import split
-from training.tune import SPACES, tune
+from training.tune import SPACES, pruner, tune
 
 
 def prepared(service: str = "gbt_v1", rows: int = 900) -> Prepared:
@@ -87,6 +87,20 @@ def test_networks_are_tuned_and_pruned_by_epoch(tmp_path: Path) -> None:
     assert found.trials == 1
     assert found.config["training.epochs"] == 1
     assert 0 <= found.validation_auc <= 1
+
+
+def test_a_trial_has_the_epochs_of_its_patience_before_it_is_given_up() -> None:
+    config = MODELS["din"].config_class.of({"training.patience": 8})
+    study = optuna.create_study(direction="maximize", pruner=pruner(config))
+    for _ in range(5):
+        good = study.ask()
+        for epoch in range(12):
+            good.report(0.8, epoch)
+        study.tell(good, 0.8)
+    late = study.ask()
+    for epoch in range(9):
+        late.report(0.7, epoch)
+        assert late.should_prune() == (epoch >= 8)
 
 
 def test_bad_requests_are_refused(tmp_path: Path) -> None:

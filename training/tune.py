@@ -15,7 +15,7 @@ from training.curve import Curve, Progress
 from training.inputs import Arrays, InputSpec
 from training.metrics import roc_auc
 from training.models import model as entry_of
-from training.models.config import ModelConfig
+from training.models.config import KerasConfig, ModelConfig
 from training.run import SPLIT_OF, Prepared, flags
 from training.splits import Cut, before_test
 
@@ -44,10 +44,10 @@ class Found:
 
 def _network(trial: "optuna.Trial") -> dict[str, Any]:
     return {
-        "training.learning_rate": trial.suggest_float("training.learning_rate", 3e-4, 1e-2, log=True),
+        "training.learning_rate": trial.suggest_float("training.learning_rate", 3e-4, 3e-2, log=True),
         "training.weight_decay": trial.suggest_float("training.weight_decay", 0.03, 10.0, log=True),
         "training.embedding_decay": trial.suggest_float("training.embedding_decay", 0.1, 100.0, log=True),
-        "training.averaging": trial.suggest_float("training.averaging", 0.9, 0.99),
+        "training.averaging": trial.suggest_float("training.averaging", 0.9, 0.995),
         "embedding.id_dropout": trial.suggest_categorical("embedding.id_dropout", [0.1, 0.5]),
         "dropout": trial.suggest_categorical("dropout", [0.01, 0.1, 0.3]),
     }
@@ -138,8 +138,8 @@ def tune(
         raise MarqueeError(
             f"{model} reads {entry.service}, but the features are those of {prepared.service}."
         )
-    entry.config_class.of(config)
     fixed = {"refit": True, **(config or {})}
+    always = entry.config_class.of(fixed)
     cuts = before_test(prepared.table, SPLIT_OF[prepared.protocol], CUTS)
     liked = flags(prepared.table)
 
@@ -197,7 +197,7 @@ def tune(
         storage=f"sqlite:///{storage}",
         load_if_exists=True,
         direction="maximize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=2),
+        pruner=pruner(always),
     )
     ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     done = len(study.get_trials(states=ended))
@@ -222,6 +222,19 @@ def tune(
             on_trial(trials, trials, max(scores))
     best = int(np.argmax(scores))
     return Found({**finalists[best].params, **fixed}, scores[best], len(finished), pruned)
+
+
+def pruner(fixed: ModelConfig) -> "optuna.pruners.BasePruner":
+    """What gives a trial up that is worse than the median: never before it had the epochs of its patience, as
+    networks learn late by ids, and never among the first five trials.
+
+    Args:
+        fixed: the model's settings without the searched ones.
+    """
+    import optuna
+
+    patience = fixed.training.patience if isinstance(fixed, KerasConfig) else 2
+    return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=patience)
 
 
 def _space(model: str) -> list[str]:
