@@ -47,7 +47,8 @@ FirstMoviesOption = Annotated[
     int | None,
     typer.Option("--first-movies", min=1, help="Keep movies with an id up to this (papers: 1000)."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", help="Of everything random.")]
+LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Of everything random.")]
 ProtocolOption = Annotated[
     str | None, typer.Option("--protocol", help="honest (the default), or paper, which leaks the future.")
 ]
@@ -267,7 +268,9 @@ def train(
     split: Annotated[
         str | None, typer.Option(help="time or random (leaky); that of the protocol where not given.")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", help="Of everything random (default: 0).")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=LARGEST_SEED, help="Of everything random (default: 0).")
+    ] = None,
     config: ConfigOption = None,
     data: Annotated[
         Path | None,

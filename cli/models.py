@@ -110,6 +110,7 @@ def train_one(
     model: str | None, like: Path | None, options: TrainOptions, out: Path | None, home: Path | None
 ) -> None:
     """`marquee train`."""
+    from training.artefact import check_replaceable
     from training.models import model as entry_of
 
     if like is not None:
@@ -129,6 +130,7 @@ def train_one(
     configuration(model, options.protocol or "honest", options.config)
     settings = load_settings(home)
     folder = out or settings.home / "models" / model
+    check_replaceable(folder)
     stages = Stages(console)
     with writing(settings.home), stages.stage(f"train {model}") as stage:
         result = train_into(settings, model, folder, stage, options)
@@ -144,11 +146,12 @@ def train_one(
 def train_again(run: Path, out: Path | None, home: Path | None) -> None:
     """`marquee train --like`."""
     from training.again import train_like
-    from training.artefact import read_manifest
+    from training.artefact import check_replaceable, read_manifest
 
     model = read_manifest(run).model
     settings = load_settings(home)
     folder = out or settings.home / "models" / f"{run.absolute().name}-again"
+    check_replaceable(folder)
     stages = Stages(console)
     with writing(settings.home), stages.stage(f"train {model} like {run}") as stage:
         stage.report("joining features as of the recorded versions", 0, 0)

@@ -9,7 +9,7 @@ import pytest
 from common.errors import MarqueeError
 from tests.toy_features import toy_table
 from training import artefact as artefacts
-from training.artefact import Artefact, Manifest
+from training.artefact import Artefact, Manifest, check_replaceable
 from training.backend import seed_everything
 from training.curve import Curve, Epoch
 from training.inputs import InputSpec
@@ -137,3 +137,14 @@ def test_a_configuration_of_another_version_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), "unheard_of": 1}))
     with pytest.raises(MarqueeError, match="does not fit this version of Marquee: unheard_of"):
         artefacts.load(tmp_path / "run")
+
+
+def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    check_replaceable(precious)  # an empty one may be
+    (precious / "thesis.txt").write_text("important")
+    for taken in (precious, precious / "thesis.txt"):
+        with pytest.raises(MarqueeError, match="is not replaced"):
+            check_replaceable(taken)
+    check_replaceable(tmp_path / "new")

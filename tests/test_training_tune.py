@@ -110,3 +110,12 @@ def test_bad_requests_are_refused(tmp_path: Path) -> None:
         tune(prepared(), "gbt", tmp_path / "s.db", config={"leafs": 3})
     with pytest.raises(MarqueeError, match="No trial of gbt has finished"):
         tune(prepared(), "gbt", tmp_path / "s.db", trials=0)
+
+
+def test_a_study_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
+    study = tmp_path / "s.db"
+    study.write_text("no database, but long enough to be looked at" * 40)
+    with pytest.raises(MarqueeError, match="cannot be used: file is not a database"):
+        tune(prepared(), "gbt", study, trials=1)
+    with pytest.raises(MarqueeError, match="no setting 3"):
+        tune(prepared(), "gbt", study, config={3: 2})  # type: ignore[dict-item]

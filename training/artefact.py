@@ -122,12 +122,29 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def save(artefact: Artefact, folder: Path) -> None:
-    """Write an artefact as `folder`, replacing what was there.
+def check_replaceable(folder: Path) -> None:
+    """Refuse to put an artefact where something else is.
 
     Raises:
-        MarqueeError: the folder cannot be written.
+        MarqueeError: `folder` is a file, or a folder that holds something but no artefact.
     """
+    if folder.is_dir():
+        if (folder / MANIFEST).is_file() or not any(folder.iterdir()):
+            return
+    elif not folder.exists():
+        return
+    raise MarqueeError(
+        f"{folder} is not empty and no artefact: it is not replaced. Name another folder with --out."
+    )
+
+
+def save(artefact: Artefact, folder: Path) -> None:
+    """Write an artefact as `folder`, replacing the artefact that was there.
+
+    Raises:
+        MarqueeError: something else is there, or the folder cannot be written.
+    """
+    check_replaceable(folder)
     with folder_atomically(folder) as temporary:
         _write_json(temporary / MANIFEST, asdict(artefact.manifest))
         (temporary / CONFIG).write_text(artefact.config.model_dump_json(indent=2) + "\n")

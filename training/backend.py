@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+from common.errors import MarqueeError
+
+BACKENDS = ("tensorflow", "jax")
+
+if os.environ.setdefault("KERAS_BACKEND", BACKENDS[0]) not in BACKENDS:
+    raise MarqueeError(
+        f"KERAS_BACKEND is {os.environ['KERAS_BACKEND']!r}: networks are trained on {' or '.join(BACKENDS)}."
+    )
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")
 

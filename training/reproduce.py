@@ -112,6 +112,7 @@ class Results:
         gap_model: title of the model that they were measured on.
         parts: by protocol and part, liked rows and all rows.
         bands: by length of the user's history; none where the truth is not known.
+        made_with: what trained the networks: backend and versions.
     """
 
     rows: tuple[Row, ...]
@@ -119,6 +120,7 @@ class Results:
     gap_model: str = ""
     parts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     bands: tuple[HistoryBand, ...] = ()
+    made_with: str = ""
 
 
 BANDS = ((0, 0), (1, 4), (5, 19), (20, 99), (100, None))
@@ -230,7 +232,14 @@ def reproduce(
         }
         if likelihood is not None:
             bands += _bands(protocol, of_protocol, earlier_ratings(table)[cut.test], likelihood)
-    results = Results(tuple(rows), tuple(found), leaky.title if leaks else "", parts, tuple(bands))
+    results = Results(
+        tuple(rows),
+        tuple(found),
+        leaky.title if leaks else "",
+        parts,
+        tuple(bands),
+        made_with([folder for of_variant in cells.values() for folder in of_variant]),
+    )
     write_atomically(out / RESULTS, json.dumps(asdict(results), indent=2) + "\n")
     return results
 
@@ -257,11 +266,23 @@ def read_results(out: Path) -> Results:
                 for protocol, parts in found["parts"].items()
             },
             bands=tuple(HistoryBand(**band) for band in found["bands"]),
+            made_with=found.get("made_with", ""),
         )
     except OSError as error:
         raise MarqueeError(f"There are no results at {path}: run `marquee reproduce` first.") from error
     except (ValueError, TypeError, KeyError) as error:
         raise MarqueeError(f"{path} is damaged: {error}.") from error
+
+
+def made_with(cells: Sequence[Path]) -> str:
+    """What trained the networks among `cells`: "Keras 3.15.1 on jax 0.10.2", such as there are."""
+    found = set()
+    for folder in cells:
+        manifest = artefacts.read_manifest(folder)
+        if manifest.backend:
+            keras, backend = (manifest.packages.get(name, "?") for name in ("keras", manifest.backend))
+            found.add(f"Keras {keras} on {manifest.backend} {backend}")
+    return " and ".join(sorted(found))
 
 
 RANDOM_SPLIT = "random split"

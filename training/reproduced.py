@@ -97,6 +97,9 @@ def markdown(
         " are of the mean ROC-AUC, with the 95 % interval of a paired bootstrap over test rows."
         " Thresholds were chosen on the validation rows.",
         "",
+        f"Networks were trained with {results.made_with}. Another backend or machine gives other digits, as"
+        " another seed does; the intervals are of the choice of test rows alone.",
+        "",
     ]
     for protocol in dict.fromkeys(row.protocol for row in results.rows):
         lines += [f"### {HEADINGS[protocol]}", "", " ".join(summary_of(results, protocol)), ""]
@@ -111,6 +114,8 @@ def markdown(
     if results.gaps:
         lines += [
             f"### What each leak is worth to {results.gap_model}, alone",
+            "",
+            "Means over the seeds: what is smaller than the deviation over seeds above is noise.",
             "",
             *_lines(gaps_of(results)),
             "",

@@ -35,7 +35,7 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys as sections: {"training.epochs": 3} becomes {"training": {"epochs": 3}}."""
     result: dict[str, Any] = {}
     for key, value in values.items():
-        head, _, rest = key.partition(".")
+        head, _, rest = str(key).partition(".")  # YAML has keys of other types, too
         inner = nested({rest: value}) if rest else nested(value) if isinstance(value, Mapping) else value
         if isinstance(inner, dict) and isinstance(result.get(head), dict):
             result[head] = merged(result[head], inner)

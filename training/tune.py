@@ -129,9 +129,10 @@ def tune(
         on_trial: called with (trial, of, best validation AUC so far).
 
     Raises:
-        MarqueeError: an unknown model or setting, or no trial finished.
+        MarqueeError: an unknown model or setting, a study that is no SQLite file, or no trial finished.
     """
     import optuna
+    from sqlalchemy.exc import DatabaseError
 
     entry = entry_of(model)
     if entry.service != prepared.service:
@@ -192,13 +193,16 @@ def tune(
     # Trials on other data, in another space, or with other fixed settings, are another study.
     made_of = [prepared.versions, prepared.asked, prepared.liked_rating, _space(model), fixed, seeds]
     digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=list).encode()).hexdigest()[:8]
-    study = optuna.create_study(
-        study_name=f"{model}-{prepared.protocol}-{digest}",
-        storage=f"sqlite:///{storage}",
-        load_if_exists=True,
-        direction="maximize",
-        pruner=pruner(always),
-    )
+    try:
+        study = optuna.create_study(
+            study_name=f"{model}-{prepared.protocol}-{digest}",
+            storage=f"sqlite:///{storage}",
+            load_if_exists=True,
+            direction="maximize",
+            pruner=pruner(always),
+        )
+    except DatabaseError as error:
+        raise MarqueeError(f"The study {storage} cannot be used: {error.orig}. Name another file.") from error
     ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     done = len(study.get_trials(states=ended))
     # A search that goes on must not draw the first trials again.
