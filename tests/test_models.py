@@ -15,6 +15,7 @@ from common.errors import MarqueeError
 from feature_repo import schema
 from tests.toy_features import toy_table
 from training import artefact as artefacts
+from training import predictor as predictors
 from training.artefact import Artefact, Manifest
 from training.backend import keras, seed_everything
 from training.curve import Curve
@@ -104,7 +105,7 @@ class TestEveryNetwork:
         assert out.shape == (table.num_rows,)
         assert ((out < 0) | (out > 1)).any()
 
-    def test_overfits_a_tiny_batch(self, key: str) -> None:
+    def test_overfits_a_tiny_batch_and_comes_back_from_a_file(self, key: str, tmp_path: Path) -> None:
         network, spec, table = built(key, {"embedding.id_dropout": 0.0}, rows=24)
         network.compile(
             optimizer=keras.optimizers.Adam(0.01),
@@ -116,6 +117,12 @@ class TestEveryNetwork:
             network.train_on_batch(arrays, flags.astype("float32")[:, None])
         assert roc_auc(flags, logits(network, arrays)) == 1.0
         assert (((logits(network, arrays) > 0) == flags).mean()) == 1.0
+
+        entry, settings = model(key), model(key).config_class.of({"embedding.id_dropout": 0.0})
+        trained = Predictor(entry, spec, network)
+        trained.save(tmp_path)
+        again = predictors.load(entry, settings, spec, tmp_path)
+        np.testing.assert_array_equal(again.predict(arrays), trained.predict(arrays))
 
     def test_a_row_scores_the_same_whatever_is_beside_it(self, key: str) -> None:
         network, spec, table = built(key)
