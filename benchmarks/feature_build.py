@@ -54,7 +54,7 @@ BASE = 64
 
 
 def ours(lake: Path, out: Path) -> Timer:
-    from pipelines.jobs import run_job
+    from pipelines.features.jobs import run_job
 
     spark = our_spark(out)
     with Timer() as timer:
@@ -255,8 +255,8 @@ def plain_spark(lake: Path, out: Path) -> Timer:
     from pyspark.sql import SparkSession, Window
     from pyspark.sql import functions as F
 
-    from common.spark import output_into
-    from common.spark_java import JARS
+    from lake.spark import output_into
+    from lake.spark_java import JARS
 
     builder = (
         SparkSession.builder.appName("plain")

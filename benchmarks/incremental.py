@@ -3,9 +3,9 @@
     python benchmarks/incremental.py [--quick] [--json FILE] [--ratings N]
 
 The lake holds all ratings but the last hundredth in time. Then, for each variant in a copy of its own, that
-hundredth is added (`pipelines.ingest.add`: checked, compared with what the lake has, appended) and each
-feature table but those of posters is brought up to date. `in time`: the ratings as they come. `late`: one in
-a hundred more, held back from the three days before. A full build of the grown
+hundredth is added (`pipelines.ingest.ingest.add`: checked, compared with what the lake has, appended)
+and each feature table but those of posters is brought up to date. `in time`: the ratings as they come.
+`late`: one in a hundred more, held back from the three days before. A full build of the grown
 tables by the same jobs, in the same process, is what both are compared with, and what they must equal.
 
 The share counts the jobs, which is what building anew would cost; adding is shown beside it. Imports and the
@@ -78,9 +78,9 @@ def content(rows: Any) -> tuple[int, int]:
 def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
     """In the child: begin, add, compare."""
     from pipelines import lake as tables
-    from pipelines.incremental import current
-    from pipelines.ingest import add
-    from pipelines.jobs import run_job
+    from pipelines.features.incremental import current
+    from pipelines.features.jobs import run_job
+    from pipelines.ingest.ingest import add
 
     rng = np.random.default_rng(0)
     events, movies = ratings(rng, n), catalogue(rng)

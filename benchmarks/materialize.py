@@ -176,8 +176,8 @@ CONTENDERS: dict[str, Callable[[Any, pa.Table], float]] = {
 
 def newest_of_changed(store: Any) -> pa.Table:
     """The rows of the last commit, which are the newest of their users."""
-    from common.changes import added_rows
     from feature_repo.offline.tables import delta_table, file_source
+    from lake.changes import added_rows
 
     table = delta_table(store.config, file_source(store.get_feature_view(VIEW).batch_source))
     added = added_rows(table, table.version() - 1)
@@ -187,7 +187,7 @@ def newest_of_changed(store: Any) -> pa.Table:
 
 def stale(store: Any, changed: pa.Table) -> int:
     """Of the changed users, those whose online row is another than their newest."""
-    from serving.lookup import lookup_many
+    from app.lookup import lookup_many
 
     pairs = pa.table({"user_id": changed.column("user_id"), "movie_id": pa.nulls(len(changed), pa.int64())})
     online = lookup_many(store, None, pairs).to_pylist()

@@ -42,11 +42,11 @@ def generate(home: Path, ratings: int) -> None:
 
 
 def ingest(home: Path, ratings: int) -> None:
+    from app.settings import load_settings
     from cli.console import console
     from cli.data import start_spark, synthetic_folder
     from cli.display import Stages
     from cli.pipeline import ingest_stage
-    from cli.settings import load_settings
     from pipelines.sources.synthetic import read_synthetic
 
     settings = load_settings(home)

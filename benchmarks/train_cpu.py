@@ -40,8 +40,8 @@ def train_ours(contender: str, folder: Path, epochs: int) -> None:
     from train_rows import plain_spec, service_spec
 
     from training.backend import keras, seed_everything
+    from training.fit.trainer import Batches, compile_model
     from training.models import model as entry_of
-    from training.trainer import Batches, compile_model
 
     if contender.endswith("_bfloat16"):
         keras.mixed_precision.set_global_policy("mixed_bfloat16")

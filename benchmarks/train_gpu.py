@@ -74,8 +74,8 @@ def train(key: str, rows: int, size: int, epochs: int) -> None:
     from train_rows import draw, service_spec
 
     from training.backend import keras, seed_everything
+    from training.fit.trainer import compile_model
     from training.models import model as entry_of
-    from training.trainer import compile_model
 
     keras.utils.set_random_seed(0)
     seed_everything(0)

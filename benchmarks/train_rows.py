@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.inputs import (
+from training.inputs.spec import (
     BEHAVIOUR,
     POSTER,
     SCENE,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+from app.settings import load_settings
 from cli.console import console, count
 from cli.display import Stages
-from cli.settings import load_settings
 
 AUDITS = "audits"
 """Folder of the pages in the home."""
@@ -17,10 +17,10 @@ REPLAY = "replay"
 def leakage(sample: int, seed: int, costs: bool, home: Path | None) -> None:
     """`marquee audit leakage`."""
     from feature_repo.store import open_store
-    from validation.audit_page import write_audit
-    from validation.audit_verdict import require_passed
-    from validation.leakage import audit_leakage
-    from validation.leakage_report import render_table
+    from validation.audit.leakage import audit_leakage
+    from validation.audit.leakage_report import render_table
+    from validation.audit.page import write_audit
+    from validation.audit.verdict import require_passed
 
     settings = load_settings(home)
     store = open_store(settings.home, must_exist=True)
@@ -55,10 +55,10 @@ def consistency(events: int, instants: int, pairs: int, late: float, seed: int, 
     """`marquee audit consistency`."""
     from cli.audit_replay import scratch_home
     from feature_repo.store import open_store
-    from validation.audit_page import write_audit
-    from validation.audit_verdict import require_passed
-    from validation.consistency import audit_consistency
-    from validation.consistency_report import render_table
+    from validation.audit.consistency import audit_consistency
+    from validation.audit.consistency_report import render_table
+    from validation.audit.page import write_audit
+    from validation.audit.verdict import require_passed
 
     settings = load_settings(home)
     store = open_store(settings.home, must_exist=True)

@@ -9,17 +9,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.home import writing
+from app.settings import Settings
 from cli.data import start_spark
 from cli.display import Stages
-from cli.home import writing
-from cli.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore
     from pyspark.sql import SparkSession
 
-    from validation.consistency import Replay
+    from validation.audit.consistency import Replay
 
 
 @contextmanager
@@ -58,14 +58,14 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings) ->
     """
     from pyspark.sql import functions as F
 
+    from app.lookup import lookup_many
+    from app.push import push as push_ratings
     from feature_repo.online.send import send_changed
     from feature_repo.schema import EVENT_TIMESTAMP, MOVIES, POSTERS, QUARANTINE, RATINGS
     from pipelines import lake
-    from pipelines.ingest import add_ratings
-    from pipelines.jobs import JOBS, run_job
-    from serving.lookup import lookup_many
-    from serving.push import push as push_ratings
-    from validation.consistency import Replay
+    from pipelines.features.jobs import JOBS, run_job
+    from pipelines.ingest.ingest import add_ratings
+    from validation.audit.consistency import Replay
 
     def run_jobs() -> None:
         for name in JOBS:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from app.home import writing
+from app.settings import Settings, load_settings
 from cli.console import console, count
 from cli.display import Stage, Stages
-from cli.home import writing
-from cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

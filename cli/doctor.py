@@ -14,9 +14,9 @@ import psutil
 from rich.markup import escape
 from rich.table import Table
 
+from app.home import writing
+from app.settings import Settings, load_settings
 from cli.console import console
-from cli.home import writing
-from cli.settings import Settings, load_settings
 from common.errors import MarqueeError
 
 JAVA_VERSIONS = (17, 21)
@@ -69,7 +69,7 @@ def python(_: Settings) -> Finding:
 
 def java(_: Settings) -> Finding:
     """A full JDK or JRE that Spark 4.1 runs on."""
-    from common.spark_java import java_launcher
+    from lake.spark_java import java_launcher
 
     remedy = "apt-get install openjdk-17-jre-headless, or point JAVA_HOME at a full Java 17 or 21"
     try:
@@ -140,7 +140,7 @@ def existing_parent(folder: Path) -> Path:
 
 def jars(_: Settings) -> Finding:
     """Delta's jars, as Spark's package manager keeps them."""
-    from common.spark_java import delta_jars
+    from lake.spark_java import delta_jars
 
     kept = delta_jars()
     return Finding(
@@ -153,9 +153,9 @@ def jars(_: Settings) -> Finding:
 
 def servers(settings: Settings) -> list[Finding]:
     """What the profile at scale needs: each server that it names answers."""
-    from common.spark import master_answers
     from feature_repo.profile import profile_settings
     from feature_repo.servers import postgres_version, redis_version, unanswered
+    from lake.spark import master_answers
 
     try:
         profile = profile_settings(settings.home)
@@ -180,7 +180,7 @@ def servers(settings: Settings) -> list[Finding]:
 def fetch_jars(settings: Settings) -> None:
     """Download Delta's jars by starting Spark once, then archive the classes that Spark loads."""
     from cli.data import start_spark
-    from common.spark_java import archive_of, delta_jars, make_archive
+    from lake.spark_java import archive_of, delta_jars, make_archive
 
     if not delta_jars():
         console.print("[dim]Starting Spark once, which downloads Delta's jars (some 90 MB)[/]")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
+from app.home import writing
+from app.settings import load_settings
 from cli.console import console, count
 from cli.display import Stages
-from cli.home import writing
-from cli.settings import load_settings
 from common.errors import MarqueeError
 from feature_repo.schema import QUARANTINE
 
@@ -73,9 +73,9 @@ def push(
     home: Path | None,
 ) -> None:
     """`marquee features push`."""
+    from app.push import push as push_ratings
     from cli.pipeline import spark_stage
     from feature_repo.store import open_store
-    from serving.push import push as push_ratings
 
     ratings = _new_ratings(file, user, movie, rating, at)
     settings = load_settings(home)
@@ -128,9 +128,9 @@ def _new_ratings(
 
 def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None) -> None:
     """`marquee features lookup`."""
+    from app.lookup import asked_keys
+    from app.lookup import lookup as look_up
     from feature_repo.store import open_store
-    from serving.lookup import asked_keys
-    from serving.lookup import lookup as look_up
 
     keys = asked_keys(user, movie)
     found = look_up(open_store(load_settings(home).home, must_exist=True), None, **keys)
@@ -152,7 +152,7 @@ def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None
 def dataset(service: str, labels: Path, out: Path, home: Path | None) -> None:
     """`marquee features dataset`."""
     from feature_repo.store import open_store
-    from training.dataset import dataset_file
+    from training.data.dataset import dataset_file
 
     settings = load_settings(home)
     stages = Stages(console)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from app.home import writing
+from app.settings import Settings, load_settings
 from cli.console import console, count
 from cli.display import Stage, Stages
-from cli.home import writing
-from cli.settings import Settings, load_settings
 from common.errors import MarqueeError
 
 if TYPE_CHECKING:
-    from training.run import Result
+    from training.fit.run import Result
 
 SHOWN = {
     "roc_auc": "ROC-AUC",
@@ -50,9 +50,9 @@ def train_into(
 ) -> dict[str, Any]:
     """Train a model into the folder `out`; what `summary.json` says of it."""
     from feature_repo.store import open_store
+    from training.data.rows import BLOCK
+    from training.fit.run import prepare, prepare_file, train_on
     from training.models import model as entry_of
-    from training.rows import BLOCK
-    from training.run import prepare, prepare_file, train_on
 
     protocol, service = options.protocol or "honest", entry_of(model).service
     if options.data is None:
@@ -85,7 +85,7 @@ def train_into(
 
 def configuration(model: str, protocol: str, file: Path | None = None) -> dict[str, Any]:
     """What a model is trained with: the file's configuration, else the committed one, else no changes."""
-    from training.tuned import committed, read_tuned
+    from training.fit.tuned import committed, read_tuned
 
     return committed(model, protocol) if file is None else read_tuned(file, model).config
 
@@ -110,7 +110,7 @@ def train_one(
     model: str | None, like: Path | None, options: TrainOptions, out: Path | None, home: Path | None
 ) -> None:
     """`marquee train`."""
-    from training.artefact import check_replaceable
+    from training.fit.artefact import check_replaceable
     from training.models import model as entry_of
 
     if like is not None:
@@ -145,8 +145,8 @@ def train_one(
 
 def train_again(run: Path, out: Path | None, home: Path | None) -> None:
     """`marquee train --like`."""
-    from training.again import train_like
-    from training.artefact import check_replaceable, read_manifest
+    from training.fit.again import train_like
+    from training.fit.artefact import check_replaceable, read_manifest
 
     model = read_manifest(run).model
     settings = load_settings(home)
@@ -179,10 +179,10 @@ def tune_one(
 ) -> None:
     """`marquee tune`."""
     from feature_repo.store import open_store
+    from training.fit.run import check_protocol, prepare
+    from training.fit.tune import tune
+    from training.fit.tuned import Tuned, read_tuned, write_tuned
     from training.models import model as entry_of
-    from training.run import check_protocol, prepare
-    from training.tune import tune
-    from training.tuned import Tuned, read_tuned, write_tuned
 
     entry = entry_of(model)
     check_protocol(protocol)
@@ -236,7 +236,7 @@ def command_line() -> str:
 def evaluate_one(artefact: Path, home: Path | None) -> None:
     """`marquee evaluate`."""
     from feature_repo.store import open_store
-    from training.run import evaluate
+    from training.fit.run import evaluate
 
     settings = load_settings(home)
     stages = Stages(console)

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from app.home import writing
+from app.settings import Settings, load_settings
 from cli.console import console, count
 from cli.data import generate_once, start_spark
 from cli.display import Stage, Stages
-from cli.home import writing
-from cli.settings import Settings, load_settings
 from common.errors import MarqueeError, unknown
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from cli.road import RoadOptions
-    from pipelines.ingest import IngestReport
-    from pipelines.job import Update
+    from pipelines.features.job import Update
+    from pipelines.ingest.ingest import IngestReport
     from pipelines.sources.source import Source
-    from validation.report import ValidationReport
+    from validation.gate.report import ValidationReport
 
 
 def check_options(options: "RoadOptions") -> None:
@@ -61,7 +61,7 @@ def ingest_stage(
     spark: "SparkSession", settings: Settings, source: "Source", stages: Stages, adding: bool = False
 ) -> "IngestReport":
     """Source to clean tables and quarantine: in place of what is there, or added to it (`adding`)."""
-    from pipelines.ingest import add, ingest
+    from pipelines.ingest.ingest import add, ingest
 
     with stages.stage("ingest") as stage:
         report = (add if adding else ingest)(spark, source, settings.lake)
@@ -78,7 +78,7 @@ def features_stage(
     spark: "SparkSession", settings: Settings, names: Iterable[str], stages: Stages, full: bool
 ) -> "list[Update]":
     """Clean tables to feature tables: computed anew (`full`), or brought up to date."""
-    from pipelines.jobs import run_job
+    from pipelines.features.jobs import run_job
 
     names = list(names)
     updates = []
@@ -103,7 +103,7 @@ def validation_stage(
     """Check tables; `out` gets Data Docs and the page, which go on from the report `before`."""
     from feature_repo.schema import QUARANTINE, SOURCE_TABLES
     from pipelines import lake
-    from validation.gate import PAGE, validate
+    from validation.gate.gate import PAGE, validate
 
     with stages.stage(title) as stage:
         frames = {name: lake.read(spark, settings.lake, name) for name in names}
@@ -134,7 +134,7 @@ def ingest_source(options: "RoadOptions", adding: bool, home: Path | None) -> No
 
 def run_jobs(names: list[str], full: bool, home: Path | None) -> None:
     """`marquee pipeline run`."""
-    from pipelines.jobs import job_names
+    from pipelines.features.jobs import job_names
 
     settings = load_settings(home)
     jobs = job_names(names)
@@ -188,7 +188,7 @@ def maintain_lake(names: list[str], retain_days: int, home: Path | None) -> None
 
 def recorded_versions(home: Path) -> dict[str, int]:
     """The oldest version of each table that a trained model in this home was made from."""
-    from training.artefact import MANIFEST, read_manifest
+    from training.fit.artefact import MANIFEST, read_manifest
 
     oldest: dict[str, int] = {}
     for folder in (place for place in home.iterdir() if place.is_dir() and place.name != "lake"):
@@ -205,8 +205,8 @@ def recorded_versions(home: Path) -> dict[str, int]:
 def validate_lake(home: Path | None) -> None:
     """`marquee validate`."""
     from feature_repo.schema import TABLES
-    from validation.gate import PAGE
-    from validation.report import render_table, require_passed
+    from validation.gate.gate import PAGE
+    from validation.gate.report import render_table, require_passed
 
     settings = load_settings(home)
     out = settings.home / "validation"

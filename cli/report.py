@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.settings import Settings
+from app.settings import Settings
 from cli.summary import Summary
 from common.files import write_atomically
 
 if TYPE_CHECKING:
-    from training.figures import Picture
+    from training.evaluate.figures import Picture
 
 PAGE = "report.html"
 SAMPLE = 20_000
@@ -74,7 +74,7 @@ def write_report(settings: Settings, summary: Summary, folder: Path) -> None:
 
 def data_figures(facts: RatingsFacts) -> "list[Picture]":
     """Stars, and ratings by year."""
-    from training.figures import bars
+    from training.evaluate.figures import bars
 
     years = [str(year) for year in facts.by_year]
     return [
@@ -94,9 +94,9 @@ def feature_figures(settings: Settings) -> "list[Picture]":
 
     from feature_repo.schema import POSTER, SERVICES
     from feature_repo.store import open_store
-    from training.dataset import point_in_time
-    from training.figures import histograms
-    from training.labels import read_labels
+    from training.data.dataset import point_in_time
+    from training.data.labels import read_labels
+    from training.evaluate.figures import histograms
 
     labels = read_labels(settings.lake).table
     sample = np.random.default_rng(0).permutation(labels.num_rows)[:SAMPLE]
@@ -116,7 +116,8 @@ def feature_figures(settings: Settings) -> "list[Picture]":
 
 def model_figures(folder: Path, models: list[str]) -> "list[Picture]":
     """Curves over the test rows, and how training went."""
-    from training import artefact, figures
+    from training.evaluate import figures
+    from training.fit import artefact
     from training.models import MODELS
 
     if not models:

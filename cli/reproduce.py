@@ -5,19 +5,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.home import writing
+from app.settings import Settings, load_settings
 from cli.console import console
 from cli.display import Stage, Stages
-from cli.home import writing
 from cli.models import command_line
 from cli.pipeline import check_options
-from cli.settings import Settings, load_settings
 from common.errors import MarqueeError
 from common.files import write_atomically
 
 if TYPE_CHECKING:
     from cli.road import RoadOptions
-    from training.figures import Picture
-    from training.reproduce import Report, Results
+    from training.evaluate.figures import Picture
+    from training.papers.reproduce import Report, Results
 
 PAPERS = ("mmdin",)
 MARK = "source.json"
@@ -38,8 +38,8 @@ def reproduce_paper(
 ) -> None:
     """`marquee reproduce`."""
     from feature_repo.store import open_store
-    from training.reproduce import reproduce
-    from training.run import check_protocol
+    from training.fit.run import check_protocol
+    from training.papers.reproduce import reproduce
 
     if paper not in PAPERS:
         raise MarqueeError(f"There is no paper '{paper}' to reproduce: known are {', '.join(PAPERS)}.")
@@ -136,7 +136,7 @@ def _progress(stage: Stage) -> "Report":
 def write_pages(results: "Results", folder: Path, options: "RoadOptions", doc: Path | None) -> Path:
     """The figures as PNG, the HTML page, and where `doc` is given its part of the Markdown; the HTML page."""
     from common.page import render
-    from training import reproduced
+    from training.papers import reproduced
 
     data = described(options)
     shown: dict[str, dict[str, Picture]] = {}
@@ -191,7 +191,7 @@ def described(options: "RoadOptions") -> str:
 def _print(results: "Results") -> None:
     from rich.table import Table
 
-    from training.reproduced import HEADINGS, table_of
+    from training.papers.reproduced import HEADINGS, table_of
 
     for protocol in results.parts:
         head, *rows = table_of(results, protocol)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from app.home import writing
+from app.settings import Settings, load_settings
 from cli import summary
 from cli.console import console, count
 from cli.display import Stages
 from cli.features import online_line
-from cli.home import writing
 from cli.models import TrainOptions, print_metrics, train_into
 from cli.pipeline import (
     check_options,
@@ -23,10 +24,9 @@ from cli.pipeline import (
     spark_stage,
     validation_stage,
 )
-from cli.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from pipelines.ingest import IngestReport
+    from pipelines.ingest.ingest import IngestReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +104,9 @@ def tables_of_run(
     """The Spark part of the road: what each table took in and holds, and where the true like-probabilities
     are, if they are known."""
     from feature_repo.schema import FEATURE_TABLES, SOURCE_TABLES
-    from pipelines.jobs import JOBS
-    from validation.gate import PAGE
-    from validation.report import require_passed
+    from pipelines.features.jobs import JOBS
+    from validation.gate.gate import PAGE
+    from validation.gate.report import require_passed
 
     spark = spark_stage(settings, stages)
     try:

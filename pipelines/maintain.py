@@ -17,7 +17,7 @@ from pyspark.sql import Row, SparkSession
 from common.errors import MarqueeError
 from feature_repo.schema import QUARANTINE, TABLES
 from pipelines import lake
-from pipelines.incremental import oldest_seen
+from pipelines.features.incremental import oldest_seen
 
 RETAIN = timedelta(days=30)
 """For how long old versions can be read, unless asked otherwise."""

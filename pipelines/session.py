@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from common.spark import start_session
+from lake.spark import start_session
 
 
 def spark_session(
@@ -14,7 +14,7 @@ def spark_session(
     scratch: Path | None = None,
     log: Path | None = None,
 ) -> SparkSession:
-    """A Spark session as `common.spark` makes it.
+    """A Spark session as `lake.spark` makes it.
 
     Args:
         scratch: where Spark spills; its own default where None.

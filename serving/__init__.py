@@ -1,1 +1,1 @@
-"""Online lookup of the features that the models were trained on."""
+"""The long-running service."""

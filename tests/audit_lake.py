@@ -23,8 +23,8 @@ from feature_repo.schema import (
     Table,
 )
 from tests.test_feature_jobs import START, instant
-from validation.audit_oracle import Movie, Rating
-from validation.audit_sql import restated
+from validation.audit.oracle import Movie, Rating
+from validation.audit.sql import restated
 
 Rows = Callable[[Table, Sequence[Rating]], pa.Table]
 """Makes a feature table of ratings."""

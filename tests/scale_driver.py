@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
+from app.settings import load_settings
 from cli.data import start_spark
-from cli.settings import load_settings
 from feature_repo.schema import RATINGS
 from feature_repo.store import open_store
 from pipelines import lake
-from pipelines.jobs import JOBS, run_job
-from training.dataset import point_in_time
+from pipelines.features.jobs import JOBS, run_job
+from training.data.dataset import point_in_time
 
 SERVICE = "mmdin_v1"
 HELD_UP = "user_poster_taste"

@@ -8,10 +8,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from feature_repo.schema import QUARANTINE
-from pipelines import ingest as ingest_module
 from pipelines import lake
-from pipelines.ingest import add, ingest
-from pipelines.jobs import run_job
+from pipelines.features.jobs import run_job
+from pipelines.ingest.ingest import add, ingest
+from pipelines.ingest.ingest import ingest as ingest_module
 from pipelines.sources.movielens import read_movielens
 
 RATINGS = ["1,1,4.0,900000000", "1,2,3.0,900000060", "2,1,2.5,900000120"]

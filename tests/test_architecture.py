@@ -12,19 +12,21 @@ ROOT = Path(__file__).parents[1]
 
 ALLOWED = {
     "common": set[str](),
-    "feature_repo": {"common"},
-    "pipelines": {"common", "feature_repo.schema"},
-    "validation": {"common", "feature_repo"},
-    "training": {"common", "feature_repo"},
-    "serving": {"common", "feature_repo", "pipelines", "training"},
-    "cli": {"common", "feature_repo", "pipelines", "validation", "training", "serving"},
+    "lake": {"common"},
+    "feature_repo": {"common", "lake"},
+    "pipelines": {"common", "lake", "feature_repo"},
+    "validation": {"common", "lake", "feature_repo"},
+    "training": {"common", "lake", "feature_repo"},
+    "app": {"common", "lake", "feature_repo", "pipelines", "validation", "training"},
+    "serving": {"common", "lake", "feature_repo", "pipelines", "validation", "training", "app"},
+    "cli": {"common", "lake", "feature_repo", "pipelines", "validation", "training", "app", "serving"},
 }
 FORBIDDEN = {
     "training": {"pyspark", "delta"},
     "pipelines": {"tensorflow", "keras", "jax", "torch", "sklearn"},
 }
-LATE = {"serving": {"pyspark", "delta", "pipelines"}}
-"""What a package may import for types and in function bodies only: a lookup service needs no Spark."""
+LATE = {"app": {"pyspark", "delta", "pipelines"}}
+"""What a package may import for types and in function bodies only: looking up features needs no Spark."""
 
 
 def modules_of(package: str) -> list[Path]:

@@ -8,13 +8,13 @@ import pytest
 
 from common.errors import MarqueeError
 from tests.toy_features import toy_table
-from training import artefact as artefacts
-from training.artefact import Artefact, Manifest, check_replaceable
 from training.backend import seed_everything
-from training.curve import Curve, Epoch
-from training.inputs import InputSpec
+from training.fit import artefact as artefacts
+from training.fit.artefact import Artefact, Manifest, check_replaceable
+from training.fit.curve import Curve, Epoch
+from training.fit.predictor import Predictor
+from training.inputs.spec import InputSpec
 from training.models import model
-from training.predictor import Predictor
 
 TABLE = toy_table(80, "din_v1")
 

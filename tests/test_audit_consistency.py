@@ -13,23 +13,23 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from pyspark.sql import SparkSession
 
+from app.lookup import lookup_many
 from common.errors import MarqueeError
 from common.page import external_resources
 from feature_repo import store as stores
 from feature_repo.online.send import send_changed
 from feature_repo.online.served import served_rows
 from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, TABLES, Table, Type
-from serving.lookup import lookup_many
 from tests.audit_lake import Rows, build_home, events, feature_rows, open_with, replace, sources
 from tests.test_audit_leakage import ENGINES, features_of
 from tests.test_feature_jobs import START
 from tests.test_materialize import redis  # noqa: F401
-from validation.audit_oracle import TOLERANCE, Rating
-from validation.audit_page import write_audit
-from validation.audit_verdict import require_passed
-from validation.consistency import Replay, audit_consistency
-from validation.consistency_plan import make_plan
-from validation.consistency_report import ConsistencyReport
+from validation.audit.consistency import Replay, audit_consistency
+from validation.audit.consistency_plan import make_plan
+from validation.audit.consistency_report import ConsistencyReport
+from validation.audit.oracle import TOLERANCE, Rating
+from validation.audit.page import write_audit
+from validation.audit.verdict import require_passed
 
 EVENTS = events()
 GROWING = ("movie_rating_stats", "user_rating_stats", "user_recent_likes", "user_poster_taste")
@@ -219,8 +219,8 @@ def test_columns_swapped_online_are_named(duckdb_store: FeatureStore, tmp_path: 
 
 
 def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path: Path) -> None:
+    from app.settings import Settings
     from cli.audit_replay import replay_into
-    from cli.settings import Settings
     from pipelines import lake
 
     lake.overwrite(spark.createDataFrame([], lake.spark_schema("quarantine")), home / "lake", "quarantine")

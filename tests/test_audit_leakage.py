@@ -20,11 +20,11 @@ from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, KNOWN_AFTER, TA
 from tests.audit_lake import CATALOGUE, COLOURS, build_home, events, feature_rows, open_with, replace
 from tests.feature_oracle import features_at_labels
 from tests.test_feature_jobs import instant
-from validation.audit_oracle import Rating, features_at, same
-from validation.audit_page import write_audit
-from validation.audit_verdict import failure, require_passed
-from validation.leakage import audit_leakage
-from validation.leakage_report import FeatureFinding, LeakageReport
+from validation.audit.leakage import audit_leakage
+from validation.audit.leakage_report import FeatureFinding, LeakageReport
+from validation.audit.oracle import Rating, features_at, same
+from validation.audit.page import write_audit
+from validation.audit.verdict import failure, require_passed
 
 EVENTS = events()
 ENGINES = {

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from app.home import writing
+from app.settings import load_settings
 from cli import summary
 from cli.display import StageCost, Stages
-from cli.home import writing
 from cli.road import new_run
-from cli.settings import load_settings
 from common.errors import MarqueeError
 from tests.marquee import ROOT, marquee
 
@@ -80,7 +80,7 @@ def test_plan_shows_what_apply_then_does_and_leaves_nothing_to_do(tmp_path: Path
 
 def test_home_is_written_by_one_command_at_a_time(tmp_path: Path) -> None:
     hold = (
-        "import sys, time\nfrom pathlib import Path\nfrom cli.home import writing\n"
+        "import sys, time\nfrom pathlib import Path\nfrom app.home import writing\n"
         "with writing(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)\n"
     )
     with subprocess.Popen(

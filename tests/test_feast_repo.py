@@ -17,16 +17,16 @@ from deltalake import DeltaTable, write_deltalake
 from feast import FeatureStore, FeatureView, Field
 from feast.types import Float64
 
+from app.lookup import lookup_many
 from common.errors import MarqueeError
 from feature_repo import definitions, store
 from feature_repo.arrow import arrow_schema
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStoreConfig
 from feature_repo.schema import BEGINNING, FEATURE_TABLES, SERVICES, TABLES
-from serving.lookup import lookup_many
 from tests.asof_battery import plain
 from tests.asof_oracle import OracleView, join
 from tests.lake import START, build_lake, random_rows
-from training.dataset import check_labels, dataset_file, point_in_time
+from training.data.dataset import check_labels, dataset_file, point_in_time
 
 REPOSITORY = Path(__file__).parents[1] / "feature_repo"
 INSTANT = pa.timestamp("us", "UTC")

@@ -12,7 +12,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from feature_repo.schema import EVENT_TIMESTAMP, KNOWN_AFTER, POSTER_STATISTICS, TABLES
 from pipelines import lake
-from pipelines.jobs import JOBS
+from pipelines.features.jobs import JOBS
 from tests.feature_oracle import Movie, Rating, features_at_labels
 from tests.test_real_road import differences
 

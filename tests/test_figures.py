@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from training import figures
-from training.curve import Curve, Epoch
+from training.evaluate import figures
+from training.fit.curve import Curve, Epoch
 
 RANDOM = np.random.default_rng(0)
 LIKED = RANDOM.random(3000) < 0.6

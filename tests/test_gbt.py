@@ -8,9 +8,9 @@ import pytest
 from common.errors import MarqueeError
 from feature_repo import schema
 from tests.toy_features import toy_table
-from training import predictor
-from training.inputs import InputSpec
-from training.metrics import log_loss_of, roc_auc
+from training.evaluate.metrics import log_loss_of, roc_auc
+from training.fit import predictor
+from training.inputs.spec import InputSpec
 from training.models import model
 from training.models.gbt import GBTConfig, fit, matrix
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RATINGS
-from pipelines import lake, small_update
-from pipelines.incremental import current
-from pipelines.jobs import JOBS, run_job
+from pipelines import lake
+from pipelines.features import small_update
+from pipelines.features.incremental import current
+from pipelines.features.jobs import JOBS, run_job
 from pipelines.lake import STATE
 from tests.feature_oracle import Rating
 from tests.test_feature_jobs import MOVIES, START, frames, histories, side_by_side, tables

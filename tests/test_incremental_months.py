@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 
 from feature_repo.schema import EVENT_TIMESTAMP, RATINGS
 from pipelines import lake
-from pipelines.ingest import ingest
-from pipelines.jobs import run_job
+from pipelines.features.jobs import run_job
+from pipelines.ingest.ingest import ingest
 from pipelines.sources.movielens import read_movielens
 from tests.test_incremental import NOW, content
 

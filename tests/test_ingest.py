@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 from common.errors import MarqueeError
 from feature_repo.schema import QUARANTINE, QUARANTINE_COLUMNS, SOURCE_TABLES
 from pipelines import lake as lake_tables
-from pipelines.ingest import TableReport, check_movies, check_posters, check_ratings, ingest
+from pipelines.ingest.ingest import TableReport, check_movies, check_posters, check_ratings, ingest
 from pipelines.sources.movielens import read_movielens
 from pipelines.sources.source import Source
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from common.errors import MarqueeError
 from feature_repo import schema
 from tests.toy_features import toy_table
-from training.inputs import (
+from training.inputs.spec import (
     Bucketised,
     Categorical,
     InputConfig,

@@ -8,7 +8,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import kernels
+from pipelines.features import kernels
 
 rows = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5), st.integers(1, 10)), max_size=30).map(sorted)
 

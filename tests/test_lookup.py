@@ -8,10 +8,10 @@ import pytest
 from deltalake import DeltaTable
 from feast import FeatureStore
 
+from app.lookup import Lookup, lookup, lookup_many
 from common.errors import MarqueeError
 from feature_repo import store
 from feature_repo.schema import FEATURE_TABLES, SERVICES, Table
-from serving.lookup import Lookup, lookup, lookup_many
 from tests.lake import build_lake
 
 USERS, MOVIES = 220, 230

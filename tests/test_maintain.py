@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
 from feature_repo.schema import RATINGS
-from pipelines.ingest import add, ingest
-from pipelines.jobs import run_job
+from pipelines.features.jobs import run_job
+from pipelines.ingest.ingest import add, ingest
 from pipelines.maintain import maintain
 from pipelines.sources.movielens import read_movielens
 from tests.test_adding import movielens

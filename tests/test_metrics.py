@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import MarqueeError
-from training.metrics import attainable_share, best_threshold, evaluate, log_loss_of, roc_auc
+from training.evaluate.metrics import attainable_share, best_threshold, evaluate, log_loss_of, roc_auc
 
 LIKED = np.array([True, False, True, False])
 SCORES = np.array([0.9, 0.6, 0.6, 0.1])

@@ -14,16 +14,16 @@ import pytest
 from common.errors import MarqueeError
 from feature_repo import schema
 from tests.toy_features import toy_table
-from training import artefact as artefacts
-from training import predictor as predictors
-from training.artefact import Artefact, Manifest
 from training.backend import keras, seed_everything
-from training.curve import Curve
-from training.inputs import POSTER, InputSpec
-from training.metrics import roc_auc
+from training.evaluate.metrics import roc_auc
+from training.fit import artefact as artefacts
+from training.fit import predictor as predictors
+from training.fit.artefact import Artefact, Manifest
+from training.fit.curve import Curve
+from training.fit.predictor import Predictor
+from training.fit.trainer import logits
+from training.inputs.spec import POSTER, InputSpec
 from training.models import MODELS, check_models, model
-from training.predictor import Predictor
-from training.trainer import logits
 
 NETWORKS = [key for key, entry in MODELS.items() if entry.kind == "keras"]
 WITH_HISTORY = [key for key in NETWORKS if key in ("din", "mmdin")]
@@ -209,7 +209,7 @@ class TestAblationsOfMMDIN:
 OTHER_BACKEND = """
 import sys, numpy, pyarrow.parquet as pq
 from pathlib import Path
-from training import artefact, trainer
+from training.fit import artefact, trainer
 from training.backend import keras
 for folder in Path(sys.argv[1]).iterdir():
     found = artefact.load(folder / "artefact")

@@ -16,8 +16,8 @@ from PIL import Image
 from pyspark.sql import SparkSession
 
 from feature_repo.schema import POSTER_GRID, POSTER_STATISTICS, poster_range
-from pipelines import poster_statistics as module
-from pipelines.poster_statistics import UnreadablePictureError, measure_posters, poster_statistics
+from pipelines.sources import poster_statistics as module
+from pipelines.sources.poster_statistics import UnreadablePictureError, measure_posters, poster_statistics
 
 Pixels = list[list[tuple[int, int, int]]]
 

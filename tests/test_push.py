@@ -12,6 +12,8 @@ from feast import FeatureStore
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
 
+from app.lookup import lookup_many
+from app.push import push
 from cli.main import app
 from common.errors import MarqueeError
 from feature_repo import store
@@ -19,8 +21,6 @@ from feature_repo.schema import EVENT_TIMESTAMP, KNOWN_AFTER, QUARANTINE, RATING
 from pipelines import lake
 from pipelines.lake import RUNNING
 from pipelines.sources.new_ratings import FIELDS, one_rating, read_new_ratings
-from serving.lookup import lookup_many
-from serving.push import push
 from tests.feature_oracle import Rating, features_at_labels
 from tests.test_feature_jobs import MOVIES, POSTERS, frames, instant
 from tests.test_real_road import differences

@@ -171,8 +171,8 @@ def test_features_at_arbitrary_instants_contain_strictly_earlier_events_only(
 
 
 def test_online_lookup_equals_the_newest_offline_row(home: Path, ratings: list[Rating]) -> None:
+    from app.lookup import lookup
     from feature_repo.store import open_store
-    from serving.lookup import lookup
 
     users = sorted({rating.user for rating in ratings})[::3][:200]
     movies = sorted({rating.movie for rating in ratings})[::40][:200]

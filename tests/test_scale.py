@@ -24,8 +24,8 @@ from feast.cli.cli import cli as feast_command
 from pyspark.sql import SparkSession
 from sqlalchemy import text
 
+from app.lookup import lookup_many
 from common.errors import MarqueeError
-from common.spark import start_session
 from feature_repo import store
 from feature_repo.arrow import arrow_schema
 from feature_repo.lock import registry_lock
@@ -44,12 +44,12 @@ from feature_repo.schema import (
     poster_range,
 )
 from feature_repo.servers import unanswered
-from pipelines.jobs import JOBS, run_job
-from serving.lookup import lookup_many
+from lake.spark import start_session
+from pipelines.features.jobs import JOBS, run_job
 from tests.lake import random_rows
 from tests.marquee import ROOT, marquee
 from tests.scale_driver import CREATED, HELD_UP, SERVICE
-from training.dataset import point_in_time
+from training.data.dataset import point_in_time
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 SCALE_FILE = REPOSITORY / PROFILES["scale"]

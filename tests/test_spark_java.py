@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from common import spark_java
+from lake import spark_java
 
 
 @pytest.fixture(autouse=True)

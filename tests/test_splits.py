@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import MarqueeError
-from training.splits import SHARES, before_test, split
+from training.data.splits import SHARES, before_test, split
 
 
 def at(seconds: list[int]) -> pa.Table:

@@ -17,19 +17,19 @@ from common.errors import MarqueeError
 from feature_repo import schema
 from feature_repo.store import open_store
 from tests.toy_features import START, toy_home, toy_table
-from training import artefact as artefacts
-from training import predictor, trainer
-from training.again import train_like
-from training.attainable import LIKELIHOOD, best_attainable_auc
 from training.backend import seed_everything
-from training.inputs import Arrays, InputSpec
-from training.labels import LIKED, as_labels, read_labels
-from training.metrics import roc_auc
+from training.data.labels import LIKED, as_labels, read_labels
+from training.evaluate.attainable import LIKELIHOOD, best_attainable_auc
+from training.evaluate.metrics import roc_auc
+from training.fit import artefact as artefacts
+from training.fit import predictor, trainer
+from training.fit.again import train_like
+from training.fit.run import Prepared, evaluate, prepare, train, train_on
+from training.fit.run import _features as features_of
+from training.inputs.spec import Arrays, InputSpec
 from training.models import model
 from training.models.config import TrainingConfig
 from training.models.logistic import LogisticConfig
-from training.run import Prepared, evaluate, prepare, train, train_on
-from training.run import _features as features_of
 
 QUICK = {"training.epochs": 2, "training.batch_size": 256}
 
@@ -268,7 +268,7 @@ class TestTrain:
     def test_predictions_of_the_reloaded_artefact_are_identical(
         self, store: FeatureStore, trained: dict[str, Any]
     ) -> None:
-        from training.dataset import point_in_time
+        from training.data.dataset import point_in_time
 
         for key, result in trained.items():
             artefact = artefacts.load(result.folder)

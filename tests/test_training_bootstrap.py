@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from common.errors import MarqueeError
-from training.bootstrap import _Ranked, auc_difference
+from training.evaluate.bootstrap import _Ranked, auc_difference
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from training import figures
+from training.evaluate import figures
 
 RANDOM = np.random.default_rng(0)
 LIKED = RANDOM.random(5000) < 0.6

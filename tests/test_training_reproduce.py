@@ -13,15 +13,15 @@ from feast import FeatureStore
 from common.errors import MarqueeError
 from feature_repo.store import open_store
 from tests.toy_features import toy_home
-from training import artefact as artefacts
-from training import reproduce as module
-from training.attainable import LIKELIHOOD
-from training.labels import read_labels
-from training.metrics import roc_auc
+from training.data.labels import read_labels
+from training.evaluate.attainable import LIKELIHOOD
+from training.evaluate.metrics import roc_auc
+from training.fit import artefact as artefacts
 from training.models import MODELS
-from training.reproduce import Results, earlier_ratings, read_results, reproduce
-from training.reproduced import markdown, pictures, with_part
-from training.table import TABLE, Variant
+from training.papers import reproduce as module
+from training.papers.reproduce import Results, earlier_ratings, read_results, reproduce
+from training.papers.reproduced import markdown, pictures, with_part
+from training.papers.table import TABLE, Variant
 
 # Trees and regression stand in for the networks where only the bookkeeping is tested: they train in a moment.
 SMALL = (

@@ -9,11 +9,11 @@ import pytest
 
 from common.errors import MarqueeError
 from tests.toy_features import toy_table
-from training import artefact as artefacts
-from training.inputs import InputConfig, InputSpec
-from training.rows import OnDisk, Streamed
-from training.run import Prepared, prepare_file, train_on
-from training.trainer import Batches
+from training.data.rows import OnDisk, Streamed
+from training.fit import artefact as artefacts
+from training.fit.run import Prepared, prepare_file, train_on
+from training.fit.trainer import Batches
+from training.inputs.spec import InputConfig, InputSpec
 
 CONFIG = {"training.epochs": 2, "training.batch_size": 64, "inputs.min_count": 2}
 

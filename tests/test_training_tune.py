@@ -9,11 +9,11 @@ import pytest
 
 from common.errors import MarqueeError
 from tests.toy_features import toy_table
-from training import tune as tuning
+from training.data.splits import split
+from training.fit import tune as tuning
+from training.fit.run import Prepared
+from training.fit.tune import SPACES, pruner, tune
 from training.models import MODELS
-from training.run import Prepared
-from training.splits import split
-from training.tune import SPACES, pruner, tune
 
 
 def prepared(service: str = "gbt_v1", rows: int = 900) -> Prepared:

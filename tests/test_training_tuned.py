@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import MarqueeError
+from training.fit.tuned import COMMITTED, Tuned, committed, read_tuned, write_tuned
 from training.models import MODELS
 from training.models.gbt import GBTConfig
-from training.tuned import COMMITTED, Tuned, committed, read_tuned, write_tuned
 
 
 def test_what_is_written_comes_back_by_section(tmp_path: Path) -> None:

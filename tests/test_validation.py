@@ -35,10 +35,10 @@ from feature_repo.schema import (
     Type,
 )
 from pipelines.lake import spark_schema
-from validation.gate import judge, open_project, validate
-from validation.page import page
-from validation.report import CheckResult, ValidationReport, render_table, require_passed, to_json
-from validation.suites import checks, spark_types, suite
+from validation.gate.gate import judge, open_project, validate
+from validation.gate.page import page
+from validation.gate.report import CheckResult, ValidationReport, render_table, require_passed, to_json
+from validation.gate.suites import checks, spark_types, suite
 
 Row = dict[str, Any]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

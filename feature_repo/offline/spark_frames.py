@@ -15,9 +15,9 @@ from pyspark.sql import types as T
 from pyspark.sql.pandas.types import from_arrow_type
 
 from common.errors import MarqueeError
-from common.spark import running_session, start_session
 from feature_repo.offline.labels import utc
 from feature_repo.offline.tables import dataset, delta_table, file_source, locate
+from lake.spark import running_session, start_session
 
 GLOB = "*?[]{}\\"
 """What Spark takes for a pattern in the name of a file."""

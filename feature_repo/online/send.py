@@ -24,11 +24,11 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.utils import _convert_arrow_to_proto
 
-from common.changes import added_rows
 from feature_repo.applied import applied_views
 from feature_repo.offline.duckdb_asof import latest_rows
 from feature_repo.offline.tables import delta_table, file_source, storage_options
 from feature_repo.online.newest import KeepsNewest, Row, microseconds
+from lake.changes import added_rows
 
 BATCH = 10_000
 """Rows that go to the online store at a time."""

@@ -12,10 +12,10 @@ from feast import FeatureStore, FeatureView
 from feast.type_map import feast_value_type_to_python_type
 from feast.utils import _convert_arrow_to_proto
 
-from common.changes import added_rows
 from feature_repo.offline.tables import delta_table, file_source, storage_options
 from feature_repo.online.newest import instant, microseconds
 from feature_repo.online.send import BATCH, key_types, newest_rows, sent_record
+from lake.changes import added_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Three raw tables, read but not checked: `pipelines.ingest` checks them.
+    """Three raw tables, read but not checked: `pipelines.ingest.ingest` checks them.
 
     Values stand as they were read (text, or numbers where the files are typed); whatever cannot be read as
     what it should be is for the quarantine, not for the source. Each row knows where it came from:

@@ -23,7 +23,7 @@ class Entry:
         key: its name on the command line, and its file.
         config: name of its configuration class in that file.
         service: the feature service that it reads.
-        kind: "keras" (trained by `training.trainer`) or "sklearn".
+        kind: "keras" (trained by `training.fit.trainer`) or "sklearn".
         title: its name for people.
     """
 

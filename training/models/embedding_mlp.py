@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from training.backend import keras
-from training.inputs import InputConfig, InputSpec
+from training.inputs.spec import InputConfig, InputSpec
 from training.models.config import KerasConfig
 from training.models.towers import EmbeddingConfig, Towers, join, logit, mlp, model_inputs
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from training.curve import Curve, Epoch
-from training.inputs import Arrays, InputConfig, InputSpec
+from training.fit.curve import Curve, Epoch
+from training.inputs.spec import Arrays, InputConfig, InputSpec
 from training.models.config import ModelConfig
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from training.curve import Curve, Epoch
-from training.inputs import Arrays, InputConfig, InputSpec
-from training.metrics import log_loss_of
+from training.evaluate.metrics import log_loss_of
+from training.fit.curve import Curve, Epoch
+from training.inputs.spec import Arrays, InputConfig, InputSpec
 from training.models.config import ModelConfig
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from common.errors import MarqueeError
 from training.backend import keras
-from training.inputs import InputConfig, InputSpec
+from training.inputs.spec import InputConfig, InputSpec
 from training.models.config import KerasConfig
 from training.models.towers import EmbeddingConfig, Towers, join, logit, mlp, model_inputs
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from common.errors import MarqueeError
 from training.backend import keras
-from training.inputs import BEHAVIOUR, POSTER, SCENE, InputSpec
+from training.inputs.spec import BEHAVIOUR, POSTER, SCENE, InputSpec
 from training.layers import (
     BilinearMatch,
     BucketisedEmbedding,

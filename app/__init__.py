@@ -1,0 +1,1 @@
+"""What the program does, as functions without a terminal; `cli` and `serving` share it."""

@@ -1,0 +1,1 @@
+"""Delta tables, their versions and changes; the one Spark session."""

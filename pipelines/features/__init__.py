@@ -1,0 +1,1 @@
+"""Feature tables from the lake's events and catalogue."""

@@ -1,0 +1,1 @@
+"""Labels joined with features, split, and streamed."""

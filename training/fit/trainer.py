@@ -1,0 +1,325 @@
+"""Training a Keras model on a dictionary of arrays.
+
+Batches are taken by permuted index from contiguous arrays: no per-row work, no copies but the batch itself.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from training.backend import keras
+from training.data.rows import OnDisk
+from training.evaluate.metrics import log_loss_of, roc_auc
+from training.fit.checkpoint import Checkpoint, State
+from training.fit.curve import Curve, Epoch, Progress
+from training.inputs.spec import Arrays
+from training.models.config import TrainingConfig
+
+PREDICTION_BATCH = 8192
+SMALLEST_BATCH, LARGEST_BATCH = 256, 4500
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of a dictionary of arrays, in an order that depends on seed and epoch only.
+
+    Arrays on disk are shuffled in blocks: the blocks come in random order, and within each its rows do. What
+    fits one block is shuffled as if it were in memory.
+
+    Args:
+        arrays: contiguous arrays of the same number of rows, in memory or on disk.
+        liked: labels (rows,), or None to predict.
+        size: rows of a batch. The last of a block may be smaller; where rows are shuffled, those that came
+            first fill it up, as each shape of batch is compiled for itself.
+        seed: of the permutation; None keeps the order.
+    """
+
+    def __init__(
+        self, arrays: Arrays, liked: np.ndarray | None, size: int, seed: int | None = None, epoch: int = 0
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.arrays = arrays
+        self.liked = liked
+        first = next(iter(arrays.values()))
+        self.rows = len(first)
+        self.size = size
+        self.seed = seed
+        self.epoch = epoch
+        self.block = first.block if isinstance(first, OnDisk) else max(self.rows, 1)
+        self._permute()
+
+    def _permute(self) -> None:
+        """The order of the blocks, and the number of batches up to the end of each."""
+        self._held = -1
+        starts = np.arange(0, self.rows, self.block)
+        rows = np.minimum(starts + self.block, self.rows) - starts
+        self._blocks = np.arange(len(starts))
+        if self.seed is not None and len(starts) > 1:
+            self._blocks = np.random.default_rng((self.seed, self.epoch)).permutation(len(starts))
+        self._ends = np.cumsum(-(-rows[self._blocks] // self.size))
+
+    def _hold(self, block: int) -> None:
+        """Bring a block into memory, and draw its order."""
+        if block == self._held:
+            return
+        rows = slice(block * self.block, min((block + 1) * self.block, self.rows))
+        self._arrays = {name: array[rows] for name, array in self.arrays.items()}
+        self._labels = None if self.liked is None else self.liked[rows].astype(np.float32)[:, None]
+        self._order = None
+        if self.seed is not None:
+            key = (self.seed, self.epoch) if len(self._blocks) == 1 else (self.seed, self.epoch, 1 + block)
+            self._order = np.random.default_rng(key).permutation(rows.stop - rows.start)
+        self._held = block
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if self.rows else 0
+
+    def __getitem__(self, index: int) -> Any:
+        place = int(np.searchsorted(self._ends, index, side="right"))
+        self._hold(int(self._blocks[place]))
+        start = (index - (int(self._ends[place - 1]) if place else 0)) * self.size
+        rows: Any = slice(start, start + self.size)
+        if self._order is not None:
+            chosen = self._order[rows]
+            short = self.size - len(chosen)
+            rows = chosen if len(self._order) < self.size else np.concatenate([chosen, self._order[:short]])
+        batch = {name: array[rows] for name, array in self._arrays.items()}
+        return (batch,) if self._labels is None else (batch, self._labels[rows])
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._permute()
+
+
+def batch_size(rows: int, config: TrainingConfig) -> int:
+    """The configured batch, or one that gives an epoch some 100 steps, within 256 and 4500 rows."""
+    if config.batch_size is not None:
+        return min(config.batch_size, rows)
+    return min(rows, max(SMALLEST_BATCH, min(LARGEST_BATCH, rows // 100)))
+
+
+def fit(
+    model: Any,
+    train: Arrays,
+    liked: np.ndarray,
+    valid: Arrays,
+    valid_liked: np.ndarray,
+    config: TrainingConfig,
+    *,
+    seed: int = 0,
+    on_progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Curve:
+    """Train `model` in place by Adam on the binary cross-entropy; it ends with its best epoch's weights.
+
+    Call `seed_everything(seed)` before the model is built to make its first weights repeatable too.
+
+    Args:
+        model: from the dictionary of tensors to logits (batch, 1).
+        train, liked: training rows.
+        valid, valid_liked: validation rows, for early stopping and the choice of the epoch.
+        config: how.
+        seed: of the batches.
+        on_progress: called after each epoch.
+        checkpoint: written after each epoch; where it has the state of this training, that goes on from it,
+            to the same result as if it had never stopped.
+    """
+    state = None if checkpoint is None else checkpoint.read()
+    start = 0 if state is None else state.epoch
+    batches = Batches(train, liked, batch_size(len(liked), config), seed, epoch=start)
+    compile_model(model, config, len(batches))
+    watch = _Watch(Curve(), valid, valid_liked, config, on_progress)
+    if state is not None:
+        _restore(model, watch, state)
+    callbacks = [*_averaging(config), watch]
+    if checkpoint is not None:
+        callbacks.append(_Keep(checkpoint, watch, start))
+    model.fit(
+        batches, epochs=config.epochs, initial_epoch=start, verbose=0, callbacks=callbacks, shuffle=False
+    )
+    model.set_weights(watch.best_weights)
+    return watch.curve
+
+
+def refit(
+    model: Any, rows: Arrays, liked: np.ndarray, config: TrainingConfig, epochs: int, *, seed: int = 0
+) -> None:
+    """Train `model` in place for a number of epochs that is known, on all the rows there are.
+
+    Args:
+        model, config, seed: as in `fit`; the learning rate falls as it would over `config.epochs`.
+        rows, liked: training rows.
+        epochs: passes over them.
+    """
+    batches = Batches(rows, liked, batch_size(len(liked), config), seed)
+    compile_model(model, config, len(batches))
+    last = _LastWeights()
+    model.fit(batches, epochs=epochs, verbose=0, callbacks=[*_averaging(config), last], shuffle=False)
+    model.set_weights(last.weights)
+
+
+def compile_model(model: Any, config: TrainingConfig, steps: int) -> None:
+    """Give the model its optimiser and loss.
+
+    Args:
+        model: a network of logits.
+        config: how it is trained.
+        steps: of one epoch.
+    """
+    rate: Any = config.learning_rate
+    if config.decay < 1:
+        rate = keras.optimizers.schedules.CosineDecay(
+            config.learning_rate, steps * config.epochs, alpha=config.decay
+        )
+    optimizer = _AdamW(config, rate)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings", "gate", "alpha", "gamma", "beta"])
+    model.compile(
+        optimizer=optimizer,
+        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        jit_compile=_jit(),
+    )
+
+
+class _AdamW(keras.optimizers.AdamW):  # type: ignore[misc]
+    """AdamW whose embeddings decay at a rate of their own.
+
+    Its rates are variables, so that trainings which differ in them alone share one compiled step.
+    """
+
+    def __init__(self, config: TrainingConfig, learning_rate: Any) -> None:
+        super().__init__(
+            name="adamw",
+            learning_rate=learning_rate,
+            weight_decay=config.weight_decay,
+            global_clipnorm=config.clip_norm or None,
+            use_ema=config.averaging > 0,
+        )
+        self.decayed_embeddings = config.embedding_decay > 0
+        rates = config.weight_decay, config.embedding_decay, config.averaging
+        self.weight_decay, self.embedding_decay, self.ema_momentum = (
+            self.add_variable((), keras.initializers.Constant(value), name=name)
+            for value, name in zip(rates, ("weight_decay", "embedding_decay", "ema_momentum"), strict=True)
+        )
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                decay = self.weight_decay
+            elif self.decayed_embeddings and variable.name == "embeddings":
+                decay = self.embedding_decay
+            else:
+                continue
+            rate = keras.ops.cast(self.learning_rate * decay, variable.dtype)
+            variable.assign(variable - variable * rate)
+
+
+def _averaging(config: TrainingConfig) -> list[Any]:
+    """What puts the averaged weights into the model at the end of each epoch; it comes first."""
+    return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.averaging else []
+
+
+class _LastWeights(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the weights of the last epoch: after training the model may hold those not averaged."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.weights = self.model.get_weights()
+
+
+def _restore(model: Any, watch: "_Watch", state: State) -> None:
+    model.optimizer.build(model.trainable_variables)
+    held = (model.variables, state.variables), (model.optimizer.variables, state.optimizer)
+    for variables, values in held:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+    watch.curve, watch.best, watch.best_weights = state.curve, state.best, state.best_weights
+
+
+class _Keep(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the state at the start of each epoch but the first: no averaged weights are in the model then."""
+
+    def __init__(self, checkpoint: Checkpoint, watch: "_Watch", start: int) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.watch = watch
+        self.start = start
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if epoch > self.start:
+            model, optimizer = (
+                [keras.ops.convert_to_numpy(variable) for variable in held]
+                for held in (self.model.variables, self.model.optimizer.variables)
+            )
+            watch = self.watch
+            self.checkpoint.write(State(epoch, model, optimizer, watch.best, watch.best_weights, watch.curve))
+
+
+def _jit() -> bool | str:
+    """XLA only where it helps: on TensorFlow without an accelerator it is many times slower."""
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    import tensorflow
+
+    return "auto" if tensorflow.config.list_physical_devices("GPU") else False
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Validates each epoch, keeps the best weights, stops when there is no better one for too long."""
+
+    def __init__(
+        self,
+        curve: Curve,
+        valid: Arrays,
+        liked: np.ndarray,
+        config: TrainingConfig,
+        on_progress: Progress | None,
+    ) -> None:
+        super().__init__()
+        self.curve = curve
+        self.valid = valid
+        self.liked = liked
+        self.config = config
+        self.on_progress = on_progress
+        self.best = -np.inf
+        self.best_weights: list[np.ndarray] = []
+        self.started = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        scores = predict(self.model, self.valid)
+        auc = roc_auc(self.liked, scores)
+        log_loss = log_loss_of(self.liked, scores)
+        loss = float((logs or {}).get("loss", float("nan")))
+        self.curve.epochs.append(Epoch(epoch + 1, loss, log_loss, auc, time.perf_counter() - self.started))
+        value = auc if self.config.monitor == "auc" else -log_loss
+        if value > self.best:
+            self.best = value
+            self.best_weights = self.model.get_weights()
+            self.curve.best = epoch + 1
+        if self.on_progress is not None:
+            self.on_progress(epoch=epoch + 1, of=self.config.epochs, loss=loss, val_auc=auc)
+        if epoch + 1 - self.curve.best >= self.config.patience:
+            self.model.stop_training = True
+
+
+def logits(model: Any, arrays: Arrays) -> np.ndarray:
+    """The model's logits, float32 (rows,)."""
+    rows = len(next(iter(arrays.values())))
+    if rows == 0:
+        return np.empty(0, dtype=np.float32)
+    out: np.ndarray = model.predict(Batches(arrays, None, PREDICTION_BATCH), verbose=0)
+    return out[:, 0]
+
+
+def predict(model: Any, arrays: Arrays) -> np.ndarray:
+    """The probability of a like, float64 (rows,)."""
+    z = logits(model, arrays).astype(np.float64)
+    return sigmoid(z)
+
+
+def sigmoid(z: np.ndarray) -> np.ndarray:
+    """1 / (1 + e^-z), without overflow."""
+    tail = np.exp(-np.abs(z))
+    p: np.ndarray = np.where(z >= 0, 1.0, tail) / (1.0 + tail)
+    return p

@@ -1,0 +1,93 @@
+"""Configurations kept in files, with what found them.
+
+One rule: the command line trains a model with its committed configuration (`configs/<model>.<protocol>.yaml`,
+else `configs/<model>.yaml`, else the defaults of its class); `--config FILE` takes its place.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+from pydantic import Field
+
+from common.errors import MarqueeError
+from common.files import write_atomically
+from training.models import model as entry_of
+from training.settings import Settings, nested
+
+COMMITTED = Path(__file__).parents[1] / "configs"
+
+
+class Tuned(Settings):
+    """One file.
+
+    Args:
+        model: key in the zoo.
+        config: what differs from the defaults of the model's class, by section.
+        command: that found it.
+        protocol: under which it was found; "" where it was not searched for.
+        data: that it was found on, in words.
+        validation_auc: of the best trial.
+        trials: that finished.
+        pruned: that were given up early.
+    """
+
+    model: str
+    config: dict[str, Any] = Field(default_factory=dict)
+    command: str = ""
+    protocol: str = ""
+    data: str = ""
+    validation_auc: float | None = None
+    trials: int = 0
+    pruned: int = 0
+
+
+def read_tuned(path: Path, model: str | None = None) -> Tuned:
+    """Read a configuration file and check all of it.
+
+    Args:
+        path: YAML, or JSON, which is YAML too.
+        model: that it must be for.
+
+    Raises:
+        MarqueeError: no such file, no YAML, an unknown key (the sentence names the nearest), a value out of
+            range, or another model's.
+    """
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise MarqueeError(f"There is no readable configuration at {path}: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise MarqueeError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(values, dict):
+        raise MarqueeError(f"{path} holds no keys and values: it needs at least 'model' and 'config'.")
+    try:
+        found = Tuned.of(values)
+        if model is not None and found.model != model:
+            raise MarqueeError(f"it configures {found.model}, not {model}.")
+        entry_of(found.model).config_class.of(found.config)
+    except MarqueeError as error:
+        raise MarqueeError(f"In {path}: {error}") from error
+    return found
+
+
+def write_tuned(found: Tuned, path: Path) -> None:
+    """Write a configuration file, its settings by section.
+
+    Raises:
+        MarqueeError: the folder cannot be written.
+    """
+    values = {**found.model_dump(exclude={"config"}), "config": nested(found.config)}
+    write_atomically(path, yaml.safe_dump(values, sort_keys=False, width=1000))
+
+
+def committed(model: str, protocol: str, folder: Path = COMMITTED) -> dict[str, Any]:
+    """The committed configuration of a model, by section; empty where it has none.
+
+    Raises:
+        MarqueeError: as `read_tuned`.
+    """
+    for name in (f"{model}.{protocol}.yaml", f"{model}.yaml"):
+        if (folder / name).is_file():
+            return read_tuned(folder / name, model).config
+    return {}

@@ -1,0 +1,1 @@
+"""From a feature service's columns to model inputs."""

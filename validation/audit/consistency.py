@@ -1,0 +1,308 @@
+"""The consistency audit: what is served at an instant is what a training set has for that instant.
+
+A period of past events is replayed into a scratch home, which starts with what happened before the period.
+Events come in batches, one between two label instants, by push or by the pipelines and materialise in turn.
+At each label instant the online store is read, and compared with what the audited home's offline store joins
+at that instant. After the last event, every user and movie of the period is read and compared once more.
+
+Late events. Some events are delivered only after later label instants, as happens. Until then they cannot be
+served, while the audited home's tables hold them. A label with such an event of its user or movie on its way
+is therefore judged by what was known then: a plain loop over the events delivered so far (`audit_oracle`).
+All others are judged by the offline join, value for value and to the last bit. At the end nothing is on its
+way, so an event that never arrived shows.
+
+Before that, rows that the audited home has online itself are compared with its tables: of each view up to
+`HOME_ROWS` keys whose newest row did not change since the view was last brought online.
+
+Staleness is how much older the online row is than the offline row of the same label. Online stores may keep
+whole seconds: less than one does not count, and values tell anyway.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from time import perf_counter
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from feast import FeatureStore
+
+from feature_repo.online.served import served_rows
+from feature_repo.schema import (
+    BEGINNING,
+    EVENT_TIMESTAMP,
+    FEATURE_TABLES,
+    KNOWN_AFTER,
+    LIKED_RATING,
+    MOVIE_RATING_STATS,
+    USER_POSTER_TASTE,
+    USER_RATING_STATS,
+    USER_RECENT_LIKES,
+    Column,
+)
+from validation.audit.consistency_plan import Plan, make_plan
+from validation.audit.consistency_report import ConsistencyReport, FeatureConsistency
+from validation.audit.oracle import Rating, features_at, same
+from validation.audit.store import (
+    History,
+    instant_in_words,
+    known_since,
+    lake,
+    microseconds,
+    offline_rows,
+    read_labels,
+    value_in_words,
+)
+
+Progress = Callable[[str, int, int], None]
+"""Called with the step at hand, steps done, and steps in all."""
+
+EVENTS, INSTANTS, PAIRS, LATE = 2_000, 8, 200, 0.05
+HOME_ROWS = 20_000
+FEATURES = [column.name for table in FEATURE_TABLES for column in table.feature_columns]
+RUN_EVERY = 3
+"""Every so manyth delivery goes by the pipelines and materialise, the others by push."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The scratch home's side of the audit.
+
+    Args:
+        build: fills the scratch home with what happened before an instant, and brings it online.
+        push: delivers events (`user_id`, `movie_id`, `event_timestamp`, `rating`) by push.
+        run: delivers events by the pipelines and materialise.
+        look_up: reads the online store for pairs of `user_id` and `movie_id`: adds the features and
+            `<view>_known_since` to their columns.
+    """
+
+    build: Callable[[datetime], None]
+    push: Callable[[pa.Table], None]
+    run: Callable[[pa.Table], None]
+    look_up: Callable[[pa.Table], pa.Table]
+
+
+@dataclass
+class _Tally:
+    """What was compared of one feature so far."""
+
+    compared: int = 0
+    matched: int = 0
+    stale: int = 0
+    staleness: float = 0.0
+    largest: float | None = None
+    example: str = ""
+
+
+@dataclass
+class _Truth:
+    """What each label should be, and since when that is known (microseconds) by view.
+
+    Args:
+        rows: from the offline join.
+        history: the whole of the labels' users and movies, for those with something on its way.
+        arrived: events of the period delivered so far.
+    """
+
+    rows: list[dict[str, Any]]
+    history: History
+    cut: int
+    arrived: set[Rating] = field(default_factory=set)
+
+    def known_then(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The same label, from what has been delivered."""
+        user, movie, at = row["user_id"], row["movie_id"], microseconds(row[EVENT_TIMESTAMP])
+        ratings = {
+            rating
+            for rating in self.history.ratings(user, movie)
+            if rating.instant < at and (rating.instant < self.cut or rating in self.arrived)
+        }
+        values = features_at(user, movie, at, ratings, self.history.movies, self.history.posters)
+        since = {
+            MOVIE_RATING_STATS: [r.instant for r in ratings if r.movie == movie],
+            USER_RATING_STATS: [r.instant for r in ratings if r.user == user],
+            USER_RECENT_LIKES: [r.instant for r in ratings if r.user == user and r.stars >= LIKED_RATING],
+            USER_POSTER_TASTE: [
+                r.instant for r in ratings if r.user == user and r.movie in self.history.posters
+            ],
+        }
+        known = {
+            known_since(table): _moment(max(events)) + KNOWN_AFTER if events else None
+            for table, events in since.items()
+        }
+        return (
+            {name: values.get(name) for name in FEATURES}
+            | {EVENT_TIMESTAMP: row[EVENT_TIMESTAMP]}
+            | {known_since(table): known.get(known_since(table)) for table in FEATURE_TABLES}
+        )
+
+
+def audit_consistency(
+    store: FeatureStore,
+    replay: Replay,
+    *,
+    events: int = EVENTS,
+    instants: int = INSTANTS,
+    pairs: int = PAIRS,
+    late: float = LATE,
+    seed: int = 0,
+    memory: str = "2GB",
+    on_progress: Progress | None = None,
+) -> ConsistencyReport:
+    """Replay a period and compare what is served with what is trained on.
+
+    Args:
+        store: the audited home's, applied; it is read only.
+        replay: the scratch home's side.
+        events: about how many of the last events make the period.
+        instants: at how many label instants the online store is read.
+        pairs: of a user and a movie read at each.
+        late: share of the events that come late.
+        seed: of all draws.
+        memory: limit of the SQL over the lake, past which it spills.
+
+    Raises:
+        MarqueeError: there are too few ratings, a table is not there, or nothing is applied yet.
+    """
+    started = perf_counter()
+    total = instants + 3
+
+    def told(what: str, done: int) -> None:
+        if on_progress is not None:
+            on_progress(what, done, total)
+
+    told("offline join", 0)
+    with lake(store, memory) as con:
+        ratings = read_labels(con)
+        plan = make_plan(ratings, events=events, instants=instants, pairs=pairs, late=late, seed=seed)
+        truth = _Truth(_offline(store, plan.labels), _history(con, plan), plan.cut)
+    tallies: dict[str, _Tally] = defaultdict(_Tally)
+    home_rows = _compare_home(store, seed, tallies)
+    told("scratch home before the period", 1)
+    replay.build(_moment(plan.cut))
+    pushes = runs = 0
+    for place in range(instants + 1):
+        batch = plan.batch(place)
+        by_run = place % RUN_EVERY == RUN_EVERY - 1
+        told(f"{batch.num_rows:,} events by {'materialise' if by_run else 'push'}", place + 2)
+        if batch.num_rows:
+            (replay.run if by_run else replay.push)(batch)
+            pushes, runs = pushes + (not by_run), runs + by_run
+        truth.arrived.update(_as_ratings(batch))
+        _compare(plan, truth, replay, place, tallies)
+    return ConsistencyReport(
+        offline=type(store._get_provider().offline_store).__name__,
+        online=type(store._get_provider().online_store).__name__,
+        start=_moment(plan.cut),
+        end=_moment(plan.end) - KNOWN_AFTER,
+        events=plan.events.num_rows,
+        late=plan.late,
+        instants=instants,
+        labels=plan.labels.num_rows,
+        known_then=int(plan.behind.sum()),
+        home_rows=home_rows,
+        pushes=pushes,
+        runs=runs,
+        seed=seed,
+        features=tuple(
+            FeatureConsistency(table.name, column.name, **asdict(tallies[column.name]))
+            for table in FEATURE_TABLES
+            for column in table.feature_columns
+        ),
+        created=datetime.now(UTC),
+        seconds=perf_counter() - started,
+    )
+
+
+def _offline(store: FeatureStore, labels: pa.Table) -> list[dict[str, Any]]:
+    """The offline join at the labels, as rows."""
+    rows: list[dict[str, Any]] = offline_rows(store, labels).to_pylist()
+    return rows
+
+
+def _history(con: duckdb.DuckDBPyConnection, plan: Plan) -> History:
+    """What bears on the labels with something on its way."""
+    return History.of(con, plan.labels.filter(pa.array(plan.behind)))
+
+
+def _compare(plan: Plan, truth: _Truth, replay: Replay, place: int, tallies: dict[str, _Tally]) -> None:
+    """Read the online store for the labels of an instant, and count."""
+    places = [i for i, of in enumerate(plan.labels["place"].to_pylist()) if of == place]
+    asked = plan.labels.take(pa.array(places, pa.int64()))
+    online = replay.look_up(asked.select(["user_id", "movie_id"])).to_pylist()
+    for i, got in zip(places, online, strict=True):
+        behind = bool(plan.behind[i])
+        want = truth.known_then(truth.rows[i]) if behind else truth.rows[i]
+        for table in FEATURE_TABLES:
+            since = known_since(table)
+            stale = _staleness(got[since], want[since])
+            for column in table.feature_columns:
+                _count(
+                    tallies[column.name],
+                    column,
+                    got[column.name],
+                    want[column.name],
+                    stale,
+                    by_loop=behind,
+                    where=f"user_id {got['user_id']}, movie_id {got['movie_id']} at"
+                    f" {instant_in_words(microseconds(want[EVENT_TIMESTAMP]))}",
+                )
+
+
+def _count(
+    tally: _Tally, column: Column, served: Any, trained: Any, stale: float, by_loop: bool, where: str
+) -> None:
+    """Compare a value online with what it has to be; of a plain loop, up to rounding."""
+    alike = served == trained or (by_loop and same(served, trained))
+    tally.compared += 1
+    tally.matched += alike
+    tally.stale += stale > 0
+    tally.staleness = max(tally.staleness, stale)
+    if column.type.is_number and served is not None and trained is not None and not alike:
+        tally.largest = max(tally.largest or 0.0, abs(served - trained))
+    if not alike and not tally.example:
+        tally.example = (
+            f"{where}: {value_in_words(served)} online,"
+            f" {value_in_words(trained)} {'by what was known' if by_loop else 'offline'}"
+        )
+
+
+def _compare_home(store: FeatureStore, seed: int, tallies: dict[str, _Tally]) -> int:
+    """Compare rows that the home has online with its tables, and count; how many rows there were."""
+    rows = 0
+    for table in FEATURE_TABLES:
+        for row in served_rows(store, store.get_feature_view(table.name), HOME_ROWS, seed):
+            rows += 1
+            stale = _staleness(row.online_at, row.offline_at)
+            key = ", ".join(f"{name} {value}" for name, value in row.key.items())
+            for column in table.feature_columns:
+                _count(
+                    tallies[column.name],
+                    column,
+                    row.online[column.name],
+                    row.offline[column.name],
+                    stale,
+                    by_loop=False,
+                    where=f"{key} in the home's own online store",
+                )
+    return rows
+
+
+def _staleness(online: datetime | None, offline: datetime | None) -> float:
+    """By how many seconds the online row is older; 0 for less than one, for stores that keep whole ones."""
+    if offline is None:
+        return 0.0
+    gap = (offline - (online or BEGINNING)).total_seconds()
+    return gap if gap >= 1 else 0.0
+
+
+def _as_ratings(events: pa.Table) -> set[Rating]:
+    at = events[EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
+    columns = (events[name].to_pylist() for name in ("user_id", "movie_id", "rating"))
+    return {Rating(*row) for row in zip(*columns, at, strict=True)}
+
+
+def _moment(microseconds: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

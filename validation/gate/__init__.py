@@ -1,0 +1,1 @@
+"""Great Expectations suites derived from the declarations, their Data Docs and their page."""
