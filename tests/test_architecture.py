@@ -78,9 +78,12 @@ def test_every_package_of_the_distribution_is_held_to_the_rules() -> None:
     assert packages == set(ALLOWED)
 
 
-def test_schema_uses_the_standard_library_only() -> None:
-    for name in imports_of(ROOT / "feature_repo" / "schema.py"):
-        assert name.split(".")[0] in sys.stdlib_module_names, name
+@pytest.mark.parametrize("folder", ["define", "domains"])
+def test_declarations_use_the_standard_library_only(folder: str) -> None:
+    for module in modules_of(f"feature_repo/{folder}"):
+        for name in imports_of(module):
+            allowed = {"feature_repo.define"} | ({"feature_repo.domains"} if folder == "domains" else set())
+            assert name.split(".")[0] in sys.stdlib_module_names or within(name, allowed), name
 
 
 def test_help_imports_no_heavy_library() -> None:

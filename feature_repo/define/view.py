@@ -1,0 +1,137 @@
+"""A view: features of one key, declared with how they are computed."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Side
+from feature_repo.define.operation import AtLeast, Fact, Operation
+from feature_repo.define.rule import Reference
+from feature_repo.define.table import Table
+
+BEHAVIOUR = "behaviour"
+"""The modality of features unless their view says another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The rows that features are computed from.
+
+    Args:
+        table: events, or a catalogue whose facts are the features.
+        joined: a catalogue that gives events further columns, by its key; events without a counterpart are
+            left out. None for events alone.
+        where: only such events; None for all.
+    """
+
+    table: Table
+    joined: Table | None = None
+    where: AtLeast | None = None
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables that are read, events first."""
+        return (self.table,) if self.joined is None else (self.table, self.joined)
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns that operations may name."""
+        return tuple(dict.fromkeys(name for table in self.tables for name in table.column_names))
+
+    def column(self, name: str) -> Column:
+        """A column of the events or of what is joined to them.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for table in self.tables:
+            if name in table.column_names:
+                return table.column(name)
+        raise KeyError(f"{' and '.join(table.name for table in self.tables)} have no column {name}")
+
+
+@dataclass(frozen=True)
+class View:
+    """A feature table, and the Feast view of the same name.
+
+    Args:
+        name: of the table, its job and its view.
+        by: the key.
+        over: the rows that the features are computed from.
+        features: how; an operation makes one feature or two.
+        description: what it holds, for people.
+        modality: what kind of thing the features tell; models may treat other modalities than `BEHAVIOUR`
+            apart.
+    """
+
+    name: str
+    by: Column
+    over: Over
+    features: tuple[Operation, ...]
+    description: str
+    modality: str = BEHAVIOUR
+
+    @property
+    def side(self) -> Side:
+        """Whom the features tell of."""
+        return self.by.side
+
+    @property
+    def is_timeless(self) -> bool:
+        """Whether the features are facts, known since the beginning; others change with each event."""
+        return self.over.table.kind == "catalogue"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The features, in stored order."""
+        return tuple(column for operation in self.features for column in operation.columns)
+
+    @cached_property
+    def table(self) -> Table:
+        """The table as it is stored."""
+        # Catalogues that have this very key: each key of the view must be in them.
+        referenced = [
+            table for table in self.over.tables if table.kind == "catalogue" and table.key == (self.by,)
+        ]
+        references = [
+            reference for reference in self.over.table.references if reference.column == self.by.name
+        ]
+        return Table(
+            name=self.name,
+            kind="feature",
+            key=(self.by,),
+            columns=self.columns,
+            description=self.description,
+            # Key and instant, but for a correction: a late event adds a row with a later `created_timestamp`.
+            unique=(self.by.name, EVENT_TIMESTAMP, CREATED_TIMESTAMP),
+            references=tuple(references)
+            or tuple(Reference(self.by.name, table.name) for table in referenced),
+            may_be_empty=self.over.where is not None or any(table.may_be_empty for table in self.over.tables),
+        )
+
+
+def check_view(view: View) -> None:
+    """Refuse a declaration that contradicts itself.
+
+    Raises:
+        ValueError: an operation reads a column that is not there or cannot be used so, a feature has no role,
+            a name comes twice, or the key has no side.
+    """
+    if not view.by.side:
+        raise ValueError(f"{view.name}: its key {view.by.name} has no side")
+    if view.by.name not in view.over.table.column_names:
+        raise ValueError(f"{view.name}: {view.over.table.name} has no column {view.by.name}")
+    for operation in view.features:
+        if isinstance(operation, Fact) != view.is_timeless:
+            raise ValueError(f"{view.name}: facts come from a catalogue, all other features from events")
+        for name in (
+            getattr(operation, "of", None),
+            getattr(getattr(operation, "where", None), "column", None),
+        ):
+            if name is not None and name not in view.over.column_names:
+                raise ValueError(f"{view.name}: there is no column {name} to compute from")
+    names = [column.name for column in view.columns]
+    if len(set(names)) != len(names):
+        raise ValueError(f"{view.name}: a feature is declared twice")
+    for column in view.columns:
+        if column.role is None:
+            raise ValueError(f"{view.name}: {column.name} has no role, so no model would read it")

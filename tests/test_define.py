@@ -1,0 +1,129 @@
+"""Declarations that contradict themselves are refused where they are made."""
+
+from dataclasses import replace
+
+import pytest
+
+from feature_repo.define.column import EVENT, Column, Type
+from feature_repo.define.domain import Domain
+from feature_repo.define.operation import Count, Fact, LastK, MeanStd
+from feature_repo.define.role import Count as CountRole
+from feature_repo.define.role import Id, Number, Sequence, Unread
+from feature_repo.define.rule import Reference
+from feature_repo.define.table import Table
+from feature_repo.define.task import Binary
+from feature_repo.define.view import Over, View
+from feature_repo.domains import movies
+
+READER = Column("reader_id", Type.INT64, "Who read.", role=Id("reader"), side="user")
+ARTICLE = Column("article_id", Type.STRING, "What was read.", role=Id("article"), side="item")
+MINUTES = Column("minutes", Type.FLOAT64, "How long.", step=0.25)
+READS = Table(
+    "reads",
+    "event",
+    (READER, ARTICLE),
+    (MINUTES, EVENT),
+    "Who read what.",
+    ("reader_id", "article_id", EVENT.name),
+    (Reference("article_id", "articles"),),
+)
+ARTICLES = Table(
+    "articles",
+    "catalogue",
+    (ARTICLE,),
+    (Column("words", Type.INT64, "Length.", step=1),),
+    "What there is to read.",
+    ("article_id",),
+)
+READ_COUNT = Column("reader_read_count", Type.INT64, "Articles read so far.", low=1, fill=0, role=CountRole())
+BY_READER = View("reader_stats", READER, Over(READS, ARTICLES), (Count(READ_COUNT),), "How much is read.")
+
+
+def number(name: str) -> Column:
+    return Column(name, Type.FLOAT64, "A number.", role=Number())
+
+
+def domain(*views: View, **changes: object) -> Domain:
+    return replace(Domain("press", "Articles.", (READS, ARTICLES), views), **changes)  # type: ignore[arg-type]
+
+
+def test_a_view_makes_the_columns_of_its_operations_in_order() -> None:
+    view = replace(BY_READER, features=(Count(READ_COUNT), MeanStd("words", number("mean"), number("std"))))
+    assert view.table.column_names == (
+        "reader_id", "reader_read_count", "mean", "std", "event_timestamp", "created_timestamp",
+    )  # fmt: skip
+
+
+def test_keys_of_a_view_are_in_the_catalogue_that_its_events_refer_to() -> None:
+    by_article = View("article_stats", ARTICLE, Over(READS), (Count(READ_COUNT),), "How often it is read.")
+    assert by_article.table.references == (Reference("article_id", "articles"),)
+    assert BY_READER.table.references == ()
+    facts = View("facts", ARTICLE, Over(ARTICLES), (Fact("words", number("length")),), "Facts.")
+    assert facts.table.references == (Reference("article_id", "articles"),)
+    assert facts.is_timeless and not by_article.is_timeless
+
+
+@pytest.mark.parametrize(
+    ("view", "says"),
+    [
+        (replace(BY_READER, by=replace(READER, side="")), "no side"),
+        (replace(BY_READER, over=Over(ARTICLES)), "no column reader_id"),
+        (replace(BY_READER, features=(Fact("words", number("length")),)), "facts come from a catalogue"),
+        (replace(BY_READER, features=(MeanStd("stars", number("a"), number("b")),)), "no column stars"),
+        (replace(BY_READER, features=(Count(READ_COUNT), Count(READ_COUNT))), "declared twice"),
+        (replace(BY_READER, features=(Count(replace(READ_COUNT, role=None)),)), "no role"),
+        (replace(BY_READER, features=(MeanStd("words", number("a"), number("a")),)), "declared twice"),
+        (
+            replace(BY_READER, over=Over(READS), features=(MeanStd("words", number("a"), number("b")),)),
+            "no column words",
+        ),
+    ],
+)
+def test_a_view_that_contradicts_itself_is_refused(view: View, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        domain(view)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"sources": (READS,)}, "no table articles"),
+        ({"sources": (READS, ARTICLES, ARTICLES)}, "two tables have one name"),
+        ({"views": (BY_READER, BY_READER)}, "two tables have one name"),
+        ({"services": {"s_v1": (replace(BY_READER, name="other"),)}}, "does not have"),
+        ({"tasks": (Binary("long", "stars", 3),)}, "no column stars"),
+    ],
+)
+def test_a_domain_that_contradicts_itself_is_refused(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        domain(BY_READER, **changes)
+
+
+def test_features_of_one_service_have_different_names() -> None:
+    again = replace(BY_READER, name="again")
+    with pytest.raises(ValueError, match="one name"):
+        domain(BY_READER, again, services={"s_v1": (BY_READER, again)})
+
+
+def test_every_feature_of_the_movies_has_a_role_that_fits_its_type() -> None:
+    for view in movies.DOMAIN.views:
+        for column in view.columns:
+            if isinstance(column.role, Sequence):
+                assert column.type.is_list and column.length, column.name
+            if isinstance(column.role, Number | CountRole):
+                assert column.type.is_number, column.name
+            assert not isinstance(column.role, Unread)
+
+
+def test_a_view_of_some_events_only_may_be_empty() -> None:
+    assert movies.DOMAIN.view("user_recent_likes").table.may_be_empty
+    assert not movies.DOMAIN.view("user_rating_stats").table.may_be_empty
+    assert movies.DOMAIN.view("user_poster_taste").table.may_be_empty
+
+
+def test_last_values_are_of_events_or_of_what_is_joined() -> None:
+    recent = LastK(
+        "article_id",
+        Column("recent", Type.STRING_LIST, "Recent.", fill="", length=3, role=Sequence("article")),
+    )
+    assert domain(replace(BY_READER, features=(recent,))).views[0].columns[0].vocabulary == "article"
