@@ -23,7 +23,7 @@ from feature_repo.schema import (
     Table,
 )
 from tests.test_feature_jobs import START, instant
-from validation.audit.oracle import Movie, Rating
+from validation.audit.movie_oracle import Movie, Rating
 from validation.audit.sql import restated
 
 Rows = Callable[[Table, Sequence[Rating]], pa.Table]

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any
 
 from feature_repo.schema import RATING_STEP
-from validation.audit.oracle import (
+from validation.audit.movie_oracle import (
     Calendar,
     Movie,
     Movies,

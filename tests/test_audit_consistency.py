@@ -27,7 +27,7 @@ from tests.test_materialize import redis  # noqa: F401
 from validation.audit.consistency import Replay, audit_consistency
 from validation.audit.consistency_plan import make_plan
 from validation.audit.consistency_report import ConsistencyReport
-from validation.audit.oracle import TOLERANCE, Rating
+from validation.audit.movie_oracle import TOLERANCE, Rating
 from validation.audit.page import write_audit
 from validation.audit.verdict import require_passed
 

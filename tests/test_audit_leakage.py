@@ -22,7 +22,7 @@ from tests.feature_oracle import features_at_labels
 from tests.test_feature_jobs import instant
 from validation.audit.leakage import audit_leakage
 from validation.audit.leakage_report import FeatureFinding, LeakageReport
-from validation.audit.oracle import Rating, features_at, same
+from validation.audit.movie_oracle import Rating, features_at, same
 from validation.audit.page import write_audit
 from validation.audit.verdict import failure, require_passed
 

@@ -96,7 +96,7 @@ class TopK:
     """The most frequent values of a list of words, most frequent first, ties in alphabetical order, padded.
 
     Args:
-        of: the list of words.
+        of: the list of words; an event counts for each of its words once.
         column: the feature, a list whose `length` is the k.
         where: only values of such events count; None for all.
     """

@@ -44,7 +44,7 @@ from feature_repo.schema import (
 )
 from validation.audit.consistency_plan import Plan, make_plan
 from validation.audit.consistency_report import ConsistencyReport, FeatureConsistency
-from validation.audit.oracle import Rating, features_at, same
+from validation.audit.movie_oracle import Rating, features_at, same
 from validation.audit.store import (
     History,
     instant_in_words,

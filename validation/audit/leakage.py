@@ -39,7 +39,7 @@ from validation.audit.leakage_rows import (
     missing_rows,
     wrong_rows,
 )
-from validation.audit.oracle import features_at, same
+from validation.audit.movie_oracle import features_at, same
 from validation.audit.store import (
     History,
     instant_in_words,

@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 
 from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Table, Type
-from validation.audit.oracle import TOLERANCE
+from validation.audit.movie_oracle import TOLERANCE
 from validation.audit.sql import restated
 from validation.audit.store import instant_in_words, value_in_words
 

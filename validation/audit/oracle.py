@@ -1,168 +1,259 @@
-"""What every feature is, by a loop over events: slow, obvious, and sharing no code with the pipelines.
+"""What every feature is, by a plain loop over rows: slow, obvious, and sharing no code with the pipelines.
 
-The audits hold the tables and stores to it. All arithmetic is in integers (half stars, years, fractions of a
-colour level) until the last division.
+It interprets a view's declaration. The audits hold tables and stores to it. Sums are of integers, whole steps
+of their column, until the last division.
 """
 
 import math
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Protocol
 
-from feature_repo.schema import (
-    GENRE_SEPARATOR,
-    LIKED_RATING,
-    PADDING_GENRE,
-    PADDING_ID,
-    POSTER_GRID,
-    RATING_STEP,
-    RECENT_LIKES,
-    TOP_GENRES,
-)
+from feature_repo.define import operation as op
+from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER, PADDING, Column
+from feature_repo.define.view import Over, View
 
-
-class Rating(NamedTuple):
-    """One event; `instant` in any unit that orders."""
-
-    user: int
-    movie: int
-    stars: float
-    instant: int
+Row = Mapping[str, Any]
+"""A row of a table: column → value. Instants are `datetime`s in UTC, lists are lists, None is no value."""
+Tables = Mapping[str, Iterable[Row]]
+"""The rows of each table, by its name, in any order."""
 
 
-class Movie(NamedTuple):
-    """What the catalogue says; genres sorted."""
+def features_at(view: View, events: Iterable[Row], instant: datetime) -> dict[str, Any] | None:
+    """A key's features at an instant: from its events strictly before, or its facts.
 
-    genres: list[str]
-    year: int | None
+    Args:
+        events: the key's, from `events_by_key`.
+
+    Returns:
+        The features by name; None where nothing is known.
+    """
+    known = Features(view)
+    for event in events:
+        if known_from(view, event) <= instant:
+            known.take_in(event)
+    return known.values() if known.is_any else None
+
+
+def feature_rows(view: View, tables: Tables) -> list[dict[str, Any]]:
+    """All rows of a view: key, `event_timestamp` and features, sorted by key and instant."""
+    rows = []
+    for key, events in sorted(events_by_key(view, tables).items()):
+        known = Features(view)
+        for instant, together in groupby(events, key=lambda event: known_from(view, event)):
+            for event in together:
+                known.take_in(event)
+            rows.append({view.by.name: key, EVENT_TIMESTAMP: instant, **known.values()})
+    return rows
+
+
+def known_from(view: View, event: Row) -> datetime:
+    """The instant from which an event counts in a view's features; facts count since the beginning."""
+    return BEGINNING if view.is_timeless else event[EVENT_TIMESTAMP] + KNOWN_AFTER
+
+
+def events_by_key(view: View, tables: Tables) -> dict[Any, list[Row]]:
+    """The rows that a view is computed from, by its key: in time, and at one instant by their other keys."""
+    found: dict[Any, list[Row]] = defaultdict(list)
+    for row in _read(view.over, tables):
+        found[row[view.by.name]].append(row)
+    others = [column.name for column in view.over.table.key if column.name != view.by.name]
+    for rows in found.values():
+        rows.sort(key=lambda row: (known_from(view, row), *(row[name] for name in others)))
+    return dict(found)
+
+
+def _read(over: Over, tables: Tables) -> Iterator[Row]:
+    """The rows of a table, with what is joined to them."""
+    joined: dict[Any, Row] = {}
+    if over.joined is not None:
+        (key,) = (column.name for column in over.joined.key)
+        joined = {row[key]: row for row in tables[over.joined.name]}
+    for row in tables[over.table.name]:
+        if over.where is not None and not _holds(over.where, row):
+            continue
+        if over.joined is None:
+            yield row
+        elif row[key] in joined:
+            yield {**joined[row[key]], **row}
+
+
+def _holds(condition: op.AtLeast, row: Row) -> bool:
+    value = row[condition.column]
+    return value is not None and value >= condition.value
+
+
+# --- what is known of a key -------------------------------------------------------------------------------
+
+
+class Tally(Protocol):
+    """What one operation remembers of a key's events."""
+
+    def take_in(self, event: Row) -> None:
+        """Learn an event; they come in the order of `events_by_key`."""
+
+    def values(self) -> tuple[Any, ...]:
+        """The operation's features now, in the order of its columns; after at least one event."""
+
+
+class Features:
+    """What is known of one key of a view: nothing at first.
+
+    Args:
+        view: whose features these are.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.is_any = False
+        self.tallies = [tally(operation, view.over) for operation in view.features]
+
+    def take_in(self, event: Row) -> None:
+        """Learn an event of the key, from `events_by_key`, in its order."""
+        self.is_any = True
+        for each in self.tallies:
+            each.take_in(event)
+
+    def values(self) -> dict[str, Any]:
+        """The features by name; after at least one event."""
+        values = [value for each in self.tallies for value in each.values()]
+        return dict(zip((column.name for column in self.view.columns), values, strict=True))
+
+
+def tally(operation: op.Operation, over: Over) -> Tally:
+    """An operation, before its first event."""
+    match operation:
+        case op.Count():
+            return _Count()
+        case op.MeanStd():
+            step = over.column(operation.of).step
+            if step is None:
+                raise ValueError(f"{operation.of} has no step, so its sums are not exact")
+            return _MeanStd(operation.of, step)
+        case op.FirstAt():
+            return _FirstAt()
+        case op.LastAt():
+            return _LastAt()
+        case op.TopK():
+            return _TopK(operation)
+        case op.LastK():
+            return _LastK(operation)
+        case op.Fact():
+            return _Fact(operation.of)
 
 
 @dataclass
-class Sums:
-    """Exact running count, sum and sum of squares of integers."""
+class _Count:
+    n: int = 0
 
+    def take_in(self, event: Row) -> None:  # noqa: ARG002
+        self.n += 1
+
+    def values(self) -> tuple[int]:
+        return (self.n,)
+
+
+@dataclass
+class _MeanStd:
+    """Sums of whole steps, hence exact."""
+
+    of: str
+    step: float
     n: int = 0
     total: int = 0
     squares: int = 0
 
-    def add(self, value: int) -> None:
-        self.n += 1
-        self.total += value
-        self.squares += value * value
+    def take_in(self, event: Row) -> None:
+        if event[self.of] is not None:
+            steps = round(event[self.of] / self.step)
+            self.n += 1
+            self.total += steps
+            self.squares += steps * steps
 
-    def mean(self, unit: float) -> float | None:
-        return self.total / self.n * unit if self.n else None
-
-    def std(self, unit: float) -> float | None:
+    def values(self) -> tuple[float | None, float | None]:
         if not self.n:
-            return None
-        return math.sqrt(self.n * self.squares - self.total * self.total) / self.n * unit
+            return None, None
+        mean = self.total / self.n * self.step
+        return mean, math.sqrt(self.n * self.squares - self.total * self.total) / self.n * self.step
 
 
 @dataclass
-class User:
-    """What is known of a user."""
+class _FirstAt:
+    first: datetime | None = None
 
-    ratings: Sums = field(default_factory=Sums)
-    first: int | None = None
-    years: Sums = field(default_factory=Sums)
-    genres: Counter[str] = field(default_factory=Counter)
-    likes: deque[int] = field(default_factory=lambda: deque(maxlen=RECENT_LIKES))
-    posters: dict[str, Sums] = field(default_factory=lambda: defaultdict(Sums))
+    def take_in(self, event: Row) -> None:
+        if self.first is None or event[EVENT_TIMESTAMP] < self.first:
+            self.first = event[EVENT_TIMESTAMP]
 
-
-Movies = Mapping[int, Movie]
-Posters = Mapping[int, Mapping[str, float]]
-"""By movie and statistic."""
-Calendar = Callable[[int], datetime]
-"""From an instant in the events' unit to the time that it is."""
+    def values(self) -> tuple[datetime | None]:
+        return (self.first and self.first.replace(microsecond=0),)
 
 
-def since_1970(microseconds: int) -> datetime:
-    """The calendar of events that count in microseconds."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
+@dataclass
+class _LastAt:
+    last: datetime | None = None
+
+    def take_in(self, event: Row) -> None:
+        if self.last is None or event[EVENT_TIMESTAMP] > self.last:
+            self.last = event[EVENT_TIMESTAMP]
+
+    def values(self) -> tuple[datetime | None]:
+        return (self.last and self.last.replace(microsecond=0),)
 
 
-def features_at(
-    user_id: int,
-    movie_id: int,
-    instant: int,
-    ratings: Iterable[Rating],
-    movies: Movies,
-    posters: Posters,
-    calendar: Calendar = since_1970,
-) -> dict[str, Any]:
-    """The features of a user and a movie at an instant, from the strictly earlier ones of `ratings`.
+@dataclass
+class _TopK:
+    operation: op.TopK
+    times: Counter[str] = field(default_factory=Counter)
 
-    Args:
-        ratings: at least all of the user's and all of the movie's; in any order.
-    """
-    user, rated = User(), Sums()
-    earlier = (rating for rating in ratings if rating.instant < instant)
-    for rating in sorted(earlier, key=lambda rating: (rating.instant, rating.movie)):
-        if rating.user == user_id:
-            take_in_of_user(user, rating, movies, posters)
-        if rating.movie == movie_id:
-            rated.add(round(rating.stars / RATING_STEP))
-    return snapshot(user, rated, movie_id, movies, posters, calendar)
+    def take_in(self, event: Row) -> None:
+        if self.operation.where is None or _holds(self.operation.where, event):
+            self.times.update(set(event[self.operation.of] or ()))
+
+    def values(self) -> tuple[list[str]]:
+        words = sorted(self.times, key=lambda word: (-self.times[word], word))
+        return (_padded(words, self.operation.column),)
 
 
-def take_in_of_user(user: User, rating: Rating, movies: Movies, posters: Posters) -> None:
-    """Learn a rating that the user gave; those of one instant come in the order of their movies' ids."""
-    movie = movies[rating.movie]
-    user.ratings.add(round(rating.stars / RATING_STEP))
-    user.first = rating.instant if user.first is None else min(user.first, rating.instant)
-    if movie.year is not None:
-        user.years.add(movie.year)
-    if rating.stars >= LIKED_RATING:
-        user.likes.appendleft(rating.movie)
-        user.genres.update(movie.genres)
-    for name, value in posters.get(rating.movie, {}).items():
-        user.posters[name].add(round(value / POSTER_GRID))
+@dataclass
+class _LastK:
+    operation: op.LastK
+    newest_first: deque[Any] = field(default_factory=deque)
+
+    def take_in(self, event: Row) -> None:
+        value = event[self.operation.of]
+        if isinstance(value, list):
+            value = getattr(self.operation.column.role, "separator", "").join(value)
+        self.newest_first.appendleft(value)
+
+    def values(self) -> tuple[list[Any]]:
+        return (_padded(list(self.newest_first), self.operation.column),)
 
 
-def snapshot(
-    user: User, rated: Sums, movie_id: int, movies: Movies, posters: Posters, calendar: Calendar
-) -> dict[str, Any]:
-    """The features by name; None, or absent, where nothing is known.
+@dataclass
+class _Fact:
+    of: str
+    value: Any = None
 
-    Args:
-        rated: the ratings that the movie got.
-    """
-    movie = movies[movie_id]
-    row: dict[str, Any] = {
-        "movie_rating_count": rated.n or None,
-        "movie_rating_mean": rated.mean(RATING_STEP),
-        "movie_rating_std": rated.std(RATING_STEP),
-        "movie_genres": movie.genres,
-        "movie_release_year": movie.year,
-        "user_rating_count": user.ratings.n or None,
-        "user_rating_mean": user.ratings.mean(RATING_STEP),
-        "user_rating_std": user.ratings.std(RATING_STEP),
-        "user_rating_first_at": None if user.first is None else calendar(user.first).replace(microsecond=0),
-        "user_release_year_mean": user.years.mean(1),
-        "user_release_year_std": user.years.std(1),
-        "user_top_genres": None,
-        "user_recent_liked_movie_ids": None,
-        "user_recent_liked_genres": None,
-        "user_poster_count": None,
-    }
-    if user.ratings.n:
-        frequent = sorted(user.genres, key=lambda genre: (-user.genres[genre], genre))
-        row["user_top_genres"] = [*frequent, *[PADDING_GENRE] * TOP_GENRES][:TOP_GENRES]
-    if user.likes:
-        row["user_recent_liked_movie_ids"] = [*user.likes, *[PADDING_ID] * RECENT_LIKES][:RECENT_LIKES]
-        genres = [GENRE_SEPARATOR.join(movies[liked].genres) for liked in user.likes]
-        row["user_recent_liked_genres"] = [*genres, *[PADDING_GENRE] * RECENT_LIKES][:RECENT_LIKES]
-    for name, value in posters.get(movie_id, {}).items():
-        row[f"movie_poster_{name}"] = value
-    for name, sums in user.posters.items():
-        row["user_poster_count"] = sums.n
-        row[f"user_poster_{name}_mean"] = sums.mean(POSTER_GRID)
-        row[f"user_poster_{name}_std"] = sums.std(POSTER_GRID)
-    return row
+    def take_in(self, event: Row) -> None:
+        self.value = event[self.of]
+
+    def values(self) -> tuple[Any]:
+        return (self.value,)
+
+
+def _padded(values: list[Any], column: Column) -> list[Any]:
+    assert column.length is not None, f"{column.name} has no length"
+    return [*values, *[PADDING[column.type]] * column.length][: column.length]
+
+
+# --- comparison -------------------------------------------------------------------------------------------
+
+TOLERANCE = 1e-8
+"""Deviations come out of a difference of two large sums: float64 does not give them to the last bit."""
 
 
 def same(got: Any, want: Any) -> bool:
@@ -170,7 +261,3 @@ def same(got: Any, want: Any) -> bool:
     if isinstance(want, float) and isinstance(got, float):
         return math.isclose(got, want, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
     return bool(got == want)
-
-
-TOLERANCE = 1e-8
-"""Deviations come out of a difference of two large sums: float64 does not give them to the last bit."""

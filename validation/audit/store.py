@@ -16,7 +16,7 @@ from feast.types import UnixTimestamp
 from common.errors import MarqueeError
 from feature_repo.offline.tables import tables_named
 from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, POSTER_STATISTICS, SOURCE_TABLES, Table
-from validation.audit.oracle import Movie, Rating
+from validation.audit.movie_oracle import Movie, Rating
 
 KEYS = ("user_id", "movie_id")
 LABELS_AT_ONCE = 5_000_000
