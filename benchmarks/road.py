@@ -35,36 +35,37 @@ def config(ratings: int) -> Any:
 
 
 def generate(home: Path, ratings: int) -> None:
-    from cli.data import synthesise
+    from app.settings import load_settings
+    from app.sources import synthesise
+    from cli.console import stages
 
-    asked = config(ratings)
-    synthesise(asked.ratings, asked.users, asked.movies, asked.seed, home)
+    synthesise(load_settings(home), config(ratings), stages())
 
 
 def ingest(home: Path, ratings: int) -> None:
+    from app.ingest import ingest_stage
     from app.settings import load_settings
-    from cli.console import console
-    from cli.data import start_spark, synthetic_folder
-    from cli.display import Stages
-    from cli.pipeline import ingest_stage
+    from app.sources import synthetic_folder
+    from app.spark import start_spark
+    from cli.console import stages
     from pipelines.sources.synthetic import read_synthetic
 
     settings = load_settings(home)
     spark = start_spark(settings)
     source = read_synthetic(spark, synthetic_folder(settings, config(ratings)))
-    ingest_stage(spark, settings, source, Stages(console))
+    ingest_stage(spark, settings, source, stages())
 
 
 def features(home: Path, ratings: int) -> None:  # noqa: ARG001
-    from cli.pipeline import run_jobs
+    from cli.pipeline import run
 
-    run_jobs([], True, home)
+    run([], full=True, home=home)
 
 
 def validate(home: Path, ratings: int) -> None:  # noqa: ARG001
-    from cli.pipeline import validate_lake
+    from cli import pipeline as commands
 
-    validate_lake(home)
+    commands.validate(home)
 
 
 def apply(home: Path, ratings: int) -> None:  # noqa: ARG001

@@ -1,44 +1,31 @@
 """`marquee audit`: proofs that features hold no future, and that what is served is what was trained on."""
 
-from pathlib import Path
+from typing import Annotated
 
-from rich.table import Table
+import typer
 
-from app.settings import load_settings
-from cli.console import console, count
-from cli.display import Stages
+from cli.options import GROUP, Home, Seed
 
-AUDITS = "audits"
-"""Folder of the pages in the home."""
-REPLAY = "replay"
-"""The scratch home in it, while an audit runs."""
+app = typer.Typer(name="audit", help="Prove what the features promise.", **GROUP)
 
 
-def leakage(sample: int, seed: int, costs: bool, home: Path | None) -> None:
-    """`marquee audit leakage`."""
-    from feature_repo.store import open_store
-    from validation.audit.leakage import audit_leakage
+@app.command()
+def leakage(
+    sample: Annotated[int, typer.Option(min=1, help="Labels to recompute one by one.")] = 500,
+    seed: Seed = 0,
+    costs: Annotated[bool, typer.Option(help="Measure what the papers' protocol would leak, too.")] = True,
+    home: Home = None,
+) -> None:
+    """Show that no feature holds an event of its label's instant or later; exit code 2 where one does."""
+    from rich.table import Table
+
+    from app.audit import audit_leakage
+    from app.settings import load_settings
+    from cli.console import console, stages
     from validation.audit.leakage_report import render_table
-    from validation.audit.page import write_audit
     from validation.audit.verdict import require_passed
 
-    settings = load_settings(home)
-    store = open_store(settings.home, must_exist=True)
-    stages = Stages(console)
-    with stages.stage("leakage") as stage:
-        report = audit_leakage(
-            store,
-            sample=sample,
-            seed=seed,
-            costs=costs,
-            memory=settings.duckdb_memory,
-            on_progress=stage.report,
-        )
-        stage.outcome = (
-            f"{len(report.features)} features at {count(report.labels)} labels ({count(report.sample)}"
-            f" recomputed): {'no leak' if report.passed else 'failed'}"
-        )
-    page = write_audit(settings.home / AUDITS, "leakage", report)
+    report, page = audit_leakage(load_settings(home), sample, seed, costs, stages())
     console.print(render_table(report))
     if report.costs:
         listing = Table(title="What the papers' protocol would leak (ROC-AUC)", title_justify="left")
@@ -51,39 +38,23 @@ def leakage(sample: int, seed: int, costs: bool, home: Path | None) -> None:
     console.print(f"No feature holds an event of its label's instant or later. Page: {page}", markup=False)
 
 
-def consistency(events: int, instants: int, pairs: int, late: float, seed: int, home: Path | None) -> None:
-    """`marquee audit consistency`."""
-    from cli.audit_replay import scratch_home
-    from feature_repo.store import open_store
-    from validation.audit.consistency import audit_consistency
+@app.command()
+def consistency(
+    events: Annotated[int, typer.Option(min=1, help="How many of the last events to replay.")] = 2_000,
+    instants: Annotated[int, typer.Option(min=1, help="Label instants to read online at.")] = 8,
+    pairs: Annotated[int, typer.Option(min=1, help="Users and movies to read at each.")] = 200,
+    late: Annotated[float, typer.Option(min=0, max=1, help="Share of events that come late.")] = 0.05,
+    seed: Seed = 0,
+    home: Home = None,
+) -> None:
+    """Replay past events into a scratch home, compare online with offline; exit code 2 where they differ."""
+    from app.audit import audit_consistency
+    from app.settings import load_settings
+    from cli.console import console, stages
     from validation.audit.consistency_report import render_table
-    from validation.audit.page import write_audit
     from validation.audit.verdict import require_passed
 
-    settings = load_settings(home)
-    store = open_store(settings.home, must_exist=True)
-    stages = Stages(console)
-    with (
-        scratch_home(settings, settings.home / AUDITS / REPLAY, stages) as replay,
-        stages.stage("consistency") as stage,
-    ):
-        report = audit_consistency(
-            store,
-            replay,
-            events=events,
-            instants=instants,
-            pairs=pairs,
-            late=late,
-            seed=seed,
-            memory=settings.duckdb_memory,
-            on_progress=stage.report,
-        )
-        stage.outcome = (
-            f"{count(report.events)} events, {count(report.late)} of them late; {count(report.labels)} labels"
-            f" at {report.instants} instants and the end, {count(report.home_rows)} rows of this home:"
-            f" {report.rate:.2%} of values match"
-        )
-    page = write_audit(settings.home / AUDITS, "consistency", report)
+    report, page = audit_consistency(load_settings(home), events, instants, pairs, late, seed, stages())
     console.print(render_table(report))
     require_passed(report, page)
     console.print(f"What is served is what was trained on. Page: {page}", markup=False)

@@ -2,9 +2,13 @@
 
 from rich.console import Console
 
+from common.progress import Stages
+
 console = Console(highlight=False, soft_wrap=True)
 
 
-def count(number: int) -> str:
-    """1234567 as 1,234,567."""
-    return f"{number:,}"
+def stages() -> Stages:
+    """Stages that this console shows."""
+    from cli.display import Terminal
+
+    return Stages(Terminal(console))

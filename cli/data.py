@@ -1,126 +1,68 @@
 """`marquee data`: get or make data, and look at it."""
 
-import shutil
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from rich.markup import escape
-from rich.table import Table
+import typer
 
-from app.home import writing
-from app.settings import Settings, load_settings
-from cli.console import console, count
-from cli.display import Stage, Stages
+from cli.options import GROUP, Home, Seed
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from pipelines.sources.synthetic import SyntheticConfig
+app = typer.Typer(name="data", help="Get or make data, and look at it.", **GROUP)
 
 
-def start_spark(settings: Settings) -> "SparkSession":
-    """Spark as the settings say, its own words kept in a log; call it while holding the home for writing."""
-    from pipelines.session import spark_session
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="ml-latest-small, ml-latest, ml-32m, ml-1m, …")],
+    home: Home = None,
+) -> None:
+    """Download a MovieLens archive, check it and unpack it; an interrupted download is resumed."""
+    from app.settings import load_settings
+    from app.sources import fetch_archive
+    from cli.console import console, stages
+    from pipelines.sources.download import NO_POSTERS
 
-    # What a killed command left there, such as a copy of the jars, is nobody's.
-    shutil.rmtree(settings.home / "scratch", ignore_errors=True)
-    return spark_session(
-        settings.spark_master,
-        settings.spark_memory,
-        settings.spark_shuffle_partitions,
-        settings.home / "scratch",
-        settings.spark_log,
-    )
-
-
-def fetch_archive(name: str, home: Path | None) -> None:
-    """`marquee data fetch`."""
-    from pipelines.sources.download import NO_POSTERS, fetch
-
-    settings = load_settings(home)
-    stages = Stages(console)
-    with writing(settings.home), stages.stage(f"fetch {name}") as stage:
-        folder = fetch(
-            name,
-            settings.sources,
-            base_url=settings.download_base_url,
-            on_progress=lambda done, total: stage.report(f"{done / 1e6:,.1f} MB", done, total or 0),
-            on_note=console.print,
-        )
-        stage.outcome = str(folder)
+    folder = fetch_archive(load_settings(home), name, stages())
     console.print(NO_POSTERS)
     console.print(f"Next: marquee run --source movielens --path {folder}", markup=False)
 
 
-def synthetic_folder(settings: Settings, config: "SyntheticConfig") -> Path:
-    """Where the data of this configuration are kept."""
-    size = f"{config.ratings}-{config.users}-{config.movies}"
-    return settings.sources / f"synthetic-{size}-seed{config.seed}"
-
-
-def synthesise(
-    ratings: int | None, users: int | None, movies: int | None, seed: int, home: Path | None
+@app.command()
+def synth(
+    ratings: Annotated[int | None, typer.Option(help="How many ratings.")] = None,
+    users: Annotated[int | None, typer.Option(help="How many users.")] = None,
+    movies: Annotated[int | None, typer.Option(help="How many movies.")] = None,
+    seed: Seed = 0,
+    home: Home = None,
 ) -> None:
-    """`marquee data synth`."""
+    """Generate synthetic ratings, movies and posters, with each event's true like-probability on the side."""
+    from app.settings import load_settings
+    from app.sources import synthesise
+    from cli.console import stages
     from pipelines.sources.synthetic import SyntheticConfig
 
-    settings = load_settings(home)
     asked = {"ratings": ratings, "users": users, "movies": movies, "seed": seed}
     config = SyntheticConfig(**{name: value for name, value in asked.items() if value is not None})
-    stages = Stages(console)
-    with writing(settings.home):
-        with stages.stage("start Spark") as stage:
-            spark = start_spark(settings)
-            stage.outcome = f"master {settings.spark_master}"
-        with stages.stage("generate") as stage:
-            generate_once(spark, settings, config, stage)
+    synthesise(load_settings(home), config, stages())
 
 
-def generate_once(spark: "SparkSession", settings: Settings, config: "SyntheticConfig", stage: Stage) -> Path:
-    """Generate synthetic data unless the same were generated before."""
-    from pipelines.sources.synthetic import generate
+@app.command()
+def describe(home: Home = None) -> None:
+    """Say what is in the lake: tables, rows, time span, versions."""
+    from rich.markup import escape
+    from rich.table import Table
 
-    folder = synthetic_folder(settings, config)
-    generate(spark, config, folder, on_progress=lambda done, total, word: stage.report(word, done, total))
-    stage.outcome = (
-        f"{count(config.ratings)} ratings by {count(config.users)} users of {count(config.movies)} movies, "
-        f"seed {config.seed}, in {folder}"
-    )
-    return folder
-
-
-def describe(home: Path | None) -> None:
-    """`marquee data describe`."""
-    from feature_repo.schema import QUARANTINE, TABLES
+    from app.describe import describe_lake
+    from app.settings import load_settings
+    from cli.console import console
+    from common.words import count
 
     settings = load_settings(home)
     listing = Table(title=escape(f"Lake in {settings.lake}"), title_justify="left")
     for heading in ("table", "rows", "from", "to", "version", "size"):
         listing.add_column(heading, justify="left" if heading == "table" else "right", overflow="fold")
-    for name in (*TABLES, QUARANTINE):
-        listing.add_row(name, *describe_table(settings.lake / name))
+    for name, facts in describe_lake(settings).items():
+        if facts is None:
+            listing.add_row(name, "–", "", "", "", "")
+        else:
+            size = f"{facts.size / 1e6:.1f} MB"
+            listing.add_row(name, count(facts.rows), facts.first, facts.last, str(facts.version), size)
     console.print(listing)
-
-
-def describe_table(folder: Path) -> tuple[str, ...]:
-    """Rows, first and last instant, Delta version and size of one table, as text."""
-    import duckdb
-    from deltalake import DeltaTable
-
-    from feature_repo.schema import EVENT_TIMESTAMP
-
-    if not DeltaTable.is_deltatable(str(folder)):
-        return ("–", "", "", "", "")
-    table = DeltaTable(folder)
-    rows = table.to_pyarrow_dataset()
-    size = sum((folder / file).stat().st_size for file in table.files())
-    first = last = ""
-    if EVENT_TIMESTAMP in rows.schema.names:
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.register("rows", rows)
-            bounds = connection.execute(
-                f"SELECT min({EVENT_TIMESTAMP})::VARCHAR, max({EVENT_TIMESTAMP})::VARCHAR FROM rows"
-            ).fetchone()
-        first, last = (str(bound or "")[:19] for bound in bounds or ("", ""))
-    return (count(rows.count_rows()), first, last, str(table.version()), f"{size / 1e6:.1f} MB")

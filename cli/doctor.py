@@ -1,192 +1,35 @@
-"""`marquee doctor`: is everything here that the road needs, and if not, how is it mended?"""
+"""`marquee doctor`: is everything here that the road needs?"""
 
-import os
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import metadata
-from pathlib import Path
+from typing import Annotated
 
-import psutil
-from rich.markup import escape
-from rich.table import Table
+import typer
 
-from app.home import writing
-from app.settings import Settings, load_settings
-from cli.console import console
+from cli.options import Home
 from common.errors import MarqueeError
 
-JAVA_VERSIONS = (17, 21)
-MEMORY_NEEDED = 6 * 1024**3
-DISK_NEEDED = 5 * 1024**3
-PINNED = {"feast": "0.67.0", "pyspark": "4.1.1", "delta-spark": "4.2.0", "great-expectations": "1.24.1"}
-"""Versions that are known to work together, others are known not to."""
 
+def doctor(
+    fetch: Annotated[bool, typer.Option("--fetch", help="Also download Delta's jars now.")] = False,
+    home: Home = None,
+) -> None:
+    """Check Java, jars, memory, disk, versions and servers, and say how to mend each."""
+    from rich.markup import escape
+    from rich.table import Table
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; `remedy` is what to do where it is not well."""
+    from app.doctor import examine, fetch_jars
+    from app.settings import load_settings
+    from cli.console import console, stages
 
-    subject: str
-    well: bool
-    found: str
-    remedy: str = ""
-
-
-def examine(fetch: bool, home: Path | None) -> None:
-    """`marquee doctor`.
-
-    Raises:
-        MarqueeError: something is amiss.
-    """
     settings = load_settings(home)
-    checks: list[Callable[[Settings], Finding]] = [python, java, versions, memory, disk, home_folder, jars]
-    if fetch and java(settings).well:
-        fetch_jars(settings)
-    findings = [check(settings) for check in checks]
-    if settings.profile == "scale":
-        findings += servers(settings)
+    if fetch:
+        fetch_jars(settings, stages())
+    findings = examine(settings)
     listing = Table("", "what", "found", "how to mend it")
     for finding in findings:
         mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
-        listing.add_row(
-            mark, finding.subject, escape(finding.found), "" if finding.well else escape(finding.remedy)
-        )
+        remedy = "" if finding.well else escape(finding.remedy)
+        listing.add_row(mark, finding.subject, escape(finding.found), remedy)
     console.print(listing)
     amiss = [finding.subject for finding in findings if not finding.well]
     if amiss:
         raise MarqueeError(f"Not well: {', '.join(amiss)}. The table says how to mend each.")
-
-
-def python(_: Settings) -> Finding:
-    """Python 3.11 or 3.12."""
-    version = ".".join(str(part) for part in sys.version_info[:3])
-    return Finding("Python", (3, 11) <= sys.version_info < (3, 13), version, "install Python 3.11 or 3.12")
-
-
-def java(_: Settings) -> Finding:
-    """A full JDK or JRE that Spark 4.1 runs on."""
-    from lake.spark_java import java_launcher
-
-    remedy = "apt-get install openjdk-17-jre-headless, or point JAVA_HOME at a full Java 17 or 21"
-    try:
-        launcher = java_launcher()
-        answer = subprocess.run(
-            [launcher, "-version"], capture_output=True, text=True, timeout=60, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return Finding("Java", False, "none that runs", remedy)
-    first = answer.stderr.splitlines()[0] if answer.stderr else ""
-    version = re.search(r'version "(\d+)', first)
-    well = version is not None and int(version[1]) in JAVA_VERSIONS
-    return Finding("Java", well, first, remedy)
-
-
-def versions(_: Settings) -> Finding:
-    """The packages whose versions must fit each other."""
-    wrong = []
-    for package, pinned in PINNED.items():
-        try:
-            found = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found = "none"
-        if found != pinned:
-            wrong.append(f"{package} {found} (not {pinned})")
-    return Finding(
-        "packages",
-        not wrong,
-        ", ".join(wrong) or "as in the lock file",
-        "install from requirements.lock (./setup.sh)",
-    )
-
-
-def memory(settings: Settings) -> Finding:
-    """Enough for Spark's heap and a model beside it."""
-    available = psutil.virtual_memory().available
-    return Finding(
-        "memory",
-        available >= MEMORY_NEEDED,
-        f"{available / 1024**3:.1f} GiB available",
-        f"free some: {MEMORY_NEEDED / 1024**3:.0f} GiB are needed; "
-        f"Spark takes {settings.spark_memory} of them (MARQUEE_SPARK_MEMORY)",
-    )
-
-
-def disk(settings: Settings) -> Finding:
-    """Enough for the lake and Spark's spill files."""
-    free = shutil.disk_usage(existing_parent(settings.home)).free
-    return Finding(
-        "disk",
-        free >= DISK_NEEDED,
-        f"{free / 1024**3:.0f} GiB free",
-        "free some, or set MARQUEE_HOME elsewhere",
-    )
-
-
-def home_folder(settings: Settings) -> Finding:
-    """The home can be written."""
-    folder = existing_parent(settings.home)
-    well = os.access(folder, os.W_OK)
-    return Finding("home", well, str(settings.home), f"make {folder} writable, or set MARQUEE_HOME elsewhere")
-
-
-def existing_parent(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    return next(path for path in (folder, *folder.parents) if path.exists())
-
-
-def jars(_: Settings) -> Finding:
-    """Delta's jars, as Spark's package manager keeps them."""
-    from lake.spark_java import delta_jars
-
-    kept = delta_jars()
-    return Finding(
-        "Delta's jars",
-        bool(kept),
-        ", ".join(jar.name for jar in kept if "_delta-spark_" in jar.name) or "not downloaded yet",
-        "marquee doctor --fetch (needs Maven Central once)",
-    )
-
-
-def servers(settings: Settings) -> list[Finding]:
-    """What the profile at scale needs: each server that it names answers."""
-    from feature_repo.profile import profile_settings
-    from feature_repo.servers import postgres_version, redis_version, unanswered
-    from lake.spark import master_answers
-
-    try:
-        profile = profile_settings(settings.home)
-    except MarqueeError as error:
-        return [Finding("servers", False, "not all are named", str(error))]
-    master = settings.spark_master
-    well = master_answers(master)
-    findings = [
-        Finding("Spark master", well, master if well else "does not answer", f"start {master}, and workers")
-    ]
-    for subject, version in (("registry", postgres_version), ("online store", redis_version)):
-        try:
-            findings.append(Finding(subject, True, version(profile)))
-        except Exception as error:
-            sentence = unanswered(error)
-            if sentence is None:
-                raise
-            findings.append(Finding(subject, False, "does not answer", str(sentence)))
-    return findings
-
-
-def fetch_jars(settings: Settings) -> None:
-    """Download Delta's jars by starting Spark once, then archive the classes that Spark loads."""
-    from cli.data import start_spark
-    from lake.spark_java import archive_of, delta_jars, make_archive
-
-    if not delta_jars():
-        console.print("[dim]Starting Spark once, which downloads Delta's jars (some 90 MB)[/]")
-        with writing(settings.home):
-            start_spark(settings).stop()
-    if not archive_of(delta_jars()).exists():
-        console.print("[dim]Archiving Spark's classes, so that it starts in half the time (once, 200 MB)[/]")
-        if not make_archive():
-            console.print("[dim]Java made no archive: Spark works without, and starts slower[/]")

@@ -1,89 +1,93 @@
 """`marquee features`: what a person needs of the feature store."""
 
-import json
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from rich.markup import escape
-from rich.table import Table
+import typer
 
-from app.home import writing
-from app.settings import load_settings
-from cli.console import console, count
-from cli.display import Stages
+from cli.options import GROUP, Home
 from common.errors import MarqueeError
-from feature_repo.schema import QUARANTINE
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from feature_repo.online.send import Sent
+app = typer.Typer(
+    name="features", help="The feature store: plan, apply, materialize, look up, join.", **GROUP
+)
 
 
-def plan(home: Path | None) -> None:
-    """`marquee features plan`."""
+@app.command()
+def plan(home: Home = None) -> None:
+    """Show what `apply` would change in the registry."""
+    from app.settings import load_settings
+    from cli.console import console
     from feature_repo import store
 
-    settings = load_settings(home)
-    changes = store.plan(settings.home)
+    changes = store.plan(load_settings(home).home)
     for change in changes:
         console.print(str(change), markup=False)
     if not changes:
         console.print("The registry is up to date: nothing to apply.")
 
 
-def apply(home: Path | None) -> None:
-    """`marquee features apply`."""
-    from feature_repo import store
+@app.command()
+def apply(home: Home = None) -> None:
+    """Publish entities, views and services to the registry."""
+    from app.features import apply_stage
+    from app.home import writing
+    from app.settings import load_settings
+    from cli.console import stages
 
     settings = load_settings(home)
-    stages = Stages(console)
-    with writing(settings.home), stages.stage("apply") as stage:
-        changes = store.apply(settings.home)
-        stage.outcome = f"{len(changes)} changes in the registry"
+    with writing(settings.home):
+        apply_stage(settings, stages())
 
 
-def materialize(home: Path | None) -> None:
-    """`marquee features materialize`."""
-    from feature_repo import store
+@app.command()
+def materialize(home: Home = None) -> None:
+    """Bring into the online store the newest rows of the keys that changed since it last was."""
+    from app.features import materialize_stage
+    from app.home import writing
+    from app.settings import load_settings
+    from cli.console import stages
 
     settings = load_settings(home)
-    stages = Stages(console)
-    with writing(settings.home), stages.stage("materialize") as stage:
-        sent = store.materialize(settings.home, on_progress=stage.report)
-        stage.outcome = online_line(sent)
+    with writing(settings.home):
+        materialize_stage(settings, stages())
 
 
-def online_line(sent: "list[Sent]") -> str:
-    """What went online, as one line."""
-    if all(part.since == part.version for part in sent):
-        return f"nothing changed in {len(sent)} views"
-    rows, refused = sum(part.rows for part in sent), sum(part.refused for part in sent)
-    older = f"; {count(refused)} were older than what is there" if refused else ""
-    return f"{count(rows)} keys of {len(sent)} views online{older}"
-
-
+@app.command()
 def push(
-    file: Path | None,
-    user: int | None,
-    movie: int | None,
-    rating: float | None,
-    at: str | None,
-    home: Path | None,
+    file: Annotated[
+        Path | None, typer.Argument(help="CSV or Parquet of user_id, movie_id, rating, timestamp.")
+    ] = None,
+    user: Annotated[int | None, typer.Option(help="user_id")] = None,
+    movie: Annotated[int | None, typer.Option(help="movie_id")] = None,
+    rating: Annotated[float | None, typer.Option(help="Stars, 0.5 to 5.")] = None,
+    at: Annotated[str | None, typer.Option(help="When, as ISO 8601 (default: now; UTC).")] = None,
+    home: Home = None,
 ) -> None:
-    """`marquee features push`."""
+    """Take in new ratings, one or a file of them, and bring online what follows from them."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from app.features import online_line
+    from app.home import writing
     from app.push import push as push_ratings
-    from cli.pipeline import spark_stage
+    from app.settings import load_settings
+    from app.spark import spark_stage
+    from cli.console import console, stages
+    from common.words import count
+    from feature_repo.define.table import QUARANTINE
     from feature_repo.store import open_store
 
     ratings = _new_ratings(file, user, movie, rating, at)
     settings = load_settings(home)
-    stages = Stages(console)
+    shown = stages()
     with writing(settings.home):
         store = open_store(settings.home, must_exist=True)
-        spark = spark_stage(settings, stages)
-        with stages.stage("push") as stage:
+        spark = spark_stage(settings, shown)
+        with shown.stage("push") as stage:
             done = push_ratings(spark, store, ratings, stage.report)
             taken = done.ratings
             if not taken.accepted and not taken.known:
@@ -111,6 +115,8 @@ def _new_ratings(
     file: Path | None, user: int | None, movie: int | None, rating: float | None, at: str | None
 ) -> "pa.Table":
     """The ratings that the options give, as raw rows."""
+    from datetime import UTC, datetime
+
     from pipelines.sources.new_ratings import one_rating, read_new_ratings
 
     if file is not None:
@@ -126,10 +132,23 @@ def _new_ratings(
     return one_rating(user, movie, rating, given if given.tzinfo else given.replace(tzinfo=UTC))
 
 
-def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None) -> None:
-    """`marquee features lookup`."""
+@app.command()
+def lookup(
+    user: Annotated[int | None, typer.Option(help="user_id")] = None,
+    movie: Annotated[int | None, typer.Option(help="movie_id")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    home: Home = None,
+) -> None:
+    """Read the features of a user, a movie or both from the online store."""
+    import json
+
+    from rich.markup import escape
+    from rich.table import Table
+
     from app.lookup import asked_keys
     from app.lookup import lookup as look_up
+    from app.settings import load_settings
+    from cli.console import console
     from feature_repo.store import open_store
 
     keys = asked_keys(user, movie)
@@ -149,13 +168,18 @@ def lookup(user: int | None, movie: int | None, as_json: bool, home: Path | None
         console.print(f"[yellow]{key} {asked} is unknown:[/] the online store has no row for it.")
 
 
-def dataset(service: str, labels: Path, out: Path, home: Path | None) -> None:
-    """`marquee features dataset`."""
-    from feature_repo.store import open_store
-    from training.data.dataset import dataset_file
+@app.command()
+def dataset(
+    service: Annotated[str, typer.Option(help="Feature service, such as mmdin_v1.")],
+    labels: Annotated[
+        Path, typer.Option(help="Parquet with user_id, movie_id, event_timestamp; more is kept.")
+    ],
+    out: Annotated[Path, typer.Option(help="Parquet to write: the labels and their features.")],
+    home: Home = None,
+) -> None:
+    """Join a service's features to labels, each as of its own instant."""
+    from app.features import join_labels
+    from app.settings import load_settings
+    from cli.console import stages
 
-    settings = load_settings(home)
-    stages = Stages(console)
-    with stages.stage("dataset") as stage:
-        rows = dataset_file(open_store(settings.home, must_exist=True), service, labels, out)
-        stage.outcome = f"{count(rows)} labels with the features of {service} in {out}"
+    join_labels(load_settings(home), service, labels, out, stages())

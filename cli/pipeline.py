@@ -1,149 +1,51 @@
-"""`marquee pipeline` and `marquee validate`: the Spark side of the road."""
+"""`marquee pipeline` and `marquee validate`: the lake's tables made, kept in order, and checked."""
 
-from collections.abc import Iterable
-from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from rich.table import Table
+import typer
 
-from app.home import writing
-from app.settings import Settings, load_settings
-from cli.console import console, count
-from cli.data import generate_once, start_spark
-from cli.display import Stage, Stages
-from common.errors import MarqueeError, unknown
+from cli.options import GROUP, FirstMovies, Folder, Home, Posters, Seed, Source, SourceName
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from cli.road import RoadOptions
-    from pipelines.features.job import Update
-    from pipelines.ingest.ingest import IngestReport
-    from pipelines.sources.source import Source
-    from validation.gate.report import ValidationReport
+app = typer.Typer(name="pipeline", help="Run the Spark jobs.", **GROUP)
 
 
-def check_options(options: "RoadOptions") -> None:
-    """Refuse options that do not fit each other, or files that cannot be used, before anything is started.
+@app.command()
+def ingest(
+    source: Source = SourceName.synthetic,
+    path: Folder = None,
+    posters: Posters = None,
+    first_movies: FirstMovies = None,
+    seed: Seed = 0,
+    add: Annotated[bool, typer.Option("--add", help="Keep what the lake has, and add what is new.")] = False,
+    home: Home = None,
+) -> None:
+    """Read a source into the lake; rows that break a rule go to the quarantine."""
+    from app.ingest import ingest_source
+    from app.settings import load_settings
+    from app.sources import SourceOptions
+    from cli.console import stages
 
-    Raises:
-        MarqueeError: a MovieLens folder is needed and none was given, or one was given in vain or in error.
-    """
-    if options.source == "movielens" and options.path is None:
-        raise MarqueeError(
-            "The source movielens needs --path FOLDER: "
-            "`marquee data fetch ml-latest-small` downloads one and says where it is."
-        )
-    if options.source != "movielens" and (options.path is not None or options.posters is not None):
-        raise MarqueeError("--path and --posters belong to --source movielens: add it, or leave them out.")
-    if options.path is not None:
-        from pipelines.sources.movielens import check_folder
-
-        check_folder(options.path.absolute())
-
-
-def open_source(spark: "SparkSession", settings: Settings, options: "RoadOptions", stage: Stage) -> "Source":
-    """The source that was asked for; synthetic data are generated first."""
-    if options.path is not None:
-        from pipelines.sources.movielens import read_movielens
-
-        source = read_movielens(spark, options.path, options.posters, options.first_movies)
-        stage.outcome = source.description
-        return source
-    from pipelines.sources.synthetic import SyntheticConfig, read_synthetic
-
-    folder = generate_once(spark, settings, SyntheticConfig(seed=options.seed), stage)
-    return read_synthetic(spark, folder, options.first_movies)
+    options = SourceOptions(source.value, path, posters, first_movies, seed)
+    ingest_source(load_settings(home), options, stages(), adding=add)
 
 
-def ingest_stage(
-    spark: "SparkSession", settings: Settings, source: "Source", stages: Stages, adding: bool = False
-) -> "IngestReport":
-    """Source to clean tables and quarantine: in place of what is there, or added to it (`adding`)."""
-    from pipelines.ingest.ingest import add, ingest
+@app.command()
+def run(
+    jobs: Annotated[list[str] | None, typer.Argument(help="Feature tables (default: all).")] = None,
+    full: Annotated[bool, typer.Option("--full", help="Compute them anew from all events.")] = False,
+    home: Home = None,
+) -> None:
+    """Bring feature tables up to date with the lake; what is new since the last time is enough."""
+    from rich.table import Table
 
-    with stages.stage("ingest") as stage:
-        report = (add if adding else ingest)(spark, source, settings.lake)
-        accepted = ", ".join(f"{count(table.accepted)} {name}" for name, table in report.tables.items())
-        quarantined = sum(table.quarantined for table in report.tables.values())
-        stage.outcome = f"{accepted}; {count(quarantined)} rows quarantined"
-        if adding:
-            known = sum(table.known for table in report.tables.values())
-            stage.outcome += f"; {count(known)} were there already"
-    return report
-
-
-def features_stage(
-    spark: "SparkSession", settings: Settings, names: Iterable[str], stages: Stages, full: bool
-) -> "list[Update]":
-    """Clean tables to feature tables: computed anew (`full`), or brought up to date."""
-    from pipelines.features.jobs import run_job
-
-    names = list(names)
-    updates = []
-    with stages.stage("features") as stage:
-        for position, name in enumerate(names):
-            stage.report(name, position, len(names))
-            updates.append(run_job(spark, settings.lake, name, full))
-        written = sum(update.rows for update in updates)
-        stage.outcome = f"{count(written)} rows written to {len(updates)} tables"
-    return updates
-
-
-def validation_stage(
-    spark: "SparkSession",
-    settings: Settings,
-    names: Iterable[str],
-    out: Path,
-    stages: Stages,
-    title: str = "validate",
-    before: "ValidationReport | None" = None,
-) -> "ValidationReport":
-    """Check tables; `out` gets Data Docs and the page, which go on from the report `before`."""
-    from feature_repo.schema import QUARANTINE, SOURCE_TABLES
-    from pipelines import lake
-    from validation.gate.gate import PAGE, validate
-
-    with stages.stage(title) as stage:
-        frames = {name: lake.read(spark, settings.lake, name) for name in names}
-        report = validate(
-            frames,
-            out,
-            lake.read(spark, settings.lake, QUARANTINE),
-            on_progress=stage.report,
-            others={table.name: lake.read(spark, settings.lake, table.name) for table in SOURCE_TABLES},
-            before=before,
-        )
-        verdict = "all rules hold" if report.passed else "rules are broken"
-        stage.outcome = f"{len(frames)} tables, {verdict}: {out / PAGE}"
-    return report
-
-
-def ingest_source(options: "RoadOptions", adding: bool, home: Path | None) -> None:
-    """`marquee pipeline ingest`."""
-    check_options(options)
-    settings = load_settings(home)
-    stages = Stages(console)
-    with writing(settings.home):
-        spark = spark_stage(settings, stages)
-        with stages.stage("source") as stage:
-            source = open_source(spark, settings, options, stage)
-        ingest_stage(spark, settings, source, stages, adding)
-
-
-def run_jobs(names: list[str], full: bool, home: Path | None) -> None:
-    """`marquee pipeline run`."""
-    from pipelines.features.jobs import job_names
+    from app.features import compute
+    from app.settings import load_settings
+    from cli.console import console, stages
+    from common.words import count
 
     settings = load_settings(home)
-    jobs = job_names(names)
-    stages = Stages(console)
-    with writing(settings.home):
-        spark = spark_stage(settings, stages)
-        updates = features_stage(spark, settings, jobs, stages, full)
     listing = Table("table", "what was done", "new ratings", "late keys", "rows written")
-    for update in updates:
+    for update in compute(settings, jobs or [], stages(), full):
         listing.add_row(
             update.table, update.how, count(update.new_ratings), count(update.late_keys), count(update.rows)
         )
@@ -151,32 +53,28 @@ def run_jobs(names: list[str], full: bool, home: Path | None) -> None:
     console.print(f"Tables are in {settings.lake}", markup=False)
 
 
-def maintain_lake(names: list[str], retain_days: int, home: Path | None) -> None:
-    """`marquee pipeline maintain`."""
-    from feature_repo.schema import QUARANTINE, TABLES
-    from pipelines import lake
-    from pipelines.maintain import maintain
+@app.command()
+def maintain(
+    tables: Annotated[list[str] | None, typer.Argument(help="Tables of the lake (default: all).")] = None,
+    retain_days: Annotated[
+        int, typer.Option(min=0, help="Old versions stay readable for so many days at least.")
+    ] = 30,
+    home: Home = None,
+) -> None:
+    """Compact tables, cluster them by key, and remove old versions.
 
-    settings = load_settings(home)
-    known = (*TABLES, QUARANTINE)
-    for name in names:
-        if name not in known:
-            raise unknown("table", name, known)
-    asked = names or [name for name in known if lake.exists(settings.lake, name)]
-    kept = recorded_versions(settings.home)
-    done = []
-    stages = Stages(console)
-    with writing(settings.home):
-        spark = spark_stage(settings, stages)
-        with stages.stage("maintain") as stage:
-            for position, name in enumerate(asked):
-                stage.report(name, position, len(asked))
-                retain = timedelta(days=retain_days)
-                done.append(maintain(spark, settings.lake, name, retain, kept.get(name)))
-            saved = sum(table.size[0] - table.size[1] for table in done)
-            stage.outcome = f"{len(done)} tables, {saved / 1e6:.1f} MB freed"
+    Versions that a trained model in this home was made from always stay, as do rows that a job has not seen.
+    """
+    from datetime import timedelta
+
+    from rich.table import Table
+
+    from app.maintain import maintain_lake
+    from app.settings import load_settings
+    from cli.console import console, stages
+
     listing = Table("table", "files", "on disk", "versions that can be read")
-    for table in done:
+    for table in maintain_lake(load_settings(home), tables or [], timedelta(days=retain_days), stages()):
         listing.add_row(
             table.table,
             f"{table.files[0]} → {table.files[1]}",
@@ -186,42 +84,16 @@ def maintain_lake(names: list[str], retain_days: int, home: Path | None) -> None
     console.print(listing)
 
 
-def recorded_versions(home: Path) -> dict[str, int]:
-    """The oldest version of each table that a trained model in this home was made from."""
-    from training.fit.artefact import MANIFEST, read_manifest
-
-    oldest: dict[str, int] = {}
-    for folder in (place for place in home.iterdir() if place.is_dir() and place.name != "lake"):
-        for manifest in folder.rglob(MANIFEST):
-            try:
-                versions = read_manifest(manifest.parent).versions
-            except MarqueeError:  # of another format: it cannot be trained like again anyway
-                continue
-            for table, version in versions.items():
-                oldest[table] = min(version, oldest.get(table, version))
-    return oldest
-
-
-def validate_lake(home: Path | None) -> None:
-    """`marquee validate`."""
-    from feature_repo.schema import TABLES
+def validate(home: Home = None) -> None:
+    """Check every table of the lake; exit code 2 where one breaks a rule."""
+    from app.settings import load_settings
+    from app.validate import validate_lake
+    from cli.console import console, stages
     from validation.gate.gate import PAGE
     from validation.gate.report import render_table, require_passed
 
     settings = load_settings(home)
     out = settings.home / "validation"
-    stages = Stages(console)
-    with writing(settings.home):
-        spark = spark_stage(settings, stages)
-        report = validation_stage(spark, settings, TABLES, out, stages)
+    report = validate_lake(settings, out, stages())
     console.print(render_table(report))
     require_passed(report, out / PAGE)
-
-
-def spark_stage(settings: Settings, stages: Stages) -> "SparkSession":
-    """Start Spark, and say so: the first start ever downloads jars."""
-    console.print("[dim]Starting Spark (the first start downloads Delta's jars)[/]")
-    with stages.stage("Spark") as stage:
-        spark = start_spark(settings)
-        stage.outcome = f"{settings.spark_master}, {settings.spark_memory} heap"
-    return spark

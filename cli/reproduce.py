@@ -1,196 +1,58 @@
 """`marquee reproduce`: a paper's table, from the data to the page."""
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
-from app.home import writing
-from app.settings import Settings, load_settings
-from cli.console import console
-from cli.display import Stage, Stages
-from cli.models import command_line
-from cli.pipeline import check_options
-from common.errors import MarqueeError
-from common.files import write_atomically
+import typer
+
+from cli.options import (
+    FirstMovies,
+    Folder,
+    Home,
+    Posters,
+    Seed,
+    Source,
+    SourceName,
+    command_line,
+    names,
+)
 
 if TYPE_CHECKING:
-    from cli.road import RoadOptions
-    from training.evaluate.figures import Picture
-    from training.papers.reproduce import Report, Results
-
-PAPERS = ("mmdin",)
-MARK = "source.json"
-"""In a home: the source that its tables were made from, and the versions that they were left at."""
-PAGE = "report.html"
-TEMPLATES = Path(__file__).parent / "templates"
-TITLE = "MMDIN, reproduced"
+    from training.papers.reproduce import Results
 
 
-def reproduce_paper(
-    paper: str,
-    options: "RoadOptions",
-    seeds: int,
-    protocols: Sequence[str],
-    out: Path | None,
-    doc: Path | None,
-    home: Path | None,
+def reproduce(
+    paper: Annotated[str, typer.Argument(help="mmdin")],
+    source: Source = SourceName.synthetic,
+    path: Folder = None,
+    posters: Posters = None,
+    first_movies: FirstMovies = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row of the table.")] = 5,
+    protocols: Annotated[
+        str, typer.Option(help="By comma: honest, and paper, which leaks.")
+    ] = "honest,paper",
+    out: Annotated[Path | None, typer.Option(help="Folder of trained models, figures and report.")] = None,
+    doc: Annotated[Path | None, typer.Option(help="Markdown whose part on this data is written.")] = None,
+    seed: Seed = 0,
+    home: Home = None,
 ) -> None:
-    """`marquee reproduce`."""
-    from feature_repo.store import open_store
-    from training.fit.run import check_protocol
-    from training.papers.reproduce import reproduce
+    """A paper's whole table, with error bars, ablations and figures; what is trained is not trained again."""
+    from app import reproduce as papers
+    from app.settings import load_settings
+    from app.sources import SourceOptions
+    from cli.console import console, stages
 
-    if paper not in PAPERS:
-        raise MarqueeError(f"There is no paper '{paper}' to reproduce: known are {', '.join(PAPERS)}.")
-    for protocol in protocols:
-        check_protocol(protocol)
-    check_options(options)
-    settings = load_settings(home)
-    folder = out or settings.home / "reproduce" / paper
-    stages = Stages(console)
-    with writing(settings.home):
-        likelihood = tables_in_place(settings, options, stages)
-        with stages.stage("table") as stage:
-            stage.report("joining features to labels", 0, 0)
-            results = reproduce(
-                open_store(settings.home),
-                settings.lake,
-                folder,
-                seeds=seeds,
-                protocols=protocols,
-                likelihood=likelihood,
-                on_cell=_progress(stage),
-            )
-            stage.outcome = f"{len(results.rows)} rows of {seeds} seeds"
-        with stages.stage("pages") as stage:
-            page = write_pages(results, folder, options, doc)
-            stage.outcome = str(page)
+    data = SourceOptions(source.value, path, posters, first_movies, seed)
+    options = papers.ReproduceOptions(seeds, names(protocols), out, doc)
+    results, page = papers.reproduce(load_settings(home), paper, data, options, command_line(), stages())
     _print(results)
     console.print(f"Report: {page}" + (f"; Markdown: {doc}" if doc else ""), markup=False)
-
-
-def tables_in_place(settings: Settings, options: "RoadOptions", stages: Stages) -> Path | None:
-    """Go the data part of the road unless the home's tables are what it left for this very source.
-
-    Returns:
-        Where the true like-probabilities are, if they are known.
-    """
-    from cli.road import new_run, tables_of_run
-    from feature_repo.store import apply
-
-    asked = {
-        "source": options.source,
-        "path": str(options.path.resolve()) if options.path else None,
-        "posters": str(options.posters.resolve()) if options.posters else None,
-        "first_movies": options.first_movies,
-        "seed": options.seed if options.source == "synthetic" else None,
-    }
-    mark = settings.home / MARK
-    try:
-        found = json.loads(mark.read_text())
-    except (OSError, ValueError):
-        found = None
-    if found is None or found["asked"] != asked or found["versions"] != _versions(settings):
-        mark.unlink(missing_ok=True)
-        _, likelihood = tables_of_run(settings, options, new_run(settings.runs, options.source), stages)
-        found = {
-            "asked": asked,
-            "versions": _versions(settings),
-            "likelihood": None if likelihood is None else str(likelihood),
-        }
-        write_atomically(mark, json.dumps(found, indent=2) + "\n")
-    with stages.stage("apply") as stage:
-        stage.outcome = f"{len(apply(settings.home))} changes in the registry"
-    return None if found["likelihood"] is None else Path(found["likelihood"])
-
-
-def _versions(settings: Settings) -> dict[str, int]:
-    """The version of each table that is there."""
-    from deltalake import DeltaTable
-
-    from feature_repo.schema import TABLES
-
-    return {
-        name: DeltaTable(settings.lake / name).version()
-        for name in TABLES
-        if (settings.lake / name / "_delta_log").is_dir()
-    }
-
-
-def _progress(stage: Stage) -> "Report":
-    trained = 0
-    began = stage.seconds
-
-    def told(done: int, of: int, what: str, fresh: bool) -> None:
-        nonlocal trained, began
-        trained += fresh
-        if not trained:
-            began = stage.seconds
-        left = (stage.seconds - began) / max(trained, 1) * (of - done)
-        stage.report(f"{what}; about {left / 60:.0f} min left", done, of)
-
-    return told
-
-
-def write_pages(results: "Results", folder: Path, options: "RoadOptions", doc: Path | None) -> Path:
-    """The figures as PNG, the HTML page, and where `doc` is given its part of the Markdown; the HTML page."""
-    from common.page import render
-    from training.papers import reproduced
-
-    data = described(options)
-    shown: dict[str, dict[str, Picture]] = {}
-    for protocol in results.parts:
-        shown[protocol] = reproduced.pictures(results, folder, protocol)
-        for name, picture in shown[protocol].items():
-            write_atomically(folder / "figures" / f"{protocol}-{name}.png", picture.png())
-    tables: list[dict[str, Any]] = [
-        {
-            "protocol": protocol,
-            "heading": reproduced.HEADINGS[protocol],
-            "summary": " ".join(reproduced.summary_of(results, protocol)),
-            "table": reproduced.table_of(results, protocol),
-            "bands": reproduced.bands_of(results, protocol),
-            "pictures": list(pictures.values()),
-        }
-        for protocol, pictures in shown.items()
-    ]
-    page = render(
-        TEMPLATES,
-        "reproduce.html",
-        title=TITLE,
-        data=data,
-        command=command_line(),
-        tables=tables,
-        gap_model=results.gap_model,
-        gaps=reproduced.gaps_of(results),
-    )
-    write_atomically(folder / PAGE, page)
-    if doc is not None:
-        key = f"{options.source}{f'-{options.first_movies}' if options.first_movies else ''}"
-        links = {}
-        for protocol, pictures in shown.items():
-            for name, picture in pictures.items():
-                file = doc.parent / doc.stem / f"{key}-{protocol}-{name}.png"
-                write_atomically(file, picture.png())
-                links[f"{protocol}-{name}"] = f"{doc.stem}/{file.name}"
-        part = reproduced.markdown(results, command_line(), data, links)
-        before = doc.read_text() if doc.is_file() else ""
-        write_atomically(doc, reproduced.with_part(before, TITLE, key, part))
-    return folder / PAGE
-
-
-def described(options: "RoadOptions") -> str:
-    """The data in words."""
-    name = options.path.name if options.path else "synthetic data"
-    posters = "" if options.source == "synthetic" or options.posters else ", without posters"
-    movies = f"movies with an id up to {options.first_movies}" if options.first_movies else "all movies"
-    return f"On {name}, {movies}{posters}"
 
 
 def _print(results: "Results") -> None:
     from rich.table import Table
 
+    from cli.console import console
     from training.papers.reproduced import HEADINGS, table_of
 
     for protocol in results.parts:

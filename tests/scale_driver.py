@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
 from app.settings import load_settings
-from cli.data import start_spark
+from app.spark import start_spark
 from feature_repo.schema import RATINGS
 from feature_repo.store import open_store
 from pipelines import lake

@@ -219,8 +219,8 @@ def test_columns_swapped_online_are_named(duckdb_store: FeatureStore, tmp_path: 
 
 
 def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path: Path) -> None:
+    from app.replay import replay_into
     from app.settings import Settings
-    from cli.audit_replay import replay_into
     from pipelines import lake
 
     lake.overwrite(spark.createDataFrame([], lake.spark_schema("quarantine")), home / "lake", "quarantine")

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from app import summary
 from app.home import writing
+from app.run import new_run
 from app.settings import load_settings
-from cli import summary
-from cli.display import StageCost, Stages
-from cli.road import new_run
+from cli.display import Terminal
 from common.errors import MarqueeError
+from common.progress import StageCost, Stages
 from tests.marquee import ROOT, marquee
 
 
@@ -120,7 +121,7 @@ def test_summary_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_stage_measures_time_and_memory_and_tells_progress_off_a_terminal() -> None:
     output = io.StringIO()
-    stages = Stages(Console(file=output, width=100))
+    stages = Stages(Terminal(Console(file=output, width=100)))
     with stages.stage("work") as stage:
         stage.report("half", 1, 2)
         ballast = bytearray(300 * 1024**2)

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.display import StageCost
 from common.errors import MarqueeError
 from common.files import write_atomically
+from common.progress import StageCost
 
 FILE = "summary.json"
 

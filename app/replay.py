@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from app.home import writing
 from app.settings import Settings
-from cli.data import start_spark
-from cli.display import Stages
+from app.spark import start_spark
+from common.progress import Stages
 
 if TYPE_CHECKING:
     import pyarrow as pa

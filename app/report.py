@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app import summary as summaries
 from app.settings import Settings
-from cli.summary import Summary
+from app.summary import Summary
 from common.files import write_atomically
+from common.progress import Stages
 
 if TYPE_CHECKING:
     from training.evaluate.figures import Picture
@@ -49,6 +51,22 @@ class Refusal:
     source: str
     row: int | None
     record: str
+
+
+def rewrite_report(settings: Settings, run: Path | None, stages: Stages) -> Path:
+    """Write a run's page again, from what the run left; the page.
+
+    Args:
+        run: its folder; None for the newest.
+
+    Raises:
+        MarqueeError: there is no such run, or it did not end.
+    """
+    folder = run or summaries.newest_run(settings.runs)
+    with stages.stage("report") as stage:
+        write_report(settings, summaries.read(folder), folder)
+        stage.outcome = str(folder / PAGE)
+    return folder / PAGE
 
 
 def write_report(settings: Settings, summary: Summary, folder: Path) -> None:

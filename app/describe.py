@@ -1,0 +1,55 @@
+"""What is in the lake."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """One table of the lake.
+
+    Args:
+        rows: of its newest version.
+        first, last: instants of its rows, as text (UTC); "" where its rows have none.
+        version: of Delta.
+        size: of the newest version's files, in bytes.
+    """
+
+    rows: int
+    first: str
+    last: str
+    version: int
+    size: int
+
+
+def describe_lake(settings: Settings) -> dict[str, TableFacts | None]:
+    """Every table that a lake may have, by name; None where it is not there yet."""
+    from feature_repo.schema import QUARANTINE, TABLES
+
+    return {name: describe_table(settings.lake / name) for name in (*TABLES, QUARANTINE)}
+
+
+def describe_table(folder: Path) -> TableFacts | None:
+    """One table by its folder; None where there is none."""
+    import duckdb
+    from deltalake import DeltaTable
+
+    from feature_repo.define.column import EVENT_TIMESTAMP
+
+    if not DeltaTable.is_deltatable(str(folder)):
+        return None
+    table = DeltaTable(folder)
+    rows = table.to_pyarrow_dataset()
+    size = sum((folder / file).stat().st_size for file in table.files())
+    first = last = ""
+    if EVENT_TIMESTAMP in rows.schema.names:
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.register("rows", rows)
+            bounds = connection.execute(
+                f"SELECT min({EVENT_TIMESTAMP})::VARCHAR, max({EVENT_TIMESTAMP})::VARCHAR FROM rows"
+            ).fetchone()
+        first, last = (str(bound or "")[:19] for bound in bounds or ("", ""))
+    return TableFacts(rows.count_rows(), first, last, table.version(), size)

@@ -1,0 +1,92 @@
+"""Feature tables computed from the clean ones, published to the registry, and brought online."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.home import writing
+from app.settings import Settings
+from app.spark import spark_stage
+from common.progress import Stages
+from common.words import count
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from feature_repo.online.send import Sent
+    from pipelines.features.job import Update
+
+
+def compute(settings: Settings, names: list[str], stages: Stages, full: bool = False) -> "list[Update]":
+    """Bring feature tables up to date with the lake, or compute them anew (`full`).
+
+    Args:
+        names: of the tables; empty for all.
+
+    Raises:
+        MarqueeError: a name is unknown, or the lake lacks what they are computed from.
+    """
+    from pipelines.features.jobs import job_names
+
+    jobs = job_names(names)
+    with writing(settings.home):
+        return compute_stage(spark_stage(settings, stages), settings, jobs, stages, full)
+
+
+def compute_stage(
+    spark: "SparkSession", settings: Settings, jobs: Iterable[str], stages: Stages, full: bool
+) -> "list[Update]":
+    """The part of `compute` that has a session; the caller holds the home."""
+    from pipelines.features.jobs import run_job
+
+    jobs = list(jobs)
+    updates = []
+    with stages.stage("features") as stage:
+        for position, name in enumerate(jobs):
+            stage.report(name, position, len(jobs))
+            updates.append(run_job(spark, settings.lake, name, full))
+        written = sum(update.rows for update in updates)
+        stage.outcome = f"{count(written)} rows written to {len(updates)} tables"
+    return updates
+
+
+def apply_stage(settings: Settings, stages: Stages) -> None:
+    """Publish the definitions to the registry; the caller holds the home."""
+    from feature_repo import store
+
+    with stages.stage("apply") as stage:
+        stage.outcome = f"{len(store.apply(settings.home))} changes in the registry"
+
+
+def materialize_stage(settings: Settings, stages: Stages) -> "list[Sent]":
+    """Bring the newest rows of the keys that changed online; the caller holds the home."""
+    from feature_repo import store
+
+    with stages.stage("materialize") as stage:
+        sent = store.materialize(settings.home, on_progress=stage.report)
+        stage.outcome = online_line(sent)
+    return sent
+
+
+def online_line(sent: "list[Sent]") -> str:
+    """What went online, as one line."""
+    if all(part.since == part.version for part in sent):
+        return f"nothing changed in {len(sent)} views"
+    rows, refused = sum(part.rows for part in sent), sum(part.refused for part in sent)
+    older = f"; {count(refused)} were older than what is there" if refused else ""
+    return f"{count(rows)} keys of {len(sent)} views online{older}"
+
+
+def join_labels(settings: Settings, service: str, labels: Path, out: Path, stages: Stages) -> int:
+    """Join a service's features to the labels of a Parquet file; how many rows `out` then has.
+
+    Raises:
+        MarqueeError: nothing is applied, the service is unknown, or the labels cannot be used.
+    """
+    from feature_repo.store import open_store
+    from training.data.dataset import dataset_file
+
+    with stages.stage("dataset") as stage:
+        rows = dataset_file(open_store(settings.home, must_exist=True), service, labels, out)
+        stage.outcome = f"{count(rows)} labels with the features of {service} in {out}"
+    return rows

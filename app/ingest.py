@@ -1,0 +1,49 @@
+"""From a source to the clean tables of the lake."""
+
+from typing import TYPE_CHECKING
+
+from app.home import writing
+from app.settings import Settings
+from app.sources import SourceOptions, check_source, open_source
+from app.spark import spark_stage
+from common.progress import Stages
+from common.words import count
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from pipelines.ingest.ingest import IngestReport
+    from pipelines.sources.source import Source
+
+
+def ingest_source(
+    settings: Settings, options: SourceOptions, stages: Stages, adding: bool = False
+) -> "IngestReport":
+    """Read a source into the lake, in place of what is there or added to it (`adding`).
+
+    Raises:
+        MarqueeError: the options contradict each other, the files cannot be used, or the disk refuses.
+    """
+    check_source(options)
+    with writing(settings.home):
+        spark = spark_stage(settings, stages)
+        with stages.stage("source") as stage:
+            source = open_source(spark, settings, options, stage)
+        return ingest_stage(spark, settings, source, stages, adding)
+
+
+def ingest_stage(
+    spark: "SparkSession", settings: Settings, source: "Source", stages: Stages, adding: bool = False
+) -> "IngestReport":
+    """The part of `ingest_source` that has a session and an open source; the caller holds the home."""
+    from pipelines.ingest.ingest import add, ingest
+
+    with stages.stage("ingest") as stage:
+        report = (add if adding else ingest)(spark, source, settings.lake)
+        accepted = ", ".join(f"{count(table.accepted)} {name}" for name, table in report.tables.items())
+        quarantined = sum(table.quarantined for table in report.tables.values())
+        stage.outcome = f"{accepted}; {count(quarantined)} rows quarantined"
+        if adding:
+            known = sum(table.known for table in report.tables.values())
+            stage.outcome += f"; {count(known)} were there already"
+    return report

@@ -1,0 +1,121 @@
+"""Where events come from: archives that are fetched, data that are generated, files that are read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.home import writing
+from app.settings import Settings
+from app.spark import spark_stage
+from common.errors import MarqueeError
+from common.progress import Stage, Stages
+from common.words import count
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from pipelines.sources.source import Source
+    from pipelines.sources.synthetic import SyntheticConfig
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Which data to take.
+
+    Args:
+        source: "synthetic" or "movielens".
+        path: folder of a MovieLens data set; of that source only.
+        posters: folder of its posters, `<movieId>.jpg`.
+        first_movies: keep movies with an id up to this.
+        seed: of synthetic data, and of what is made of any.
+    """
+
+    source: str
+    path: Path | None = None
+    posters: Path | None = None
+    first_movies: int | None = None
+    seed: int = 0
+
+
+def check_source(options: SourceOptions) -> None:
+    """Refuse options that do not fit each other, or files that cannot be used, before anything is started.
+
+    Raises:
+        MarqueeError: a MovieLens folder is needed and none was given, or one was given in vain or in error.
+    """
+    if options.source == "movielens" and options.path is None:
+        raise MarqueeError(
+            "The source movielens needs --path FOLDER: "
+            "`marquee data fetch ml-latest-small` downloads one and says where it is."
+        )
+    if options.source != "movielens" and (options.path is not None or options.posters is not None):
+        raise MarqueeError("--path and --posters belong to --source movielens: add it, or leave them out.")
+    if options.path is not None:
+        from pipelines.sources.movielens import check_folder
+
+        check_folder(options.path.absolute())
+
+
+def open_source(spark: "SparkSession", settings: Settings, options: SourceOptions, stage: Stage) -> "Source":
+    """The source that was asked for; synthetic data are generated first."""
+    if options.path is not None:
+        from pipelines.sources.movielens import read_movielens
+
+        source = read_movielens(spark, options.path, options.posters, options.first_movies)
+        stage.outcome = source.description
+        return source
+    from pipelines.sources.synthetic import SyntheticConfig, read_synthetic
+
+    folder = _generate_once(spark, settings, SyntheticConfig(seed=options.seed), stage)
+    return read_synthetic(spark, folder, options.first_movies)
+
+
+def fetch_archive(settings: Settings, name: str, stages: Stages) -> Path:
+    """Download a MovieLens archive into the home and unpack it; what was downloaded before is kept.
+
+    Returns:
+        The folder of its files.
+
+    Raises:
+        MarqueeError: there is no such archive, the server refuses, or the archive is damaged.
+    """
+    from pipelines.sources.download import fetch
+
+    with writing(settings.home), stages.stage(f"fetch {name}") as stage:
+        folder = fetch(
+            name,
+            settings.sources,
+            base_url=settings.download_base_url,
+            on_progress=lambda done, total: stage.report(f"{done / 1e6:,.1f} MB", done, total or 0),
+            on_note=stages.note,
+        )
+        stage.outcome = str(folder)
+    return folder
+
+
+def synthesise(settings: Settings, config: "SyntheticConfig", stages: Stages) -> Path:
+    """Generate synthetic data unless the same were generated before; their folder."""
+    with writing(settings.home):
+        spark = spark_stage(settings, stages)
+        with stages.stage("generate") as stage:
+            return _generate_once(spark, settings, config, stage)
+
+
+def synthetic_folder(settings: Settings, config: "SyntheticConfig") -> Path:
+    """Where the data of this configuration are kept."""
+    size = f"{config.ratings}-{config.users}-{config.movies}"
+    return settings.sources / f"synthetic-{size}-seed{config.seed}"
+
+
+def _generate_once(
+    spark: "SparkSession", settings: Settings, config: "SyntheticConfig", stage: Stage
+) -> Path:
+    from pipelines.sources.synthetic import generate
+
+    folder = synthetic_folder(settings, config)
+    generate(spark, config, folder, on_progress=lambda done, total, word: stage.report(word, done, total))
+    stage.outcome = (
+        f"{count(config.ratings)} ratings by {count(config.users)} users of {count(config.movies)} movies, "
+        f"seed {config.seed}, in {folder}"
+    )
+    return folder

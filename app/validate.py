@@ -1,0 +1,56 @@
+"""Tables checked against the rules that they are declared with."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.home import writing
+from app.settings import Settings
+from app.spark import spark_stage
+from common.progress import Stages
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from validation.gate.report import ValidationReport
+
+
+def validate_lake(settings: Settings, out: Path, stages: Stages) -> "ValidationReport":
+    """Check every table of the lake; `out` gets Data Docs and the page.
+
+    Raises:
+        MarqueeError: a table is not there.
+    """
+    from feature_repo.schema import TABLES
+
+    with writing(settings.home):
+        return validation_stage(spark_stage(settings, stages), settings, TABLES, out, stages)
+
+
+def validation_stage(
+    spark: "SparkSession",
+    settings: Settings,
+    names: Iterable[str],
+    out: Path,
+    stages: Stages,
+    title: str = "validate",
+    before: "ValidationReport | None" = None,
+) -> "ValidationReport":
+    """Check tables; `out` gets Data Docs and the page, which go on from the report `before`."""
+    from feature_repo.schema import QUARANTINE, SOURCE_TABLES
+    from pipelines import lake
+    from validation.gate.gate import PAGE, validate
+
+    with stages.stage(title) as stage:
+        frames = {name: lake.read(spark, settings.lake, name) for name in names}
+        report = validate(
+            frames,
+            out,
+            lake.read(spark, settings.lake, QUARANTINE),
+            on_progress=stage.report,
+            others={table.name: lake.read(spark, settings.lake, table.name) for table in SOURCE_TABLES},
+            before=before,
+        )
+        verdict = "all rules hold" if report.passed else "rules are broken"
+        stage.outcome = f"{len(frames)} tables, {verdict}: {out / PAGE}"
+    return report
