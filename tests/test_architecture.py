@@ -1,12 +1,17 @@
-"""The arrows between packages are those of the architecture, and no others."""
+"""The house keeps to its plan: arrows, no circles, small files, and a domain named at the edge only."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from tests.still_to_mend import CIRCLES, DOMAIN_IMPORTS, LONG, SPEAKING
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,19 +33,52 @@ FORBIDDEN = {
 LATE = {"app": {"pyspark", "delta", "pipelines"}}
 """What a package may import for types and in function bodies only: looking up features needs no Spark."""
 
+EDGE = ("app/", "cli/", "feature_repo/definitions.py", "pipelines/sources/", "training/papers/")
+"""Who may name a domain; all others take one as an argument."""
+MOST_LINES = 400
+
+DOMAIN_WORDS = {
+    *("movie", "movies", "movielens", "film", "films", "imdb", "tmdb", "genre", "genres"),
+    *("poster", "posters", "rating", "ratings", "liked", "likes", "stars"),
+}
+SPEAKS_OF_MOVIES = (
+    # The declarations themselves, what reads their files, and the papers about them.
+    "feature_repo/domains/",
+    "pipelines/sources/",
+    "training/papers/",
+    # Options that people type, and what stands behind them.
+    "app/sources.py",
+    "cli/data.py",
+    "cli/features.py",
+    "cli/main.py",
+    "cli/options.py",
+    "cli/pipeline.py",
+)
+"""Where a word of the movies may stand."""
+OTHER_MEANING = {"common/page.py": {"poster"}}
+"""Words that mean something else there: HTML's attribute."""
+
 
 def modules_of(package: str) -> list[Path]:
     return sorted((ROOT / package).rglob("*.py"))
 
 
-def imports_of(module: Path) -> Iterator[str]:
+def place(path: Path) -> str:
+    """A file's path within the repository."""
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def imports_of(module: Path) -> tuple[str, ...]:
     """Every module imported anywhere in a file; `from a import b` counts as `a.b`."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return tuple(found)
 
 
 def loaded_by(module: Path) -> Iterator[str]:
@@ -62,20 +100,119 @@ def test_packages_import_only_along_the_allowed_arrows(package: str) -> None:
     for module in modules_of(package):
         for name in imports_of(module):
             if name.split(".")[0] in ALLOWED and not within(name, {package}):
-                assert within(name, ALLOWED[package]), f"{module.relative_to(ROOT)} imports {name}"
-            assert not within(name, FORBIDDEN.get(package, set())), f"{module.relative_to(ROOT)}: {name}"
+                assert within(name, ALLOWED[package]), f"{place(module)} imports {name}"
+            assert not within(name, FORBIDDEN.get(package, set())), f"{place(module)}: {name}"
 
 
 @pytest.mark.parametrize("package", LATE)
 def test_what_is_heavy_is_imported_late(package: str) -> None:
     for module in modules_of(package):
         for name in loaded_by(module):
-            assert not within(name, LATE[package]), f"{module.relative_to(ROOT)} imports {name} when loaded"
+            assert not within(name, LATE[package]), f"{place(module)} imports {name} when loaded"
 
 
 def test_every_package_of_the_distribution_is_held_to_the_rules() -> None:
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "benchmarks"}
     assert packages == set(ALLOWED)
+
+
+def graph() -> dict[str, set[str]]:
+    """Which modules of the house each of them imports, in bodies and for types too."""
+    names = {}
+    for package in ALLOWED:
+        for module in modules_of(package):
+            parts = module.relative_to(ROOT).with_suffix("").parts
+            names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = module
+    return {
+        name: {
+            next(known for known in (found, found.rpartition(".")[0]) if known in names)
+            for found in imports_of(module)
+            if found in names or found.rpartition(".")[0] in names
+        }
+        - {name}
+        for name, module in names.items()
+    }
+
+
+def circles(arrows: dict[str, set[str]]) -> set[str]:
+    """One name for each circle found, such as "a > b > a"; each circle is then cut where it closes."""
+    found = set()
+    arrows = {name: set(others) for name, others in arrows.items()}
+    while True:
+        try:
+            TopologicalSorter(arrows).prepare()
+        except CycleError as error:
+            way = error.args[1][::-1]  # each imports the next; the first is the last
+            arrows[way[0]].discard(way[1])
+            first = way.index(min(way))
+            found.add(" > ".join([*way[first:-1], *way[:first], way[first]]))
+        else:
+            return found
+
+
+def test_modules_import_one_another_in_no_circle() -> None:
+    assert circles(graph()) <= CIRCLES
+
+
+def test_a_circle_would_be_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == {"a > b > c > a"}
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == set()
+
+
+def test_only_the_edge_imports_a_domain() -> None:
+    offending = {
+        place(module)
+        for package in ALLOWED
+        for module in modules_of(package)
+        if not place(module).startswith((*EDGE, "feature_repo/domains/"))
+        and any(within(name, {"feature_repo.domains", "feature_repo.schema"}) for name in imports_of(module))
+    }
+    assert offending <= DOMAIN_IMPORTS
+
+
+def test_no_file_is_long() -> None:
+    long = {
+        place(module)
+        for package in (*ALLOWED, "tests", "benchmarks")
+        for module in modules_of(package)
+        if len(module.read_text().splitlines()) > MOST_LINES
+    }
+    assert long <= LONG
+
+
+def words(text: str) -> set[str]:
+    """Its words in lower case: of sentences, and of names_like_this, likeThis and LikeThis."""
+    return {
+        word.lower()
+        for run in re.findall(r"[A-Za-z]+", text)
+        for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", run)
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("iterating over movie_ids", {"iterating", "over", "movie", "ids"}),
+        ("def MovieLens(userRatings):", {"def", "movie", "lens", "user", "ratings"}),
+        ("POSTER_GRID, HTMLPage", {"poster", "grid", "html", "page"}),
+    ],
+)
+def test_words_are_told_apart(text: str, expected: set[str]) -> None:
+    assert words(text) == expected
+
+
+def test_general_code_speaks_of_no_domain() -> None:
+    """Names, strings, docstrings, comments, and the pages' templates."""
+    offending = {}
+    for package in ALLOWED:
+        for file in sorted((ROOT / package).rglob("*")):
+            if file.suffix in {".py", ".html", ".css"} and not place(file).startswith(SPEAKS_OF_MOVIES):
+                found = (words(file.read_text()) & DOMAIN_WORDS) - OTHER_MEANING.get(place(file), set())
+                if found:
+                    offending[place(file)] = found
+    assert set(offending) <= SPEAKING, {
+        file: sorted(found) for file, found in offending.items() if file not in SPEAKING
+    }
 
 
 @pytest.mark.parametrize("folder", ["define", "domains"])
