@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.settings import Settings
 from common.progress import Stages
+from common.settings import Settings
 from common.words import count
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def audit_leakage(
     from validation.audit.leakage import audit_leakage
     from validation.audit.page import write_audit
 
-    store = open_store(settings.home, must_exist=True)
+    store = open_store(settings, must_exist=True)
     with stages.stage("leakage") as stage:
         report = audit_leakage(
             store,
@@ -75,7 +75,7 @@ def audit_consistency(
     from validation.audit.consistency import audit_consistency
     from validation.audit.page import write_audit
 
-    store = open_store(settings.home, must_exist=True)
+    store = open_store(settings, must_exist=True)
     with (
         scratch_home(settings, settings.home / AUDITS / REPLAY, stages) as replay,
         stages.stage("consistency") as stage,

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 
 from app.home import writing
-from app.settings import Settings
 from app.spark import start_spark
 from common.errors import MarqueeError
 from common.progress import Stages
+from common.settings import Settings
 
 JAVA_VERSIONS = (17, 21)
 MEMORY_NEEDED = 6 * 1024**3
@@ -141,7 +141,7 @@ def servers(settings: Settings) -> list[Finding]:
     from lake.spark import master_answers
 
     try:
-        profile = profile_settings(settings.home)
+        profile = profile_settings(settings)
     except MarqueeError as error:
         return [Finding("servers", False, "not all are named", str(error))]
     master = settings.spark_master

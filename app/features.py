@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.home import writing
-from app.settings import Settings
 from app.spark import spark_stage
 from common.progress import Stages
+from common.settings import Settings
 from common.words import count
+from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -50,12 +51,12 @@ def compute_stage(
     return updates
 
 
-def apply_stage(settings: Settings, stages: Stages) -> None:
-    """Publish the definitions to the registry; the caller holds the home."""
+def apply_stage(settings: Settings, domain: Domain, stages: Stages) -> None:
+    """Publish a domain to the registry; the caller holds the home."""
     from feature_repo import store
 
     with stages.stage("apply") as stage:
-        stage.outcome = f"{len(store.apply(settings.home))} changes in the registry"
+        stage.outcome = f"{len(store.apply(settings, domain))} changes in the registry"
 
 
 def materialize_stage(settings: Settings, stages: Stages) -> "list[Sent]":
@@ -63,7 +64,7 @@ def materialize_stage(settings: Settings, stages: Stages) -> "list[Sent]":
     from feature_repo import store
 
     with stages.stage("materialize") as stage:
-        sent = store.materialize(settings.home, on_progress=stage.report)
+        sent = store.materialize(settings, on_progress=stage.report)
         stage.outcome = online_line(sent)
     return sent
 
@@ -87,6 +88,6 @@ def join_labels(settings: Settings, service: str, labels: Path, out: Path, stage
     from training.data.dataset import dataset_file
 
     with stages.stage("dataset") as stage:
-        rows = dataset_file(open_store(settings.home, must_exist=True), service, labels, out)
+        rows = dataset_file(open_store(settings, must_exist=True), service, labels, out)
         stage.outcome = f"{count(rows)} labels with the features of {service} in {out}"
     return rows

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING
 
 from app.home import writing
-from app.settings import Settings
 from app.sources import SourceOptions, check_source, open_source
 from app.spark import spark_stage
 from common.progress import Stages
+from common.settings import Settings
 from common.words import count
 
 if TYPE_CHECKING:

@@ -1,18 +1,18 @@
 """A scratch home in which the consistency audit replays events; the home that is audited is read only."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from app.home import writing
-from app.settings import Settings
 from app.spark import start_spark
 from common.progress import Stages
+from common.settings import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +43,7 @@ def scratch_home(settings: Settings, folder: Path, stages: Stages) -> Iterator["
         try:
             yield replay_into(spark, settings, scratch)
         finally:
-            tear_down(folder)
+            tear_down(scratch)
             spark.stop()
             _empty(folder)
     shutil.rmtree(folder, ignore_errors=True)
@@ -77,35 +77,36 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings) ->
         ratings = lake.read(spark, settings.lake, RATINGS.name)
         lake.overwrite(ratings.where(F.col(EVENT_TIMESTAMP) < F.lit(before)), scratch.lake, RATINGS.name)
         run_jobs()
-        publish(scratch.home)
-        send_changed(open_scratch(scratch.home))
+        publish(scratch)
+        send_changed(open_scratch(scratch))
 
     def push(events: "pa.Table") -> None:
-        push_ratings(spark, open_scratch(scratch.home), raw_ratings(events))
+        push_ratings(spark, open_scratch(scratch), raw_ratings(events))
 
     def run(events: "pa.Table") -> None:
         add_ratings(spark, spark.createDataFrame(raw_ratings(events)), scratch.lake)
         run_jobs()
-        send_changed(open_scratch(scratch.home))
+        send_changed(open_scratch(scratch))
 
     def look_up(pairs: "pa.Table") -> "pa.Table":
-        return lookup_many(open_scratch(scratch.home), None, pairs)
+        return lookup_many(open_scratch(scratch), None, pairs)
 
     return Replay(build, push, run, look_up)
 
 
-def open_scratch(home: Path) -> "FeatureStore":
+def open_scratch(scratch: Settings) -> "FeatureStore":
     """The scratch home's store: the profile's online and offline stores, in a project and a registry of its
     own, so that on shared servers too nobody else's rows are met."""
     from feast import FeatureStore, RepoConfig
 
+    from feature_repo.registry import sqlite_url
     from feature_repo.store import open_store
 
-    profile = open_store(home).config
+    profile = open_store(scratch).config
     config = RepoConfig(
-        project=f"marquee_replay_{hashlib.sha256(str(home).encode()).hexdigest()[:12]}",
+        project=f"marquee_replay_{hashlib.sha256(os.fsencode(scratch.home)).hexdigest()[:12]}",
         provider=profile.provider,
-        registry={"registry_type": "sql", "path": f"sqlite:///{home / 'registry.db'}"},
+        registry={"registry_type": "sql", "path": sqlite_url(scratch.home / "registry.db")},
         offline_store=profile.offline_store.model_dump(),
         online_store=profile.online_store.model_dump(),
         entity_key_serialization_version=profile.entity_key_serialization_version,
@@ -114,29 +115,26 @@ def open_scratch(home: Path) -> "FeatureStore":
     return FeatureStore(config=config)
 
 
-def publish(home: Path) -> None:
-    """Publish the definitions to the scratch home's store; rows that were left online are removed."""
-    from feast import Project
-
-    from feature_repo.definitions import ENTITIES, FEATURE_SERVICES, SOURCES, VIEWS
+def publish(scratch: Settings) -> None:
+    """Publish the movies to the scratch home's store; rows that were left online are removed."""
+    from feature_repo.domains.movies import DOMAIN
+    from feature_repo.publish import feast_objects
 
     def apply() -> None:
-        store = open_scratch(home)
-        objects: list[Any] = [Project(name=store.project)]
-        for named in (SOURCES, ENTITIES, VIEWS, FEATURE_SERVICES):
-            objects += deepcopy(list(named.values()))
-        store.apply(objects)
+        store = open_scratch(scratch)
+        store.apply(feast_objects(DOMAIN, store.project).all)
 
     apply()
-    tear_down(home)
+    tear_down(scratch)
     apply()
 
 
-def tear_down(home: Path) -> None:
+def tear_down(scratch: Settings) -> None:
     """Remove the scratch home's online rows and its registry."""
-    if (home / "registry.db").is_file():
-        open_scratch(home).teardown()  # type: ignore[no-untyped-call]
-        (home / "registry.db").unlink()
+    registry = scratch.home / "registry.db"
+    if registry.is_file():
+        open_scratch(scratch).teardown()  # type: ignore[no-untyped-call]
+        registry.unlink()
 
 
 def raw_ratings(events: "pa.Table") -> "pa.Table":

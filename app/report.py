@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app import summary as summaries
-from app.settings import Settings
 from app.summary import Summary
 from common.files import write_atomically
 from common.progress import Stages
+from common.settings import Settings
 
 if TYPE_CHECKING:
     from training.evaluate.figures import Picture
@@ -119,7 +119,7 @@ def feature_figures(settings: Settings) -> "list[Picture]":
     labels = read_labels(settings.lake).table
     sample = np.random.default_rng(0).permutation(labels.num_rows)[:SAMPLE]
     service = next(name for name, tables in SERVICES.items() if set(POSTER) <= set(tables))
-    rows = point_in_time(open_store(settings.home, must_exist=True), service, labels.take(sample))
+    rows = point_in_time(open_store(settings, must_exist=True), service, labels.take(sample))
     pictures = []
     for table in SERVICES[service]:
         numbers = {

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from app.features import apply_stage
 from app.home import writing
 from app.run import new_run, tables_of_run
-from app.settings import Settings
 from app.sources import SourceOptions, check_source
 from common.errors import MarqueeError
 from common.files import write_atomically
 from common.progress import Stage, Stages
+from common.settings import Settings
+from feature_repo.domains.movies import DOMAIN
 
 if TYPE_CHECKING:
     from training.evaluate.figures import Picture
@@ -78,7 +79,7 @@ def reproduce(
         with stages.stage("table") as stage:
             stage.report("joining features to labels", 0, 0)
             results = reproduce(
-                open_store(settings.home),
+                open_store(settings),
                 settings.lake,
                 folder,
                 seeds=options.seeds,
@@ -120,7 +121,7 @@ def tables_in_place(settings: Settings, options: SourceOptions, stages: Stages) 
             "likelihood": None if likelihood is None else str(likelihood),
         }
         write_atomically(mark, json.dumps(found, indent=2) + "\n")
-    apply_stage(settings, stages)
+    apply_stage(settings, DOMAIN, stages)
     return None if found["likelihood"] is None else Path(found["likelihood"])
 
 

@@ -12,13 +12,14 @@ from app.features import apply_stage, compute_stage, materialize_stage
 from app.home import writing
 from app.ingest import ingest_stage
 from app.report import PAGE, write_report
-from app.settings import Settings
 from app.sources import SourceOptions, check_source, open_source
 from app.spark import spark_stage
 from app.summary import Summary, TableCount
 from app.train import TrainOptions, check_training, train_stage
 from app.validate import validation_stage
 from common.progress import Stages
+from common.settings import Settings
+from feature_repo.domains.movies import DOMAIN
 
 if TYPE_CHECKING:
     from pipelines.ingest.ingest import IngestReport
@@ -62,7 +63,7 @@ def run(settings: Settings, source: SourceOptions, models: tuple[str, ...], stag
     with writing(settings.home):
         folder = new_run(settings.runs, source.source)
         tables, likelihood = tables_of_run(settings, source, folder, stages)
-        apply_stage(settings, stages)
+        apply_stage(settings, DOMAIN, stages)
         materialize_stage(settings, stages)
         results = {
             model: train_stage(settings, model, folder / "models" / model, training, stages, likelihood)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.home import writing
-from app.settings import Settings
 from app.spark import spark_stage
 from common.errors import MarqueeError
 from common.progress import Stage, Stages
+from common.settings import Settings
 from common.words import count
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 import shutil
 from typing import TYPE_CHECKING
 
-from app.settings import Settings
 from common.progress import Stages
+from common.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.home import writing
-from app.settings import Settings
 from common.errors import MarqueeError
 from common.progress import Stage, Stages
+from common.settings import Settings
 from common.words import count
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def train_stage(
     with stages.stage(f"train {model}") as stage:
         if options.data is None:
             stage.report("joining features to labels", 0, 0)
-            prepared = prepare(open_store(settings.home), settings.lake, service, protocol=protocol)
+            prepared = prepare(open_store(settings), settings.lake, service, protocol=protocol)
         else:
             stage.report(f"reading {options.data}", 0, 0)
             prepared = prepare_file(options.data, service, block=options.block_rows or BLOCK)
@@ -132,7 +132,7 @@ def train_again(settings: Settings, run: Path, out: Path | None, stages: Stages)
     check_replaceable(folder)
     with writing(settings.home), stages.stage(f"train {model} like {run}") as stage:
         stage.report("joining features as of the recorded versions", 0, 0)
-        again = train_like(run, settings.home, folder, on_progress=_epochs(stage))
+        again = train_like(run, settings, folder, on_progress=_epochs(stage))
         stage.outcome = _outcome(again.result)
     return again
 
@@ -147,7 +147,7 @@ def evaluate(settings: Settings, artefact: Path, stages: Stages) -> "Metrics":
     from training.fit.run import evaluate
 
     with stages.stage("evaluate") as stage:
-        metrics = evaluate(artefact, open_store(settings.home, must_exist=True), settings.lake)
+        metrics = evaluate(artefact, open_store(settings, must_exist=True), settings.lake)
         stage.outcome = f"{count(metrics['rows'])} test rows"
     return metrics
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.home import writing
-from app.settings import Settings
 from common.progress import Stages
+from common.settings import Settings
 from common.words import count
 
 
@@ -54,7 +54,7 @@ def tune(settings: Settings, model: str, options: TuneOptions, command: str, sta
     file = options.out or settings.home / "tuned" / f"{model}.{options.protocol}.yaml"
     with writing(settings.home), stages.stage(f"tune {model}") as stage:
         stage.report("joining features to labels", 0, 0)
-        store = open_store(settings.home)
+        store = open_store(settings)
         prepared = prepare(store, settings.lake, entry.service, protocol=options.protocol)
 
         def told(number: int, of: int, best: float) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.home import writing
-from app.settings import Settings
 from app.spark import spark_stage
 from common.progress import Stages
+from common.settings import Settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -54,9 +54,11 @@ def make(home: Path, rows: int, keys: int, changed: int) -> None:
     """A home whose table has changed since it was last brought online."""
     from deltalake import write_deltalake
 
+    from common.settings import Settings
     from feature_repo import store
+    from feature_repo.define.column import BEGINNING
+    from feature_repo.domains.movies import DOMAIN
     from feature_repo.online.send import send_changed
-    from feature_repo.schema import BEGINNING
 
     rng = np.random.default_rng(0)
     user = np.concatenate([np.arange(keys), rng.integers(0, keys, rows - keys)])
@@ -66,8 +68,8 @@ def make(home: Path, rows: int, keys: int, changed: int) -> None:
     table = home / "lake" / VIEW
     for part in np.array_split(rng.permutation(rows), FILES):
         write_deltalake(table, stats(rng, user[part], at[part], LATER), mode="append")
-    store.apply(home)
-    opened = store.open_store(home)
+    store.apply(Settings(home=home), DOMAIN)
+    opened = store.open_store(Settings(home=home))
     send_changed(opened, [VIEW])
     opened.registry.apply_materialization(opened.get_feature_view(VIEW), opened.project, BEGINNING, END)
     users = rng.choice(keys, changed, replace=False)
@@ -200,10 +202,11 @@ def stale(store: Any, changed: pa.Table) -> int:
 
 def measure(home: Path, contender: str) -> None:
     """In the child: run one contender and print what it took."""
+    from common.settings import Settings
     from feature_repo import store
 
     warnings.simplefilter("ignore")
-    opened = store.open_store(home)
+    opened = store.open_store(Settings(home=home))
     changed = newest_of_changed(opened)
     stale(opened, changed.slice(0, 1))
     _protos(opened, changed.slice(0, 1))  # both for what they import

@@ -35,19 +35,19 @@ def config(ratings: int) -> Any:
 
 
 def generate(home: Path, ratings: int) -> None:
-    from app.settings import load_settings
     from app.sources import synthesise
     from cli.console import stages
+    from common.settings import load_settings
 
     synthesise(load_settings(home), config(ratings), stages())
 
 
 def ingest(home: Path, ratings: int) -> None:
     from app.ingest import ingest_stage
-    from app.settings import load_settings
     from app.sources import synthetic_folder
     from app.spark import start_spark
     from cli.console import stages
+    from common.settings import load_settings
     from pipelines.sources.synthetic import read_synthetic
 
     settings = load_settings(home)

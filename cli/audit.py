@@ -20,8 +20,8 @@ def leakage(
     from rich.table import Table
 
     from app.audit import audit_leakage
-    from app.settings import load_settings
     from cli.console import console, stages
+    from common.settings import load_settings
     from validation.audit.leakage_report import render_table
     from validation.audit.verdict import require_passed
 
@@ -49,8 +49,8 @@ def consistency(
 ) -> None:
     """Replay past events into a scratch home, compare online with offline; exit code 2 where they differ."""
     from app.audit import audit_consistency
-    from app.settings import load_settings
     from cli.console import console, stages
+    from common.settings import load_settings
     from validation.audit.consistency_report import render_table
     from validation.audit.verdict import require_passed
 

@@ -15,9 +15,9 @@ def fetch(
     home: Home = None,
 ) -> None:
     """Download a MovieLens archive, check it and unpack it; an interrupted download is resumed."""
-    from app.settings import load_settings
     from app.sources import fetch_archive
     from cli.console import console, stages
+    from common.settings import load_settings
     from pipelines.sources.download import NO_POSTERS
 
     folder = fetch_archive(load_settings(home), name, stages())
@@ -34,9 +34,9 @@ def synth(
     home: Home = None,
 ) -> None:
     """Generate synthetic ratings, movies and posters, with each event's true like-probability on the side."""
-    from app.settings import load_settings
     from app.sources import synthesise
     from cli.console import stages
+    from common.settings import load_settings
     from pipelines.sources.synthetic import SyntheticConfig
 
     asked = {"ratings": ratings, "users": users, "movies": movies, "seed": seed}
@@ -51,8 +51,8 @@ def describe(home: Home = None) -> None:
     from rich.table import Table
 
     from app.describe import describe_lake
-    from app.settings import load_settings
     from cli.console import console
+    from common.settings import load_settings
     from common.words import count
 
     settings = load_settings(home)

@@ -17,8 +17,8 @@ def doctor(
     from rich.table import Table
 
     from app.doctor import examine, fetch_jars
-    from app.settings import load_settings
     from cli.console import console, stages
+    from common.settings import load_settings
 
     settings = load_settings(home)
     if fetch:

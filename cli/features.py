@@ -19,11 +19,12 @@ app = typer.Typer(
 @app.command()
 def plan(home: Home = None) -> None:
     """Show what `apply` would change in the registry."""
-    from app.settings import load_settings
     from cli.console import console
+    from common.settings import load_settings
     from feature_repo import store
+    from feature_repo.domains.movies import DOMAIN
 
-    changes = store.plan(load_settings(home).home)
+    changes = store.plan(load_settings(home), DOMAIN)
     for change in changes:
         console.print(str(change), markup=False)
     if not changes:
@@ -35,12 +36,13 @@ def apply(home: Home = None) -> None:
     """Publish entities, views and services to the registry."""
     from app.features import apply_stage
     from app.home import writing
-    from app.settings import load_settings
     from cli.console import stages
+    from common.settings import load_settings
+    from feature_repo.domains.movies import DOMAIN
 
     settings = load_settings(home)
     with writing(settings.home):
-        apply_stage(settings, stages())
+        apply_stage(settings, DOMAIN, stages())
 
 
 @app.command()
@@ -48,8 +50,8 @@ def materialize(home: Home = None) -> None:
     """Bring into the online store the newest rows of the keys that changed since it last was."""
     from app.features import materialize_stage
     from app.home import writing
-    from app.settings import load_settings
     from cli.console import stages
+    from common.settings import load_settings
 
     settings = load_settings(home)
     with writing(settings.home):
@@ -74,9 +76,9 @@ def push(
     from app.features import online_line
     from app.home import writing
     from app.push import push as push_ratings
-    from app.settings import load_settings
     from app.spark import spark_stage
     from cli.console import console, stages
+    from common.settings import load_settings
     from common.words import count
     from feature_repo.define.table import QUARANTINE
     from feature_repo.store import open_store
@@ -85,7 +87,7 @@ def push(
     settings = load_settings(home)
     shown = stages()
     with writing(settings.home):
-        store = open_store(settings.home, must_exist=True)
+        store = open_store(settings, must_exist=True)
         spark = spark_stage(settings, shown)
         with shown.stage("push") as stage:
             done = push_ratings(spark, store, ratings, stage.report)
@@ -147,12 +149,12 @@ def lookup(
 
     from app.lookup import asked_keys
     from app.lookup import lookup as look_up
-    from app.settings import load_settings
     from cli.console import console
+    from common.settings import load_settings
     from feature_repo.store import open_store
 
     keys = asked_keys(user, movie)
-    found = look_up(open_store(load_settings(home).home, must_exist=True), None, **keys)
+    found = look_up(open_store(load_settings(home), must_exist=True), None, **keys)
     if as_json:
         since = {status.view: status.known_since.isoformat() for status in found.views if status.known_since}
         answer = {"features": found.values, "known_since": since, "unknown": found.unknown}
@@ -179,7 +181,7 @@ def dataset(
 ) -> None:
     """Join a service's features to labels, each as of its own instant."""
     from app.features import join_labels
-    from app.settings import load_settings
     from cli.console import stages
+    from common.settings import load_settings
 
     join_labels(load_settings(home), service, labels, out, stages())

@@ -49,8 +49,8 @@ def train(
 ) -> None:
     """Train one model on the tables in the lake; called again after it was cut off, it goes on."""
     from app import train as training
-    from app.settings import load_settings
     from cli.console import console, stages
+    from common.settings import load_settings
 
     options = training.TrainOptions(protocol, split, seed, config, data, block_rows)
     if like is not None:
@@ -84,8 +84,8 @@ def tune(
 ) -> None:
     """Search a model's configuration on the validation rows, never the test rows; it goes on where it was."""
     from app import tune as tuning
-    from app.settings import load_settings
     from cli.console import console, stages
+    from common.settings import load_settings
 
     options = tuning.TuneOptions(protocol or "honest", trials, seeds, study, config, out)
     file = tuning.tune(load_settings(home), model, options, command_line(), stages())
@@ -98,8 +98,8 @@ def evaluate(
 ) -> None:
     """Score a trained model again on its test rows, features joined anew."""
     from app import train as training
-    from app.settings import load_settings
     from cli.console import stages
+    from common.settings import load_settings
 
     metrics = training.evaluate(load_settings(home), artefact, stages())
     print_metrics({artefact.name: dict(metrics)})

@@ -21,9 +21,9 @@ def ingest(
 ) -> None:
     """Read a source into the lake; rows that break a rule go to the quarantine."""
     from app.ingest import ingest_source
-    from app.settings import load_settings
     from app.sources import SourceOptions
     from cli.console import stages
+    from common.settings import load_settings
 
     options = SourceOptions(source.value, path, posters, first_movies, seed)
     ingest_source(load_settings(home), options, stages(), adding=add)
@@ -39,8 +39,8 @@ def run(
     from rich.table import Table
 
     from app.features import compute
-    from app.settings import load_settings
     from cli.console import console, stages
+    from common.settings import load_settings
     from common.words import count
 
     settings = load_settings(home)
@@ -70,8 +70,8 @@ def maintain(
     from rich.table import Table
 
     from app.maintain import maintain_lake
-    from app.settings import load_settings
     from cli.console import console, stages
+    from common.settings import load_settings
 
     listing = Table("table", "files", "on disk", "versions that can be read")
     for table in maintain_lake(load_settings(home), tables or [], timedelta(days=retain_days), stages()):
@@ -86,9 +86,9 @@ def maintain(
 
 def validate(home: Home = None) -> None:
     """Check every table of the lake; exit code 2 where one breaks a rule."""
-    from app.settings import load_settings
     from app.validate import validate_lake
     from cli.console import console, stages
+    from common.settings import load_settings
     from validation.gate.gate import PAGE
     from validation.gate.report import render_table, require_passed
 

@@ -38,9 +38,9 @@ def reproduce(
 ) -> None:
     """A paper's whole table, with error bars, ablations and figures; what is trained is not trained again."""
     from app import reproduce as papers
-    from app.settings import load_settings
     from app.sources import SourceOptions
     from cli.console import console, stages
+    from common.settings import load_settings
 
     data = SourceOptions(source.value, path, posters, first_movies, seed)
     options = papers.ReproduceOptions(seeds, names(protocols), out, doc)

@@ -22,9 +22,9 @@ def run(
 ) -> None:
     """Go the whole road: data, tables, validation, features, store, models, report."""
     from app import run as road
-    from app.settings import load_settings
     from app.sources import SourceOptions
     from cli.console import stages
+    from common.settings import load_settings
 
     options = SourceOptions(source.value, path, posters, first_movies, seed)
     _print(road.run(load_settings(home), options, names(models), stages()))
@@ -38,8 +38,8 @@ def report(
 ) -> None:
     """Write a run's page again, from what the run left."""
     from app.report import rewrite_report
-    from app.settings import load_settings
     from cli.console import stages
+    from common.settings import load_settings
 
     rewrite_report(load_settings(home), run_folder, stages())
 

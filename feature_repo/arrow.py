@@ -2,7 +2,8 @@
 
 import pyarrow as pa
 
-from feature_repo.schema import Column, Table, Type
+from feature_repo.define.column import Column, Type
+from feature_repo.define.table import Table
 
 ARROW_TYPES: dict[Type, pa.DataType] = {
     Type.INT64: pa.int64(),
@@ -10,6 +11,7 @@ ARROW_TYPES: dict[Type, pa.DataType] = {
     Type.STRING: pa.string(),
     Type.TIMESTAMP: pa.timestamp("us", "UTC"),
     Type.INT64_LIST: pa.list_(pa.int64()),
+    Type.FLOAT64_LIST: pa.list_(pa.float64()),
     Type.STRING_LIST: pa.list_(pa.string()),
 }
 

@@ -16,6 +16,7 @@ from sqlalchemy import text
 
 from common.errors import MarqueeError
 from common.files import cannot_write
+from common.settings import load_settings
 from feature_repo.offline.tables import absolute_lake
 from feature_repo.profile import profile_file, read_profile
 from feature_repo.registry import registry_engine, registry_file
@@ -70,7 +71,11 @@ def lock_until_exit() -> None:
     """
     context = click.get_current_context(silent=True)
     given = context.find_root().obj if context else None
-    file = given["FS_YAML_FILE"] if isinstance(given, dict) and "FS_YAML_FILE" in given else profile_file()
+    file = (
+        given["FS_YAML_FILE"]
+        if isinstance(given, dict) and "FS_YAML_FILE" in given
+        else profile_file(load_settings())
+    )
     try:
         settings = read_profile(file, os.environ)
     except MarqueeError as error:

@@ -1,6 +1,5 @@
 """Which stores serve the definitions: a profile is a file that Feast's own command reads too."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from common.errors import MarqueeError
+from common.settings import Settings
 
 REPOSITORY = Path(__file__).parent
 PROFILES = {"embedded": "feature_store.yaml", "scale": "feature_store.scale.yaml"}
@@ -21,25 +21,24 @@ EXAMPLES = {
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
-def profile_file() -> Path:
-    """The file of the profile that MARQUEE_PROFILE in the environment names; the embedded one by default.
+def profile_file(settings: Settings) -> Path:
+    """The file of the profile that the settings name."""
+    return REPOSITORY / PROFILES[settings.profile]
+
+
+def profile_settings(settings: Settings) -> dict[str, Any]:
+    """What the chosen profile and the settings say of the stores, as `RepoConfig` takes it.
 
     Raises:
-        MarqueeError: there is no such profile.
+        MarqueeError: a setting that the profile needs is empty.
     """
-    name = os.environ.get("MARQUEE_PROFILE", "embedded")
-    if name not in PROFILES:
-        raise MarqueeError(f"MARQUEE_PROFILE={name!r} cannot be used: it is {' or '.join(PROFILES)}.")
-    return REPOSITORY / PROFILES[name]
-
-
-def profile_settings(home: Path) -> dict[str, Any]:
-    """What the chosen profile says, for a home.
-
-    Raises:
-        MarqueeError: there is no such profile, or a variable that it needs is not set.
-    """
-    return read_profile(profile_file(), {**os.environ, "MARQUEE_HOME": str(home.absolute())})
+    variables = {f"MARQUEE_{name.upper()}": str(value) for name, value in settings}
+    profile = read_profile(profile_file(settings), variables)
+    profile["offline_store"]["memory_limit"] = settings.duckdb_memory
+    if settings.profile == "scale":
+        profile["offline_store"]["memory"] = settings.spark_memory
+        profile["offline_store"]["partitions"] = settings.spark_shuffle_partitions
+    return profile
 
 
 def read_profile(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:

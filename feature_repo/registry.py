@@ -1,10 +1,17 @@
 """The SQL registry of a profile: a file of SQLite, or a PostgreSQL server."""
 
+import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import URL, Engine, create_engine, inspect, make_url
 from sqlalchemy.pool import NullPool
+
+
+def sqlite_url(file: Path) -> str:
+    """The URL of a registry in a file, whatever characters its path has."""
+    return f"sqlite:///{quote(os.fsencode(file))}"
 
 
 def registry_url(registry: dict[str, Any]) -> URL:

@@ -4,14 +4,12 @@ What Feast's own commands do, as functions: for any home without touching the en
 time, and with results as data.
 """
 
-import copy
 import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from feast import FeatureStore, RepoConfig
@@ -22,13 +20,16 @@ from feast.repo_contents import RepoContents
 
 from common.errors import MarqueeError
 from common.files import cannot_write
+from common.settings import Settings
 from feature_repo.applied import applied_views
+from feature_repo.define.column import BEGINNING
+from feature_repo.define.domain import Domain
 from feature_repo.lock import registry_lock
 from feature_repo.offline.tables import delta_table, file_source
 from feature_repo.online.send import OnProgress, Sent, send_changed
 from feature_repo.profile import REPOSITORY, profile_settings
+from feature_repo.publish import feast_objects
 from feature_repo.registry import is_there
-from feature_repo.schema import BEGINNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +54,21 @@ class Change:
         return "\n".join(lines)
 
 
-def open_store(home: Path, versions: dict[str, int] | None = None, must_exist: bool = False) -> FeatureStore:
-    """The store of a home, in the profile that MARQUEE_PROFILE names; the home is made if there is none.
+def open_store(
+    settings: Settings, versions: dict[str, int] | None = None, must_exist: bool = False
+) -> FeatureStore:
+    """The store of a home, in the profile that the settings name; the home is made if there is none.
 
     Args:
-        home: the folder that holds `lake/`, and in the embedded profile `registry.db` and `online.db`.
+        settings: its home holds `lake/`, and in the embedded profile `registry.db` and `online.db`.
         versions: Delta versions to read instead of the newest, by table name; see `table_versions`.
         must_exist: make nothing: for commands that only read.
 
     Raises:
         MarqueeError: the profile lacks a setting, the home cannot be written, or has no registry and must.
     """
-    home = home.absolute()
-    settings = profile_settings(home)
-    if must_exist and not is_there(settings["registry"]):
+    home, profile = settings.home, profile_settings(settings)
+    if must_exist and not is_there(profile["registry"]):
         raise MarqueeError(
             f"There is no feature store for {home}: run marquee run, or marquee features apply, first."
         )
@@ -76,48 +78,41 @@ def open_store(home: Path, versions: dict[str, int] | None = None, must_exist: b
         except OSError as error:
             raise cannot_write(home, error) from error
     if versions:
-        settings["offline_store"]["versions"] = dict(versions)
+        profile["offline_store"]["versions"] = dict(versions)
     with _quiet():
-        config = RepoConfig(**settings)
+        config = RepoConfig(**profile)
         config.repo_path = REPOSITORY
         return FeatureStore(config=config)
 
 
-def plan(home: Path) -> list[Change]:
+def plan(settings: Settings, domain: Domain) -> list[Change]:
     """What `apply` would change in the registry; changes nothing there."""
-    store = open_store(home)
+    store = open_store(settings)
     with _quiet():
-        difference, _, _ = store.plan(_definitions())
+        difference, _, _ = store.plan(_definitions(domain, store.project))
     return _changes(difference)
 
 
-def apply(home: Path) -> list[Change]:
-    """Make the registry and the online store's tables as the definitions say, and return what changed.
+def apply(settings: Settings, domain: Domain) -> list[Change]:
+    """Make the registry and the online store's tables as a domain says, and return what changed.
 
     One process at a time: another waits for its turn.
     """
-    with registry_lock(profile_settings(home)["registry"]), _quiet():
-        store = open_store(home)
-        definitions = _definitions()
-        difference, _, _ = store.plan(copy.deepcopy(definitions))
+    with registry_lock(profile_settings(settings)["registry"]), _quiet():
+        store = open_store(settings)
+        difference, _, _ = store.plan(_definitions(domain, store.project))
         gone: list[Any] = [
             diff.current_feast_object
             for diff in difference.feast_object_diffs
             if diff.transition_type is TransitionType.DELETE and diff.name != DUMMY_ENTITY_NAME
         ]
-        wanted: list[Any] = [
-            *definitions.projects,
-            *definitions.data_sources,
-            *(entity for entity in definitions.entities if entity.name != DUMMY_ENTITY_NAME),
-            *definitions.feature_views,
-            *definitions.feature_services,
-        ]
+        wanted = feast_objects(domain, store.project).all
         store.apply(wanted, objects_to_delete=gone, partial=False)
     return _changes(difference)
 
 
 def materialize(
-    home: Path, views: Sequence[str] | None = None, on_progress: OnProgress | None = None
+    settings: Settings, views: Sequence[str] | None = None, on_progress: OnProgress | None = None
 ) -> list[Sent]:
     """Bring online what changed since it was last brought: see `feature_repo.online.send`.
 
@@ -130,7 +125,7 @@ def materialize(
     Raises:
         MarqueeError: nothing is applied yet, a view is unknown, or its table is not built.
     """
-    store = open_store(home)
+    store = open_store(settings)
     now = datetime.now(UTC)
     sent = send_changed(store, views, on_progress)
     for view in applied_views(store, views):
@@ -147,22 +142,19 @@ def table_versions(store: FeatureStore, views: Sequence[str] | None = None) -> d
     }
 
 
-def _definitions() -> RepoContents:
-    """The definitions as Feast wants them. Copies: Feast writes into what it applies."""
-    from feature_repo import definitions
-
-    return copy.deepcopy(
-        RepoContents(
-            projects=[definitions.project],
-            data_sources=list(definitions.SOURCES.values()),
-            feature_views=list(definitions.VIEWS.values()),
-            on_demand_feature_views=[],
-            stream_feature_views=[],
-            label_views=[],
-            entities=[*definitions.ENTITIES.values(), DUMMY_ENTITY],
-            feature_services=list(definitions.FEATURE_SERVICES.values()),
-            permissions=[],
-        )
+def _definitions(domain: Domain, project: str) -> RepoContents:
+    """A domain as Feast's plan wants it."""
+    objects = feast_objects(domain, project)
+    return RepoContents(
+        projects=[objects.project],
+        data_sources=list(objects.sources.values()),
+        feature_views=list(objects.views.values()),
+        on_demand_feature_views=[],
+        stream_feature_views=[],
+        label_views=[],
+        entities=[*objects.entities.values(), DUMMY_ENTITY],
+        feature_services=list(objects.services.values()),
+        permissions=[],
     )
 
 

@@ -10,8 +10,10 @@ import pyarrow as pa
 from deltalake import write_deltalake
 from feast import FeatureStore, RepoConfig
 
+from common.settings import Settings
 from feature_repo import store
 from feature_repo.arrow import arrow_schema
+from feature_repo.domains.movies import DOMAIN
 from feature_repo.schema import (
     CREATED_TIMESTAMP,
     EVENT_TIMESTAMP,
@@ -90,7 +92,7 @@ def build_home(home: Path, ratings: Sequence[Rating], rows: Rows = feature_rows)
     tables = sources(ratings) | {table.name: rows(table, ratings) for table in FEATURE_TABLES}
     for name, content in tables.items():
         replace(home, name, content)
-    store.apply(home)
+    store.apply(Settings(home=home), DOMAIN)
 
 
 def replace(home: Path, name: str, rows: pa.Table) -> None:
@@ -100,7 +102,7 @@ def replace(home: Path, name: str, rows: pa.Table) -> None:
 
 def open_with(home: Path, engine: str, online: dict[str, Any] | None = None) -> FeatureStore:
     """The home's store with another offline store, by the path of its class, and perhaps online store."""
-    config = store.open_store(home).config
+    config = store.open_store(Settings(home=home)).config
     other = RepoConfig(
         project=config.project,
         provider="local",

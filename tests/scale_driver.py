@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame
 
-from app.settings import load_settings
 from app.spark import start_spark
+from common.settings import load_settings
 from feature_repo.schema import RATINGS
 from feature_repo.store import open_store
 from pipelines import lake
@@ -67,7 +67,7 @@ def main(mode: str, home: Path, gate: Path) -> None:
     for name in JOBS:
         run_job(spark, settings.lake, name, full=True, created=CREATED)
     labels = pq.read_table(home / "labels.parquet")
-    pq.write_table(point_in_time(open_store(home), SERVICE, labels), home / "joined.parquet")
+    pq.write_table(point_in_time(open_store(settings), SERVICE, labels), home / "joined.parquet")
     read = lake.read_stored
 
     def slow(session: Any, folder: Path, name: str, version: int | None = None) -> DataFrame:
@@ -76,7 +76,7 @@ def main(mode: str, home: Path, gate: Path) -> None:
 
     lake.read_stored = slow
     run_job(spark, settings.lake, HELD_UP, full=True, created=CREATED)
-    pq.write_table(point_in_time(open_store(home), SERVICE, labels), home / "joined_again.parquet")
+    pq.write_table(point_in_time(open_store(settings), SERVICE, labels), home / "joined_again.parquet")
 
 
 if __name__ == "__main__":

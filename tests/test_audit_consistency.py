@@ -16,10 +16,11 @@ from pyspark.sql import SparkSession
 from app.lookup import lookup_many
 from common.errors import MarqueeError
 from common.page import external_resources
-from feature_repo import store as stores
+from common.settings import Settings
 from feature_repo.online.send import send_changed
 from feature_repo.online.served import served_rows
 from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, TABLES, Table, Type
+from feature_repo.store import open_store
 from tests.audit_lake import Rows, build_home, events, feature_rows, open_with, replace, sources
 from tests.test_audit_leakage import ENGINES, features_of
 from tests.test_feature_jobs import START
@@ -61,7 +62,7 @@ def replay_in(
     arrive: Callable[[list[Rating], list[Rating]], list[Rating]] = lambda _, new: new,
     rows: Rows = feature_rows,
     sent: Callable[[int], Sequence[str]] = lambda _: [table.name for table in FEATURE_TABLES],
-    opened: Callable[[Path], FeatureStore] = stores.open_store,
+    opened: Callable[[Path], FeatureStore] = lambda folder: open_store(Settings(home=folder)),
 ) -> Replay:
     """A scratch home that is kept up in the plainest way: every table anew for every delivery.
 
@@ -220,7 +221,6 @@ def test_columns_swapped_online_are_named(duckdb_store: FeatureStore, tmp_path: 
 
 def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path: Path) -> None:
     from app.replay import replay_into
-    from app.settings import Settings
     from pipelines import lake
 
     lake.overwrite(spark.createDataFrame([], lake.spark_schema("quarantine")), home / "lake", "quarantine")

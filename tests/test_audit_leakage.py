@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from common.errors import MarqueeError
 from common.page import external_resources
+from common.settings import Settings
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, KNOWN_AFTER, TABLES
 from tests.audit_lake import CATALOGUE, COLOURS, build_home, events, feature_rows, open_with, replace
@@ -242,11 +243,13 @@ def test_corrected_rows_are_judged_by_their_newest_version(home: Path, duckdb_st
 
 
 def test_a_lake_without_tables_is_one_sentence(tmp_path: Path) -> None:
+    from feature_repo.domains.movies import DOMAIN
     from feature_repo.store import apply, open_store
 
-    apply(tmp_path)
+    settings = Settings(home=tmp_path)
+    apply(settings, DOMAIN)
     with pytest.raises(MarqueeError, match=r"The lake lacks ratings, .*run marquee pipeline"):
-        audit_leakage(open_store(tmp_path))
+        audit_leakage(open_store(settings))
 
 
 def test_the_sentence_names_three_others_and_counts_the_rest() -> None:

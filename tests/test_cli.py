@@ -13,10 +13,10 @@ from rich.console import Console
 from app import summary
 from app.home import writing
 from app.run import new_run
-from app.settings import load_settings
 from cli.display import Terminal
 from common.errors import MarqueeError
 from common.progress import StageCost, Stages
+from common.settings import load_settings
 from tests.marquee import ROOT, marquee
 
 

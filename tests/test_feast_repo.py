@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,14 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from feast import FeatureStore, FeatureView, Field
-from feast.types import Float64
+from feast import FeatureStore
 
 from app.lookup import lookup_many
 from common.errors import MarqueeError
-from feature_repo import definitions, store
+from common.settings import Settings
+from feature_repo import store
 from feature_repo.arrow import arrow_schema
+from feature_repo.define.column import Column, Type
+from feature_repo.define.operation import Fact
+from feature_repo.define.role import Unread
+from feature_repo.domains.movies import DOMAIN
+from feature_repo.domains.movies.features import MOVIE_CONTENT
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStoreConfig
+from feature_repo.publish import feast_objects
 from feature_repo.schema import BEGINNING, FEATURE_TABLES, SERVICES, TABLES
 from tests.asof_battery import plain
 from tests.asof_oracle import OracleView, join
@@ -37,14 +44,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a small lake, applied and materialised."""
     folder = tmp_path_factory.mktemp("home")
     build_lake(folder)
-    store.apply(folder)
-    store.materialize(folder)
+    store.apply(Settings(home=folder), DOMAIN)
+    store.materialize(Settings(home=folder))
     return folder
 
 
 @pytest.fixture(scope="module")
 def opened(home: Path) -> FeatureStore:
-    return store.open_store(home)
+    return store.open_store(Settings(home=home))
 
 
 def labels_at_random(n: int, seed: int = 1) -> pa.Table:
@@ -79,7 +86,7 @@ def test_views_and_services_are_those_of_the_schema(opened: FeatureStore) -> Non
 
 
 def test_sources_name_tables_not_places() -> None:
-    assert {source.path for source in definitions.SOURCES.values()} == {
+    assert {source.path for source in feast_objects(DOMAIN, "any").sources.values()} == {
         table.name for table in FEATURE_TABLES
     }
 
@@ -109,10 +116,12 @@ def test_stock_commands_plan_apply_and_materialise(tmp_path: Path) -> None:
     applied = feast(tmp_path, "apply")
     assert applied.returncode == 0, applied.stderr
     assert "WARNING" not in applied.stdout + applied.stderr
-    assert store.plan(tmp_path) == []
+    assert store.plan(Settings(home=tmp_path), DOMAIN) == []
     done = feast(tmp_path, "materialize", f"{BEGINNING:%Y-%m-%dT%H:%M:%S}", "2030-01-01T00:00:00")
     assert done.returncode == 0, done.stderr
-    served = lookup_many(store.open_store(tmp_path), "mmdin_v1", pa.table({"user_id": [1], "movie_id": [2]}))
+    served = lookup_many(
+        store.open_store(Settings(home=tmp_path)), "mmdin_v1", pa.table({"user_id": [1], "movie_id": [2]})
+    )
     newest = newest_rows(tmp_path, "movie_rating_stats")[2]
     assert served.column("movie_rating_count").to_pylist() == [newest["movie_rating_count"]]
     # A row of the future of that run arrives with the incremental one.
@@ -127,7 +136,9 @@ def test_stock_commands_plan_apply_and_materialise(tmp_path: Path) -> None:
     assert later.column("movie_id").to_pylist() == [2]
     done = feast(tmp_path, "materialize-incremental", "2031-01-01T00:00:00")
     assert done.returncode == 0, done.stderr
-    served = lookup_many(store.open_store(tmp_path), "mmdin_v1", pa.table({"user_id": [1], "movie_id": [2]}))
+    served = lookup_many(
+        store.open_store(Settings(home=tmp_path)), "mmdin_v1", pa.table({"user_id": [1], "movie_id": [2]})
+    )
     assert served.column("movie_rating_count").to_pylist() == later.column("movie_rating_count").to_pylist()
 
 
@@ -147,66 +158,81 @@ def test_a_relative_home_is_refused_since_feast_changes_folder() -> None:
 
 
 def test_plan_shows_a_changed_definition_and_apply_makes_it_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    first = store.apply(tmp_path)
+    settings = Settings(home=tmp_path)
+    first = store.apply(settings, DOMAIN)
     assert ("create", "feature view", "movie_content") in [(c.action, c.kind, c.name) for c in first]
-    assert store.plan(tmp_path) == []
-    old = definitions.VIEWS["movie_content"]
-    changed = FeatureView(
-        name=old.name,
-        entities=[definitions.ENTITIES["movie_id"]],
-        schema=[*old.schema, Field(name="movie_budget", dtype=Float64)],
-        source=old.batch_source,
-        ttl=old.ttl,
-        description=old.description,
-    )
-    monkeypatch.setitem(definitions.VIEWS, "movie_content", changed)
-    monkeypatch.delitem(definitions.FEATURE_SERVICES, "gbt_v1")
-    changes = {(change.action, change.name): change for change in store.plan(tmp_path)}
-    assert set(changes) == {("update", "movie_content"), ("delete", "gbt_v1")}
-    assert "movie_budget" in str(changes["update", "movie_content"])
-    assert {service.name for service in store.open_store(tmp_path).list_feature_services()} == set(SERVICES)
-    assert {(change.action, change.name) for change in store.apply(tmp_path)} == set(changes)
-    assert store.plan(tmp_path) == []
-    assert "gbt_v1" not in {service.name for service in store.open_store(tmp_path).list_feature_services()}
+    assert store.plan(Settings(home=tmp_path), DOMAIN) == []
+    title = Fact("title", Column("movie_title", Type.STRING, "As in the catalogue.", role=Unread()))
+    content = replace(MOVIE_CONTENT, features=(*MOVIE_CONTENT.features, title))
+    now = {view: content if view is MOVIE_CONTENT else view for view in DOMAIN.views}
+    services = {
+        name: tuple(now[view] for view in views)
+        for name, views in DOMAIN.services.items()
+        if name != "gbt_v1"
+    }
+    other = replace(DOMAIN, views=tuple(now.values()), services=services)
+    changes = {(change.action, change.name): change for change in store.plan(settings, other)}
+    assert set(changes) == {
+        ("update", "movie_content"),
+        ("update", "din_v1"),
+        ("update", "mmdin_v1"),
+        ("delete", "gbt_v1"),
+    }
+    assert "movie_title" in str(changes["update", "movie_content"])
+    assert {
+        service.name for service in store.open_store(Settings(home=tmp_path)).list_feature_services()
+    } == set(SERVICES)
+    assert {(change.action, change.name) for change in store.apply(settings, other)} == set(changes)
+    assert store.plan(settings, other) == []
+    assert "gbt_v1" not in {
+        service.name for service in store.open_store(Settings(home=tmp_path)).list_feature_services()
+    }
 
 
 def test_two_applies_at_once_leave_a_whole_registry(tmp_path: Path) -> None:
     """Ours and Feast's own wait for each other."""
-    code = f"from pathlib import Path; from feature_repo import store; store.apply(Path({str(tmp_path)!r}))"
+    code = (
+        "from common.settings import Settings; from feature_repo import store\n"
+        "from feature_repo.domains.movies import DOMAIN\n"
+        f"store.apply(Settings(home={str(tmp_path)!r}), DOMAIN)"
+    )
     ours = subprocess.Popen([sys.executable, "-c", code])
     stock = feast(tmp_path, "apply")
     assert ours.wait(timeout=120) == 0
     assert stock.returncode == 0, stock.stderr
-    assert store.plan(tmp_path) == []
+    assert store.plan(Settings(home=tmp_path), DOMAIN) == []
 
 
 def test_apply_and_materialise_print_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     build_lake(tmp_path, users=3, movies=3)
-    store.plan(tmp_path)
-    store.apply(tmp_path)
-    store.materialize(tmp_path)
+    store.plan(Settings(home=tmp_path), DOMAIN)
+    store.apply(Settings(home=tmp_path), DOMAIN)
+    store.materialize(Settings(home=tmp_path))
     assert capfd.readouterr() == ("", "")
 
 
 def test_apply_keeps_what_was_materialised(home: Path) -> None:
-    before = store.open_store(home).get_feature_view("movie_content").materialization_intervals
+    before = store.open_store(Settings(home=home)).get_feature_view("movie_content").materialization_intervals
     assert before
-    store.apply(home)
-    assert store.open_store(home).get_feature_view("movie_content").materialization_intervals == before
+    store.apply(Settings(home=home), DOMAIN)
+    assert (
+        store.open_store(Settings(home=home)).get_feature_view("movie_content").materialization_intervals
+        == before
+    )
 
 
 def test_a_home_that_must_exist_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(MarqueeError, match="no feature store for"):
-        store.open_store(tmp_path / "none", must_exist=True)
+        store.open_store(Settings(home=tmp_path / "none"), must_exist=True)
     assert not (tmp_path / "none").exists()
 
 
 def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MarqueeError, match="Cannot write"):
-        store.open_store(tmp_path / "file" / "home")
+        store.open_store(Settings(home=tmp_path / "file" / "home"))
 
 
 # --- materialise ------------------------------------------------------------------------------------------
@@ -225,9 +251,11 @@ def newest_rows(home: Path, table: str) -> dict[int, dict[str, object]]:
 
 def test_materialise_reports_one_row_per_key_and_its_progress(tmp_path: Path) -> None:
     build_lake(tmp_path, users=6, movies=7)
-    store.apply(tmp_path)
+    store.apply(Settings(home=tmp_path), DOMAIN)
     seen: list[tuple[str, int, int]] = []
-    report = store.materialize(tmp_path, on_progress=lambda view, done, of: seen.append((view, done, of)))
+    report = store.materialize(
+        Settings(home=tmp_path), on_progress=lambda view, done, of: seen.append((view, done, of))
+    )
     expected = {table.name: len(newest_rows(tmp_path, table.name)) for table in FEATURE_TABLES}
     assert {part.view: part.rows for part in report} == expected
     assert {view: (done, of) for view, done, of in seen} == {view: (n, n) for view, n in expected.items()}
@@ -235,12 +263,12 @@ def test_materialise_reports_one_row_per_key_and_its_progress(tmp_path: Path) ->
 
 def test_materialise_names_an_unknown_view_and_a_missing_table(tmp_path: Path) -> None:
     with pytest.raises(MarqueeError, match="features apply"):
-        store.materialize(tmp_path)
-    store.apply(tmp_path)
+        store.materialize(Settings(home=tmp_path))
+    store.apply(Settings(home=tmp_path), DOMAIN)
     with pytest.raises(MarqueeError, match="no view nonsense"):
-        store.materialize(tmp_path, views=["nonsense"])
+        store.materialize(Settings(home=tmp_path), views=["nonsense"])
     with pytest.raises(MarqueeError, match="no Delta table at"):
-        store.materialize(tmp_path)
+        store.materialize(Settings(home=tmp_path))
 
 
 # --- data sets --------------------------------------------------------------------------------------------
@@ -312,14 +340,14 @@ def test_bad_label_files_are_one_sentence_and_leave_nothing(opened: FeatureStore
 
 def test_recorded_versions_give_the_same_rows_back(tmp_path: Path) -> None:
     build_lake(tmp_path, users=5, movies=5)
-    store.apply(tmp_path)
-    versions = store.table_versions(store.open_store(tmp_path))
+    store.apply(Settings(home=tmp_path), DOMAIN)
+    versions = store.table_versions(store.open_store(Settings(home=tmp_path)))
     labels = labels_at_random(30)
-    before = point_in_time(store.open_store(tmp_path), "din_v1", labels)
+    before = point_in_time(store.open_store(Settings(home=tmp_path)), "din_v1", labels)
     build_more = random_rows(TABLES["user_rating_stats"], 5, 25, np.random.default_rng(5))
     write_deltalake(tmp_path / "lake" / "user_rating_stats", build_more, mode="append")
-    assert not point_in_time(store.open_store(tmp_path), "din_v1", labels).equals(before)
-    assert point_in_time(store.open_store(tmp_path, versions), "din_v1", labels).equals(before)
+    assert not point_in_time(store.open_store(Settings(home=tmp_path)), "din_v1", labels).equals(before)
+    assert point_in_time(store.open_store(Settings(home=tmp_path), versions), "din_v1", labels).equals(before)
 
 
 def test_data_sets_in_several_threads_do_not_mix(opened: FeatureStore) -> None:

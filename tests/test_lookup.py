@@ -10,7 +10,9 @@ from feast import FeatureStore
 
 from app.lookup import Lookup, lookup, lookup_many
 from common.errors import MarqueeError
+from common.settings import Settings
 from feature_repo import store
+from feature_repo.domains.movies import DOMAIN
 from feature_repo.schema import FEATURE_TABLES, SERVICES, Table
 from tests.lake import build_lake
 
@@ -21,14 +23,14 @@ USERS, MOVIES = 220, 230
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     build_lake(folder, USERS, MOVIES, rows=3)
-    store.apply(folder)
-    store.materialize(folder)
+    store.apply(Settings(home=folder), DOMAIN)
+    store.materialize(Settings(home=folder))
     return folder
 
 
 @pytest.fixture(scope="module")
 def opened(home: Path) -> FeatureStore:
-    return store.open_store(home)
+    return store.open_store(Settings(home=home))
 
 
 @pytest.fixture(scope="module")
@@ -96,9 +98,9 @@ def test_one_key_alone_gives_its_views_only(opened: FeatureStore) -> None:
 
 def test_a_known_key_without_a_row_in_one_view_is_known(tmp_path: Path) -> None:
     build_lake(tmp_path, users=3, movies=3)
-    store.apply(tmp_path)
-    store.materialize(tmp_path, views=["user_rating_stats", "movie_rating_stats"])
-    found: Lookup = lookup(store.open_store(tmp_path), "din_v1", 1, 1)
+    store.apply(Settings(home=tmp_path), DOMAIN)
+    store.materialize(Settings(home=tmp_path), views=["user_rating_stats", "movie_rating_stats"])
+    found: Lookup = lookup(store.open_store(Settings(home=tmp_path)), "din_v1", 1, 1)
     assert found.unknown == ()
     assert {status.view: status.found for status in found.views} == {
         "movie_rating_stats": True,
@@ -125,6 +127,6 @@ def test_bad_requests_are_one_sentence(opened: FeatureStore, arguments: tuple[An
 
 def test_lookup_before_apply_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(MarqueeError, match="features apply"):
-        lookup(store.open_store(tmp_path), None, 1, 1)
+        lookup(store.open_store(Settings(home=tmp_path)), None, 1, 1)
     with pytest.raises(MarqueeError, match="lack movie_id"):
-        lookup_many(store.open_store(tmp_path), None, pa.table({"user_id": [1]}))
+        lookup_many(store.open_store(Settings(home=tmp_path)), None, pa.table({"user_id": [1]}))

@@ -16,7 +16,9 @@ from app.lookup import lookup_many
 from app.push import push
 from cli.main import app
 from common.errors import MarqueeError
+from common.settings import Settings
 from feature_repo import store
+from feature_repo.domains.movies import DOMAIN
 from feature_repo.schema import EVENT_TIMESTAMP, KNOWN_AFTER, QUARANTINE, RATINGS, SERVICES, TABLES
 from pipelines import lake
 from pipelines.lake import RUNNING
@@ -37,8 +39,8 @@ def opened(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Fea
     for name, frame in sources.items():
         lake.overwrite(frame, home / "lake", name)
     lake.overwrite(spark.createDataFrame([], lake.spark_schema(QUARANTINE)), home / "lake", QUARANTINE)
-    store.apply(home)
-    return store.open_store(home)
+    store.apply(Settings(home=home), DOMAIN)
+    return store.open_store(Settings(home=home))
 
 
 def check_online(opened: FeatureStore, ratings: Sequence[Rating]) -> None:

@@ -172,6 +172,7 @@ def test_features_at_arbitrary_instants_contain_strictly_earlier_events_only(
 
 def test_online_lookup_equals_the_newest_offline_row(home: Path, ratings: list[Rating]) -> None:
     from app.lookup import lookup
+    from common.settings import Settings
     from feature_repo.store import open_store
 
     users = sorted({rating.user for rating in ratings})[::3][:200]
@@ -183,7 +184,7 @@ def test_online_lookup_equals_the_newest_offline_row(home: Path, ratings: list[R
         newest_first = f"row_number() OVER (PARTITION BY {key} ORDER BY {EVENT_TIMESTAMP} DESC)"
         found = query(f"SELECT * FROM rows QUALIFY {newest_first} = 1", table(home, declared.name))
         newest[declared.name] = {row[key]: row for row in found.to_pylist()}
-    store = open_store(home)
+    store = open_store(Settings(home=home))
     for user, movie in zip(users, movies, strict=True):
         online = lookup(store, None, user_id=user, movie_id=movie).values
         for declared in FEATURE_TABLES:

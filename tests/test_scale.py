@@ -26,11 +26,13 @@ from sqlalchemy import text
 
 from app.lookup import lookup_many
 from common.errors import MarqueeError
+from common.settings import Settings
 from feature_repo import store
 from feature_repo.arrow import arrow_schema
+from feature_repo.domains.movies import DOMAIN
 from feature_repo.lock import registry_lock
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
-from feature_repo.offline.spark_asof import AsOfSparkOfflineStore
+from feature_repo.offline.spark_asof import AsOfSparkOfflineStore, AsOfSparkOfflineStoreConfig
 from feature_repo.profile import PROFILES, REPOSITORY, profile_settings
 from feature_repo.registry import registry_engine
 from feature_repo.schema import (
@@ -199,7 +201,7 @@ def driver(mode: str, home: Path, gate: Path) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def applied(home: Path) -> Path:
     """The home, after two applies at once, ours and Feast's own, which both had to wait for a lock."""
-    registry = profile_settings(home)["registry"]
+    registry = profile_settings(Settings(home=home))["registry"]
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
     with registry_engine(registry).connect() as connection, registry_lock(registry):
         feast = [str(Path(sys.executable).with_name("feast")), "-c", str(REPOSITORY), "-f", str(SCALE_FILE)]
@@ -216,8 +218,10 @@ def applied(home: Path) -> Path:
 
 
 def test_two_applies_at_once_leave_a_whole_registry(applied: Path) -> None:
-    assert store.plan(applied) == []
-    views = {view.name for view in store.open_store(applied, must_exist=True).list_feature_views()}
+    assert store.plan(Settings(home=applied), DOMAIN) == []
+    views = {
+        view.name for view in store.open_store(Settings(home=applied), must_exist=True).list_feature_views()
+    }
     assert views == {table.name for table in FEATURE_TABLES}
 
 
@@ -235,7 +239,7 @@ def expected(
     for name in JOBS:
         run_job(spark, local / "lake", name, full=True, created=CREATED)
     labels = pq.read_table(applied / "labels.parquet")
-    opened = store.open_store(local)
+    opened = store.open_store(Settings(home=local))
     assert isinstance(opened._get_provider().offline_store, AsOfSparkOfflineStore)
     return local, point_in_time(opened, SERVICE, labels)
 
@@ -312,7 +316,7 @@ def test_stock_commands_materialise_and_join(
     monkeypatch.setenv("MARQUEE_HOME", str(local))
     feast("materialize", "1990-01-01T00:00:00", "2030-01-01T00:00:00")
     pair = pa.table({"user_id": [1], "movie_id": [2]})
-    served = lookup_many(store.open_store(local), SERVICE, pair)
+    served = lookup_many(store.open_store(Settings(home=local)), SERVICE, pair)
     newest = rows(local, "movie_rating_stats")
     (count,) = [row["movie_rating_count"] for row in newest if row["movie_id"] == 2][-1:]
     assert served.column("movie_rating_count").to_pylist() == [count]
@@ -324,7 +328,7 @@ def test_stock_commands_materialise_and_join(
     )
     write_deltalake(local / "lake" / "movie_rating_stats", later, mode="append", schema_mode="merge")
     feast("materialize-incremental", "2031-01-01T00:00:00")
-    served = lookup_many(store.open_store(local), SERVICE, pair)
+    served = lookup_many(store.open_store(Settings(home=local)), SERVICE, pair)
     assert served.column("movie_rating_count").to_pylist() == later.column("movie_rating_count").to_pylist()
     stock = FeatureStore(repo_path=str(REPOSITORY), fs_yaml_file=SCALE_FILE)
     frame = joined.select(["user_id", "movie_id", "event_timestamp"]).to_pandas()
@@ -338,8 +342,8 @@ def test_both_profiles_give_the_same_data_set(
 ) -> None:
     local, joined = expected
     monkeypatch.setenv("MARQUEE_PROFILE", "embedded")
-    store.apply(local)
-    opened = store.open_store(local)
+    store.apply(Settings(home=local), DOMAIN)
+    opened = store.open_store(Settings(home=local))
     assert isinstance(opened._get_provider().offline_store, AsOfDuckDBOfflineStore)
     assert point_in_time(opened, SERVICE, pq.read_table(applied / "labels.parquet")).equals(joined)
 
@@ -348,9 +352,9 @@ def test_changed_keys_go_to_redis_and_are_served(
     spark: SparkSession,  # noqa: ARG001
     computed: Path,
 ) -> None:
-    sent = {part.view: part.rows for part in store.materialize(computed)}
+    sent = {part.view: part.rows for part in store.materialize(Settings(home=computed))}
     assert sent["movie_content"] == 40
-    assert [part.rows for part in store.materialize(computed)] == [0] * len(FEATURE_TABLES)
+    assert [part.rows for part in store.materialize(Settings(home=computed))] == [0] * len(FEATURE_TABLES)
     done = marquee(computed, "features", "lookup", "--user", 1, "--movie", 2, "--json")
     assert done.returncode == 0, done.stderr
     assert '"unknown": []' in done.stdout
@@ -383,7 +387,7 @@ def test_online_store_that_is_down_is_one_sentence(nowhere: Path) -> None:
     from feature_repo.servers import redis_version
 
     with pytest.raises(Exception, match="111") as caught:
-        redis_version(profile_settings(nowhere))
+        redis_version(profile_settings(Settings(home=nowhere)))
     assert str(unanswered(caught.value)).startswith("Redis does not answer")
 
 
@@ -396,14 +400,20 @@ def test_other_errors_are_not_taken_for_a_server_that_is_down() -> None:
     assert unanswered(ValueError("no")) is None
 
 
-@pytest.mark.parametrize("name", ["MARQUEE_POSTGRES", "MARQUEE_REDIS", "MARQUEE_SPARK_MASTER"])
+@pytest.mark.parametrize("name", ["MARQUEE_POSTGRES", "MARQUEE_REDIS"])
 def test_variable_that_is_not_set_is_named(nowhere: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(name)
     with pytest.raises(MarqueeError, match=f"{name} is not set"):
-        store.open_store(nowhere)
+        store.open_store(Settings(home=nowhere))
+
+
+def test_spark_master_that_is_not_set_is_this_machine(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MARQUEE_SPARK_MASTER")
+    assert Settings(home=nowhere).spark_master == "local[*]"
+    assert AsOfSparkOfflineStoreConfig().master == "local[*]"
 
 
 def test_unknown_profile_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MARQUEE_PROFILE", "cloud")
     with pytest.raises(MarqueeError, match="embedded or scale"):
-        store.open_store(tmp_path)
+        store.open_store(Settings(home=tmp_path))

@@ -14,6 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 from feast import FeatureStore
 
 from common.errors import MarqueeError
+from common.settings import Settings
 from feature_repo import schema
 from feature_repo.store import open_store
 from tests.toy_features import START, toy_home, toy_table
@@ -179,7 +180,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(home: Path) -> FeatureStore:
-    return open_store(home)
+    return open_store(Settings(home=home))
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +286,7 @@ class TestTrain:
     def test_evaluation_refuses_another_lake(self, tmp_path: Path, trained: dict[str, Any]) -> None:
         other = toy_home(tmp_path, ratings=100, seed=9)
         with pytest.raises(MarqueeError, match=r"240 of the 240 test rows .* are not among the ratings"):
-            evaluate(trained["gbt"].folder, open_store(other), other / "lake")
+            evaluate(trained["gbt"].folder, open_store(Settings(home=other)), other / "lake")
 
     def test_training_twice_gives_the_same_metrics(
         self, home: Path, store: FeatureStore, trained: dict[str, Any]
@@ -312,7 +313,7 @@ class TestTrain:
             pa.array([12345] * stats.num_rows, pa.int64()),
         )
         write_deltalake(lake / "user_rating_stats", later, mode="append")
-        store = open_store(home)
+        store = open_store(Settings(home=home))
         labels = read_labels(lake).table
         for protocol, seen in (("honest", False), ("paper", True)):
             table = features_of(store, "gbt_v1", labels, protocol)
@@ -325,7 +326,7 @@ class TestTrain:
         assert manifest.protocol == "paper"
         assert manifest.split["strategy"] == "random"
         assert evaluate(out, store, lake) == result.metrics
-        again = train_like(out, home, home / "runs" / "again")
+        again = train_like(out, Settings(home=home), home / "runs" / "again")
         assert again.result.metrics == result.metrics
 
     def test_bad_requests_are_refused_before_any_work(self, home: Path, store: FeatureStore) -> None:
@@ -400,12 +401,19 @@ def test_a_refit_ends_where_a_fit_of_as_many_epochs_does(averaging: float) -> No
 class TestTrainLike:
     def test_gives_identical_rows_and_metrics_though_the_tables_went_on(self, tmp_path: Path) -> None:
         home = toy_home(tmp_path, ratings=500)
-        first = train(open_store(home), home / "lake", "din", home / "runs" / "first", config=QUICK, seed=5)
+        first = train(
+            open_store(Settings(home=home)),
+            home / "lake",
+            "din",
+            home / "runs" / "first",
+            config=QUICK,
+            seed=5,
+        )
         ratings = read_labels(home / "lake").table.drop_columns(["liked"])
         write_deltalake(home / "lake" / "ratings", ratings.select(schema.RATINGS.column_names), mode="append")
         table = pq.read_table(next((home / "lake" / "movie_rating_stats").glob("*.parquet")))
         write_deltalake(home / "lake" / "movie_rating_stats", table.slice(0, 0), mode="overwrite")
-        again = train_like(first.folder, home, home / "runs" / "again")
+        again = train_like(first.folder, Settings(home=home), home / "runs" / "again")
         assert again.result.metrics == first.metrics == again.metrics
         assert (again.rows, again.changed, again.same_metrics) == (500, (), True)
         assert artefacts.read_predictions(again.result.folder).equals(
@@ -415,26 +423,28 @@ class TestTrainLike:
             artefacts.read_manifest(again.result.folder).versions
             == artefacts.read_manifest(first.folder).versions
         )
-        now = train(open_store(home), home / "lake", "din", home / "runs" / "now", config=QUICK, seed=5)
+        now = train(
+            open_store(Settings(home=home)), home / "lake", "din", home / "runs" / "now", config=QUICK, seed=5
+        )
         assert now.labels_asked == 1000
         assert now.metrics != first.metrics
 
     def test_versions_that_are_gone_and_rows_that_differ_are_refused(self, tmp_path: Path) -> None:
         home = toy_home(tmp_path, ratings=300)
         lake, run = home / "lake", home / "runs" / "first"
-        train(open_store(home), lake, "gbt", run, config={"iterations": 5})
+        train(open_store(Settings(home=home)), lake, "gbt", run, config={"iterations": 5})
         manifest = json.loads((run / "manifest.json").read_text())
         (run / "manifest.json").write_text(json.dumps({**manifest, "data": "another"}))
         with pytest.raises(MarqueeError, match="are not the 300 that"):
-            train_like(run, home, home / "runs" / "again")
+            train_like(run, Settings(home=home), home / "runs" / "again")
         (run / "manifest.json").write_text(json.dumps(manifest))
         with pytest.raises(MarqueeError, match="would be overwritten"):
-            train_like(run, home, run)
+            train_like(run, Settings(home=home), run)
         table = DeltaTable(lake / "movie_rating_stats")
         write_deltalake(lake / "movie_rating_stats", table.to_pyarrow_table().slice(1), mode="overwrite")
         DeltaTable(lake / "movie_rating_stats").vacuum(0, dry_run=False, enforce_retention_duration=False)
         with pytest.raises(MarqueeError, match=r"Version 0 of movie_rating_stats.* is gone"):
-            train_like(run, home, home / "runs" / "again")
+            train_like(run, Settings(home=home), home / "runs" / "again")
         assert not (home / "runs" / "again").exists()
 
 

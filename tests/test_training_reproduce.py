@@ -11,6 +11,7 @@ import pytest
 from feast import FeatureStore
 
 from common.errors import MarqueeError
+from common.settings import Settings
 from feature_repo.store import open_store
 from tests.toy_features import toy_home
 from training.data.labels import read_labels
@@ -44,7 +45,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(home: Path) -> FeatureStore:
-    return open_store(home)
+    return open_store(Settings(home=home))
 
 
 @pytest.fixture(scope="module")

@@ -87,6 +87,8 @@ def toy_home(home: Path, ratings: int = 1200, users: int = 40, movies: int = 30,
     The feature rows are drawn at random, not computed from the ratings; who likes what depends on the mean of
     movie and user that is known at the time.
     """
+    from common.settings import Settings
+    from feature_repo.domains.movies import DOMAIN
     from feature_repo.store import apply
 
     random = np.random.default_rng(seed)
@@ -116,5 +118,5 @@ def toy_home(home: Path, ratings: int = 1200, users: int = 40, movies: int = 30,
         schema.EVENT_TIMESTAMP: instants,
     }
     write_deltalake(home / "lake" / "ratings", pa.table(events, arrow_schema(schema.RATINGS)))
-    apply(home)
+    apply(Settings(home=home), DOMAIN)
     return home

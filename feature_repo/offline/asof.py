@@ -1,4 +1,4 @@
-"""What the two as-of stores do alike, which is all but retrieval."""
+"""What the two as-of stores have in common: settings, and all that they do but retrieval."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +10,31 @@ from feast.feature_logging import LoggingConfig, LoggingSource
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.infra.registry.base_registry import BaseRegistry
-from feast.repo_config import RepoConfig
+from feast.repo_config import FeastConfigBaseModel, RepoConfig
+from pydantic import Field, field_validator
 
-from feature_repo.offline.tables import append, check_source, source_columns, write_logs
+from common.settings import load_settings
+from feature_repo.offline.tables import absolute_lake, append, check_source, source_columns, write_logs
+
+
+class AsOfConfig(FeastConfigBaseModel):
+    """What `offline_store:` of either store may hold. Defaults are those of `Settings`.
+
+    Args:
+        lake: folder or URI that relative table paths start from; None for the repository's own folder.
+        versions: Delta versions to read, by table path; those not named are read at their newest.
+        memory_limit: how much DuckDB may take before it spills.
+        threads: how many threads it may use; None for all cores.
+        temp_directory: where it spills; None for the system's temporary folder.
+    """
+
+    lake: str | None = None
+    versions: dict[str, int] | None = None
+    memory_limit: str = Field(default_factory=lambda: load_settings().duckdb_memory)
+    threads: int | None = None
+    temp_directory: str | None = None
+
+    _absolute = field_validator("lake")(absolute_lake)
 
 
 class AsOfOfflineStore(OfflineStore):

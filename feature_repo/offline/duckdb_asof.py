@@ -6,7 +6,6 @@ DuckDB, hence its columns come back as they were. Cost: O(n log n) of labels plu
 limit, spilling to disk; nothing passes through pandas. The rules of the join stand in `feature_repo.offline`.
 """
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +22,11 @@ from feast.data_source import DataSource
 from feast.feature_view import FeatureView
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
-from feast.repo_config import FeastConfigBaseModel, RepoConfig
+from feast.repo_config import RepoConfig
 from feast.utils import compute_non_entity_date_range
-from pydantic import Field, field_validator
 
 from common.errors import MarqueeError
-from feature_repo.offline.asof import AsOfOfflineStore
+from feature_repo.offline.asof import AsOfConfig, AsOfOfflineStore
 from feature_repo.offline.jobs import ArrowJob
 from feature_repo.offline.labels import (
     EVENT_TIMESTAMP,
@@ -40,7 +38,6 @@ from feature_repo.offline.labels import (
     utc,
 )
 from feature_repo.offline.tables import (
-    absolute_lake,
     as_stored,
     dataset,
     tables_named,
@@ -61,27 +58,10 @@ _RANK = 2**64
 _NEVER_CREATED, _LAST_CREATED = -(2**63), 2**63 - 1
 
 
-class AsOfDuckDBOfflineStoreConfig(FeastConfigBaseModel):
-    """What `offline_store:` in feature_store.yaml may hold.
-
-    Args:
-        type: the store's class, as Feast wants it.
-        lake: folder that relative table paths start from; None for the repository's own.
-        memory_limit: how much DuckDB may take before it spills; by default what MARQUEE_DUCKDB_MEMORY in the
-            environment says, or "2GB".
-        threads: how many threads it may use; None for all cores.
-        temp_directory: where it spills; None for the system's temporary folder.
-        versions: Delta versions to read, by table path; those not named are read at their newest.
-    """
+class AsOfDuckDBOfflineStoreConfig(AsOfConfig):
+    """What `offline_store:` in feature_store.yaml may hold: what `AsOfConfig` says."""
 
     type: str = "feature_repo.offline.duckdb_asof.AsOfDuckDBOfflineStore"
-    lake: str | None = None
-    memory_limit: str = Field(default_factory=lambda: os.environ.get("MARQUEE_DUCKDB_MEMORY", "2GB"))
-    threads: int | None = None
-    temp_directory: str | None = None
-    versions: dict[str, int] | None = None
-
-    _absolute = field_validator("lake")(absolute_lake)
 
 
 class AsOfDuckDBOfflineStore(AsOfOfflineStore):
@@ -189,11 +169,10 @@ class AsOfDuckDBOfflineStore(AsOfOfflineStore):
 def connection(config: RepoConfig) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB of its own, in memory, spilling to a folder that is removed afterwards.
 
-    Its settings are the defaults where the store is another engine's.
+    Args:
+        config: of either as-of store: at scale too, the newest rows are found by DuckDB.
     """
     settings = config.offline_store
-    if not isinstance(settings, AsOfDuckDBOfflineStoreConfig):
-        settings = AsOfDuckDBOfflineStoreConfig()  # the profile at scale too sends online what DuckDB finds
     with tempfile.TemporaryDirectory(prefix="marquee-duckdb-", dir=settings.temp_directory) as spill:
         options: dict[str, Any] = {"memory_limit": settings.memory_limit, "temp_directory": spill}
         if settings.threads is not None:

@@ -7,7 +7,6 @@ than a rare one. The result stays a Spark DataFrame (`to_spark_df`) or streams a
 `to_arrow` and `to_df` bring it to the driver. The rules of the join stand in `feature_repo.offline`.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,17 +23,18 @@ from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
-from feast.repo_config import FeastConfigBaseModel, RepoConfig
+from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
 from feast.utils import compute_non_entity_date_range
-from pydantic import Field, field_validator
+from pydantic import Field
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.window import Window
 
 from common.errors import MarqueeError
-from feature_repo.offline.asof import AsOfOfflineStore
+from common.settings import load_settings
+from feature_repo.offline.asof import AsOfConfig, AsOfOfflineStore
 from feature_repo.offline.labels import Labels, frame_to_arrow, labels_of, retrieval_metadata, utc
 from feature_repo.offline.spark_frames import (
     between,
@@ -55,7 +55,6 @@ from feature_repo.offline.spark_join import (
     query_labels,
 )
 from feature_repo.offline.tables import (
-    absolute_lake,
     as_stored,
     dataset,
     file_source,
@@ -65,34 +64,26 @@ from feature_repo.offline.tables import (
 from feature_repo.offline.views import View, check_outputs, pulled_columns, requested_views, with_dummy_key
 
 
-class AsOfSparkOfflineStoreConfig(FeastConfigBaseModel):
-    """What `offline_store:` in the profile at scale may hold.
+class AsOfSparkOfflineStoreConfig(AsOfConfig):
+    """What `offline_store:` in the profile at scale may hold, beside what `AsOfConfig` says.
 
-    A Spark session that the process already has is used as it is; the last five arguments make one otherwise.
+    A Spark session that the process already has is used as it is; these settings make one otherwise.
 
     Args:
         type: the store's class, as Feast wants it.
-        lake: folder or URI that relative table paths start from; None for the repository's own folder.
-        versions: Delta versions to read, by table path; those not named are read at their newest.
         master: URL of the Spark master.
-        memory: heap of the driver; by default what MARQUEE_SPARK_MEMORY in the environment says, or "2g".
-        partitions: into how many parts a pass is cut; by default MARQUEE_SPARK_SHUFFLE_PARTITIONS, or 8.
+        memory: heap of the driver.
+        partitions: into how many parts a pass is cut.
         spark_conf: any further Spark settings.
         log: the file that gets what Spark prints; the process's own output where None.
     """
 
     type: str = "feature_repo.offline.spark_asof.AsOfSparkOfflineStore"
-    lake: str | None = None
-    versions: dict[str, int] | None = None
-    master: str = "local[*]"
-    memory: str = Field(default_factory=lambda: os.environ.get("MARQUEE_SPARK_MEMORY", "2g"))
-    partitions: int = Field(
-        default_factory=lambda: int(os.environ.get("MARQUEE_SPARK_SHUFFLE_PARTITIONS", "8"))
-    )
+    master: str = Field(default_factory=lambda: load_settings().spark_master)
+    memory: str = Field(default_factory=lambda: load_settings().spark_memory)
+    partitions: int = Field(default_factory=lambda: load_settings().spark_shuffle_partitions)
     spark_conf: dict[str, str] | None = None
     log: Path | None = None
-
-    _absolute = field_validator("lake")(absolute_lake)
 
 
 class AsOfSparkOfflineStore(AsOfOfflineStore):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import MarqueeError
+from common.settings import Settings
 from feature_repo import schema
 from training.data.fingerprint import fingerprint
 from training.fit import artefact as artefacts
@@ -38,7 +39,7 @@ class Again:
 
 def train_like(
     run: Path,
-    home: Path,
+    settings: Settings,
     out: Path,
     *,
     likelihood: Path | None = None,
@@ -48,7 +49,7 @@ def train_like(
 
     Args:
         run: folder of the artefact.
-        home: that holds its lake and registry.
+        settings: of the home that holds its lake and registry.
         out: folder of the new artefact.
         likelihood, on_progress: as in `training.fit.run.train`.
 
@@ -61,11 +62,11 @@ def train_like(
     config = artefacts.read_config(run)
     if run.resolve() == out.resolve():
         raise MarqueeError(f"{run} would be overwritten by its own repetition: choose another --out.")
-    require_versions(home / "lake", manifest.versions, run)
+    require_versions(settings.lake, manifest.versions, run)
     features = {name: at for name, at in manifest.versions.items() if name != schema.RATINGS.name}
     prepared = prepare(
-        open_store(home, features),
-        home / "lake",
+        open_store(settings, features),
+        settings.lake,
         manifest.service,
         protocol=manifest.protocol,
         liked_rating=manifest.liked_rating,
@@ -74,8 +75,8 @@ def train_like(
     if fingerprint(prepared.table) != manifest.data:
         raise MarqueeError(
             f"The {prepared.table.num_rows} rows that the recorded versions give now are not the"
-            f" {manifest.rows['returned']} that {run} was trained on: the home {home} is another one, or the"
-            " features are defined or joined differently now."
+            f" {manifest.rows['returned']} that {run} was trained on: the home {settings.home} is another"
+            " one, or the features are defined or joined differently now."
         )
     result = train_on(
         prepared,

@@ -1,6 +1,9 @@
-"""One typed settings object; every field can be set as `MARQUEE_<FIELD>` in the environment."""
+"""One typed settings object; every field can be set as `MARQUEE_<FIELD>` in the environment.
 
-import os
+It is made once, at the edge, and passed on as an argument. Only plug-ins that Feast loads by its own command
+make one themselves: they get no arguments.
+"""
+
 from pathlib import Path
 from typing import Literal
 
@@ -59,19 +62,14 @@ class Settings(BaseSettings):
 
 
 def load_settings(home: Path | None = None) -> Settings:
-    """Settings from the environment, `home` from the command line where it was given.
-
-    Also exports them, since the feature store reads the environment.
+    """Settings from the environment; `home`, where it was given, is that of the command line.
 
     Raises:
         MarqueeError: a variable has a value that cannot be used.
     """
     try:
-        settings = Settings(home=home) if home is not None else Settings()
+        return Settings(home=home) if home is not None else Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         raise MarqueeError(f"MARQUEE_{name}={first['input']!r} cannot be used: {first['msg']}.") from error
-    for field, value in settings:
-        os.environ[f"MARQUEE_{field.upper()}"] = str(value)
-    return settings
