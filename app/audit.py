@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from common.progress import Stages
 from common.settings import Settings
 from common.words import count
+from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
     from validation.audit.consistency_report import ConsistencyReport
@@ -54,7 +55,14 @@ def audit_leakage(
 
 
 def audit_consistency(
-    settings: Settings, events: int, instants: int, pairs: int, late: float, seed: int, stages: Stages
+    settings: Settings,
+    domain: Domain,
+    events: int,
+    instants: int,
+    pairs: int,
+    late: float,
+    seed: int,
+    stages: Stages,
 ) -> tuple["ConsistencyReport", Path]:
     """Replay past events into a scratch home, and compare what is online there with the offline values.
 
@@ -77,7 +85,7 @@ def audit_consistency(
 
     store = open_store(settings, must_exist=True)
     with (
-        scratch_home(settings, settings.home / AUDITS / REPLAY, stages) as replay,
+        scratch_home(settings, domain, settings.home / AUDITS / REPLAY, stages) as replay,
         stages.stage("consistency") as stage,
     ):
         report = audit_consistency(

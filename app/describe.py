@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.settings import Settings
+from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.define.domain import Domain
+from feature_repo.define.table import QUARANTINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +27,15 @@ class TableFacts:
     size: int
 
 
-def describe_lake(settings: Settings) -> dict[str, TableFacts | None]:
+def describe_lake(settings: Settings, domain: Domain) -> dict[str, TableFacts | None]:
     """Every table that a lake may have, by name; None where it is not there yet."""
-    from feature_repo.schema import QUARANTINE, TABLES
-
-    return {name: describe_table(settings.lake / name) for name in (*TABLES, QUARANTINE)}
+    return {name: describe_table(settings.lake / name) for name in (*domain.tables, QUARANTINE)}
 
 
 def describe_table(folder: Path) -> TableFacts | None:
     """One table by its folder; None where there is none."""
     import duckdb
     from deltalake import DeltaTable
-
-    from feature_repo.define.column import EVENT_TIMESTAMP
 
     if not DeltaTable.is_deltatable(str(folder)):
         return None

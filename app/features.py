@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.home import writing
 from app.spark import spark_stage
+from common.files import file_to_write
 from common.progress import Stages
 from common.settings import Settings
 from common.words import count
@@ -87,6 +88,7 @@ def join_labels(settings: Settings, service: str, labels: Path, out: Path, stage
     from feature_repo.store import open_store
     from training.data.dataset import dataset_file
 
+    file_to_write(out)
     with stages.stage("dataset") as stage:
         rows = dataset_file(open_store(settings, must_exist=True), service, labels, out)
         stage.outcome = f"{count(rows)} labels with the features of {service} in {out}"

@@ -9,13 +9,15 @@ from app.spark import spark_stage
 from common.errors import MarqueeError, unknown
 from common.progress import Stages
 from common.settings import Settings
+from feature_repo.define.domain import Domain
+from feature_repo.define.table import QUARANTINE
 
 if TYPE_CHECKING:
     from pipelines.maintain import Maintained
 
 
 def maintain_lake(
-    settings: Settings, names: list[str], retain: timedelta, stages: Stages
+    settings: Settings, domain: Domain, names: list[str], retain: timedelta, stages: Stages
 ) -> "list[Maintained]":
     """Maintain tables; versions that a trained model in this home was made from always stay.
 
@@ -26,15 +28,16 @@ def maintain_lake(
     Raises:
         MarqueeError: a name is unknown, or a table is not there.
     """
-    from feature_repo.schema import QUARANTINE, TABLES
     from pipelines import lake
     from pipelines.maintain import maintain
 
-    known = (*TABLES, QUARANTINE)
+    known = (*domain.tables, QUARANTINE)
     for name in names:
         if name not in known:
             raise unknown("table", name, known)
     asked = names or [name for name in known if lake.exists(settings.lake, name)]
+    if not asked:
+        raise MarqueeError(f"There are no tables in {settings.lake} yet: run `marquee run` first.")
     kept = recorded_versions(settings.home)
     done = []
     with writing(settings.home):

@@ -13,6 +13,9 @@ from app.home import writing
 from app.spark import start_spark
 from common.progress import Stages
 from common.settings import Settings
+from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.define.domain import Domain
+from feature_repo.define.table import QUARANTINE, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def scratch_home(settings: Settings, folder: Path, stages: Stages) -> Iterator["Replay"]:
+def scratch_home(settings: Settings, domain: Domain, folder: Path, stages: Stages) -> Iterator["Replay"]:
     """An empty home with the profile's own stores, and Spark; both are gone afterwards.
 
     Args:
@@ -41,7 +44,7 @@ def scratch_home(settings: Settings, folder: Path, stages: Stages) -> Iterator["
             spark = start_spark(scratch)
             stage.outcome = settings.spark_master
         try:
-            yield replay_into(spark, settings, scratch)
+            yield replay_into(spark, settings, scratch, domain)
         finally:
             tear_down(scratch)
             spark.stop()
@@ -49,7 +52,7 @@ def scratch_home(settings: Settings, folder: Path, stages: Stages) -> Iterator["
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings) -> "Replay":
+def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings, domain: Domain) -> "Replay":
     """The means to replay events of one home in another.
 
     Args:
@@ -61,30 +64,30 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings) ->
     from app.lookup import lookup_many
     from app.push import push as push_ratings
     from feature_repo.online.send import send_changed
-    from feature_repo.schema import EVENT_TIMESTAMP, MOVIES, POSTERS, QUARANTINE, RATINGS
     from pipelines import lake
-    from pipelines.features.jobs import JOBS, run_job
+    from pipelines.features.jobs import run_job
     from pipelines.ingest.ingest import add_ratings
     from validation.audit.consistency import Replay
 
     def run_jobs() -> None:
-        for name in JOBS:
-            run_job(spark, scratch.lake, name)
+        for view in domain.views:
+            run_job(spark, scratch.lake, view.name)
 
     def build(before: datetime) -> None:
-        for name in (MOVIES.name, POSTERS.name, QUARANTINE):
-            lake.overwrite(lake.read(spark, settings.lake, name), scratch.lake, name)
-        ratings = lake.read(spark, settings.lake, RATINGS.name)
-        lake.overwrite(ratings.where(F.col(EVENT_TIMESTAMP) < F.lit(before)), scratch.lake, RATINGS.name)
+        for name in (*(table.name for table in domain.sources), QUARANTINE):
+            rows = lake.read(spark, settings.lake, name)
+            if name == domain.events.name:
+                rows = rows.where(F.col(EVENT_TIMESTAMP) < F.lit(before))
+            lake.overwrite(rows, scratch.lake, name)
         run_jobs()
-        publish(scratch)
+        publish(scratch, domain)
         send_changed(open_scratch(scratch))
 
     def push(events: "pa.Table") -> None:
-        push_ratings(spark, open_scratch(scratch), raw_ratings(events))
+        push_ratings(spark, open_scratch(scratch), raw_events(events, domain.events))
 
     def run(events: "pa.Table") -> None:
-        add_ratings(spark, spark.createDataFrame(raw_ratings(events)), scratch.lake)
+        add_ratings(spark, spark.createDataFrame(raw_events(events, domain.events)), scratch.lake)
         run_jobs()
         send_changed(open_scratch(scratch))
 
@@ -115,14 +118,13 @@ def open_scratch(scratch: Settings) -> "FeatureStore":
     return FeatureStore(config=config)
 
 
-def publish(scratch: Settings) -> None:
-    """Publish the movies to the scratch home's store; rows that were left online are removed."""
-    from feature_repo.domains.movies import DOMAIN
+def publish(scratch: Settings, domain: Domain) -> None:
+    """Publish a domain to the scratch home's store; rows that were left online are removed."""
     from feature_repo.publish import feast_objects
 
     def apply() -> None:
         store = open_scratch(scratch)
-        store.apply(feast_objects(DOMAIN, store.project).all)
+        store.apply(feast_objects(domain, store.project).all)
 
     apply()
     tear_down(scratch)
@@ -137,18 +139,24 @@ def tear_down(scratch: Settings) -> None:
         registry.unlink()
 
 
-def raw_ratings(events: "pa.Table") -> "pa.Table":
-    """Ratings of a lake as raw rows, such as a source has."""
+def raw_events(events: "pa.Table", table: Table) -> "pa.Table":
+    """Events of a lake as raw rows, such as a source has.
+
+    Args:
+        events: n rows of the table.
+        table: of events, as it is declared.
+
+    Returns:
+        n rows: the columns but for the instant, `timestamp` in seconds since 1970, `record`, `source`, `row`.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
-
-    from feature_repo.schema import EVENT_TIMESTAMP
 
     micros = events[EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     rows = events.num_rows
     return pa.table(
         {
-            **{name: events[name] for name in ("user_id", "movie_id", "rating")},
+            **{name: events[name] for name in table.column_names if name != EVENT_TIMESTAMP},
             "timestamp": pc.divide(micros.cast(pa.float64()), 1e6),
             "record": pa.repeat("", rows),
             "source": pa.repeat("replay", rows),

@@ -11,10 +11,10 @@ from app.home import writing
 from app.run import new_run, tables_of_run
 from app.sources import SourceOptions, check_source
 from common.errors import MarqueeError
-from common.files import write_atomically
+from common.files import file_to_write, folder_to_write, write_atomically
 from common.progress import Stage, Stages
 from common.settings import Settings
-from feature_repo.domains.movies import DOMAIN
+from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
     from training.evaluate.figures import Picture
@@ -47,6 +47,7 @@ class ReproduceOptions:
 
 def reproduce(
     settings: Settings,
+    domain: Domain,
     paper: str,
     source: SourceOptions,
     options: ReproduceOptions,
@@ -73,9 +74,10 @@ def reproduce(
     for protocol in options.protocols:
         check_protocol(protocol)
     check_source(source)
-    folder = options.out or settings.home / "reproduce" / paper
+    doc = None if options.doc is None else file_to_write(options.doc)
+    folder = folder_to_write(options.out or settings.home / "reproduce" / paper)
     with writing(settings.home):
-        likelihood = tables_in_place(settings, source, stages)
+        likelihood = tables_in_place(settings, domain, source, stages)
         with stages.stage("table") as stage:
             stage.report("joining features to labels", 0, 0)
             results = reproduce(
@@ -89,51 +91,47 @@ def reproduce(
             )
             stage.outcome = f"{len(results.rows)} rows of {options.seeds} seeds"
         with stages.stage("pages") as stage:
-            page = write_pages(results, folder, source, command, options.doc)
+            page = write_pages(results, folder, source, command, doc)
             stage.outcome = str(page)
     return results, page
 
 
-def tables_in_place(settings: Settings, options: SourceOptions, stages: Stages) -> Path | None:
+def tables_in_place(
+    settings: Settings, domain: Domain, options: SourceOptions, stages: Stages
+) -> Path | None:
     """Go the data part of the road unless the home's tables are what it left for this very source.
 
     Returns:
         Where the events' true probabilities are, if they are known.
     """
-    asked = {
-        "source": options.source,
-        "path": str(options.path.resolve()) if options.path else None,
-        "posters": str(options.posters.resolve()) if options.posters else None,
-        "first_movies": options.first_movies,
-        "seed": options.seed if options.source == "synthetic" else None,
-    }
+    asked = options.identity
     mark = settings.home / MARK
     try:
         found = json.loads(mark.read_text())
     except (OSError, ValueError):
         found = None
-    if found is None or found["asked"] != asked or found["versions"] != _versions(settings):
+    if found is None or found["asked"] != asked or found["versions"] != _versions(settings, domain):
         mark.unlink(missing_ok=True)
-        _, likelihood = tables_of_run(settings, options, new_run(settings.runs, options.source), stages)
+        _, likelihood = tables_of_run(
+            settings, domain, options, new_run(settings.runs, options.source), stages
+        )
         found = {
             "asked": asked,
-            "versions": _versions(settings),
+            "versions": _versions(settings, domain),
             "likelihood": None if likelihood is None else str(likelihood),
         }
         write_atomically(mark, json.dumps(found, indent=2) + "\n")
-    apply_stage(settings, DOMAIN, stages)
+    apply_stage(settings, domain, stages)
     return None if found["likelihood"] is None else Path(found["likelihood"])
 
 
-def _versions(settings: Settings) -> dict[str, int]:
+def _versions(settings: Settings, domain: Domain) -> dict[str, int]:
     """The version of each table that is there."""
     from deltalake import DeltaTable
 
-    from feature_repo.schema import TABLES
-
     return {
         name: DeltaTable(settings.lake / name).version()
-        for name in TABLES
+        for name in domain.tables
         if (settings.lake / name / "_delta_log").is_dir()
     }
 
@@ -165,7 +163,7 @@ def write_pages(
     from common.page import render
     from training.papers import reproduced
 
-    data = described(options)
+    data = f"On {options.words}"
     shown: dict[str, dict[str, Picture]] = {}
     for protocol in results.parts:
         shown[protocol] = reproduced.pictures(results, folder, protocol)
@@ -194,22 +192,13 @@ def write_pages(
     )
     write_atomically(folder / PAGE, page)
     if doc is not None:
-        key = f"{options.source}{f'-{options.first_movies}' if options.first_movies else ''}"
         links = {}
         for protocol, pictures in shown.items():
             for name, picture in pictures.items():
-                file = doc.parent / doc.stem / f"{key}-{protocol}-{name}.png"
+                file = doc.parent / doc.stem / f"{options.key}-{protocol}-{name}.png"
                 write_atomically(file, picture.png())
                 links[f"{protocol}-{name}"] = f"{doc.stem}/{file.name}"
         part = reproduced.markdown(results, command, data, links)
         before = doc.read_text() if doc.is_file() else ""
-        write_atomically(doc, reproduced.with_part(before, TITLE, key, part))
+        write_atomically(doc, reproduced.with_part(before, TITLE, options.key, part))
     return folder / PAGE
-
-
-def described(options: SourceOptions) -> str:
-    """The data in words."""
-    name = options.path.name if options.path else "synthetic data"
-    posters = "" if options.source == "synthetic" or options.posters else ", without posters"
-    movies = f"movies with an id up to {options.first_movies}" if options.first_movies else "all movies"
-    return f"On {name}, {movies}{posters}"

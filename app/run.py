@@ -19,7 +19,7 @@ from app.train import TrainOptions, check_training, train_stage
 from app.validate import validation_stage
 from common.progress import Stages
 from common.settings import Settings
-from feature_repo.domains.movies import DOMAIN
+from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
     from pipelines.ingest.ingest import IngestReport
@@ -44,7 +44,9 @@ class Run:
         return self.folder / PAGE
 
 
-def run(settings: Settings, source: SourceOptions, models: tuple[str, ...], stages: Stages) -> Run:
+def run(
+    settings: Settings, domain: Domain, source: SourceOptions, models: tuple[str, ...], stages: Stages
+) -> Run:
     """Go the whole road.
 
     Every stage replaces what it makes as a whole, so a run that was killed leaves nothing half-written and
@@ -62,8 +64,8 @@ def run(settings: Settings, source: SourceOptions, models: tuple[str, ...], stag
     check_source(source)
     with writing(settings.home):
         folder = new_run(settings.runs, source.source)
-        tables, likelihood = tables_of_run(settings, source, folder, stages)
-        apply_stage(settings, DOMAIN, stages)
+        tables, likelihood = tables_of_run(settings, domain, source, folder, stages)
+        apply_stage(settings, domain, stages)
         materialize_stage(settings, stages)
         results = {
             model: train_stage(settings, model, folder / "models" / model, training, stages, likelihood)
@@ -71,14 +73,15 @@ def run(settings: Settings, source: SourceOptions, models: tuple[str, ...], stag
         }
         found = Summary(
             run=folder.name,
-            options={key: _plain(value) for key, value in asdict(source).items()} | {"models": list(models)},
+            options={key: _plain(value) for key, value in asdict(source).items()}
+            | {"data": source.words, "models": list(models)},
             tables=tables,
             models={model: model_summary(result) for model, result in results.items()},
             stages=stages.costs,
         )
         with stages.stage("report") as stage:
             summary.write(found, folder)
-            write_report(settings, found, folder)
+            write_report(settings, domain, found, folder)
             stage.outcome = str(folder / PAGE)
         # Once more, now with what the report cost; it is the last file, so a run that has it is whole.
         summary.write(found, folder)
@@ -97,7 +100,7 @@ def new_run(runs: Path, source: str) -> Path:
 
 
 def tables_of_run(
-    settings: Settings, options: SourceOptions, folder: Path, stages: Stages
+    settings: Settings, domain: Domain, options: SourceOptions, folder: Path, stages: Stages
 ) -> tuple[dict[str, TableCount], Path | None]:
     """The Spark part of the road; the caller holds the home.
 
@@ -107,8 +110,6 @@ def tables_of_run(
     Returns:
         What each table took in and holds, and where the events' true probabilities are, if they are known.
     """
-    from feature_repo.schema import FEATURE_TABLES, SOURCE_TABLES
-    from pipelines.features.jobs import JOBS
     from validation.gate.gate import PAGE
     from validation.gate.report import require_passed
 
@@ -118,20 +119,22 @@ def tables_of_run(
             source = open_source(spark, settings, options, stage)
         ingested = ingest_stage(spark, settings, source, stages)
         out = folder / "validation"
-        names = [table.name for table in SOURCE_TABLES]
-        gate = validation_stage(spark, settings, names, out, stages, "validate sources")
+        names = [table.name for table in domain.sources]
+        gate = validation_stage(spark, settings, domain, names, out, stages, "validate sources")
         require_passed(gate, out / PAGE)
-        updates = compute_stage(spark, settings, JOBS, stages, full=True)
-        names = [table.name for table in FEATURE_TABLES]
-        gate = validation_stage(spark, settings, names, out, stages, "validate features", before=gate)
+        updates = compute_stage(spark, settings, [view.name for view in domain.views], stages, full=True)
+        names = [view.name for view in domain.views]
+        gate = validation_stage(spark, settings, domain, names, out, stages, "validate features", before=gate)
         require_passed(gate, out / PAGE)
     finally:
         # The models get the machine for themselves.
         spark.stop()
-    return table_counts(ingested, {update.table: update.rows for update in updates}), source.likelihood
+    return table_counts(
+        domain, ingested, {update.table: update.rows for update in updates}
+    ), source.likelihood
 
 
-def table_counts(ingested: "IngestReport", rows: Mapping[str, int]) -> dict[str, TableCount]:
+def table_counts(domain: Domain, ingested: "IngestReport", rows: Mapping[str, int]) -> dict[str, TableCount]:
     """Rows in, accepted and quarantined of source tables; rows of feature tables."""
     counts = {
         name: TableCount(
@@ -139,7 +142,7 @@ def table_counts(ingested: "IngestReport", rows: Mapping[str, int]) -> dict[str,
             read=table.read,
             quarantined=table.quarantined,
             broken_rules=dict(table.by_rule),
-            left_out=ingested.left_out if name == "ratings" else 0,
+            left_out=ingested.left_out if name == domain.events.name else 0,
         )
         for name, table in ingested.tables.items()
     }

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from app.home import writing
 from app.spark import spark_stage
@@ -36,6 +36,30 @@ class SourceOptions:
     first_movies: int | None = None
     seed: int = 0
 
+    @property
+    def key(self) -> str:
+        """A short name of the data, good for files."""
+        return f"{self.source}{f'-{self.first_movies}' if self.first_movies else ''}"
+
+    @property
+    def words(self) -> str:
+        """The data in words."""
+        name = self.path.name if self.path else "synthetic data"
+        posters = "" if self.source == "synthetic" or self.posters else ", without posters"
+        movies = f"movies with an id up to {self.first_movies}" if self.first_movies else "all movies"
+        return f"{name}, {movies}{posters}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What two options have in common that give the same tables, as JSON holds it."""
+        return {
+            "source": self.source,
+            "path": str(self.path.resolve()) if self.path else None,
+            "posters": str(self.posters.resolve()) if self.posters else None,
+            "first_movies": self.first_movies,
+            "seed": self.seed if self.source == "synthetic" else None,
+        }
+
 
 def check_source(options: SourceOptions) -> None:
     """Refuse options that do not fit each other, or files that cannot be used, before anything is started.
@@ -54,6 +78,10 @@ def check_source(options: SourceOptions) -> None:
         from pipelines.sources.movielens import check_folder
 
         check_folder(options.path.absolute())
+    if options.posters is not None:
+        from pipelines.sources.movielens import check_posters
+
+        check_posters(options.posters)
 
 
 def open_source(spark: "SparkSession", settings: Settings, options: SourceOptions, stage: Stage) -> "Source":
@@ -79,8 +107,9 @@ def fetch_archive(settings: Settings, name: str, stages: Stages) -> Path:
     Raises:
         MarqueeError: there is no such archive, the server refuses, or the archive is damaged.
     """
-    from pipelines.sources.download import fetch
+    from pipelines.sources.download import check_archive, fetch
 
+    check_archive(name)
     with writing(settings.home), stages.stage(f"fetch {name}") as stage:
         folder = fetch(
             name,

@@ -16,7 +16,7 @@ FILE = "summary.json"
 class TableCount:
     """Rows of a table; of a source table also what was read, and what went to quarantine by which rule.
 
-    `read` = `rows` + `quarantined`. `left_out` were not asked for and hence not read (`--first-movies`).
+    `read` = `rows` + `quarantined`. `left_out` were not asked for and hence not read.
     """
 
     rows: int
@@ -54,7 +54,7 @@ def read(folder: Path) -> Summary:
     """
     try:
         found = json.loads((folder / FILE).read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise MarqueeError(f"{folder} is no finished run: it has no {FILE}.") from None
     found["tables"] = {name: TableCount(**table) for name, table in found["tables"].items()}
     found["stages"] = [StageCost(**cost) for cost in found["stages"]]

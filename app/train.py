@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.home import writing
-from common.errors import MarqueeError
+from common.errors import MarqueeError, unknown
 from common.progress import Stage, Stages
 from common.settings import Settings
 from common.words import count
@@ -41,12 +41,19 @@ def check_training(model: str, options: TrainOptions) -> None:
     """Refuse what cannot be trained before anything is started.
 
     Raises:
-        MarqueeError: the model or the protocol is unknown, the options contradict each other, or the file of
-            settings cannot be used.
+        MarqueeError: the model, the protocol or the split is unknown, the options contradict each other, or
+            a file cannot be used.
     """
+    from training.data.splits import LEAKY
+    from training.fit.run import check_protocol
     from training.models import model as entry_of
 
     entry_of(model)
+    check_protocol(options.protocol or "honest")
+    if options.split is not None and options.split not in LEAKY:
+        raise unknown("split", options.split, LEAKY)
+    if options.data is not None and not options.data.is_file():
+        raise MarqueeError(f"There is no file {options.data}: `marquee features dataset` makes one.")
     if options.data is None and options.block_rows is not None:
         raise MarqueeError("--block-rows belongs to --data: add it, or leave it out.")
     if options.data is not None and options.protocol is not None:
@@ -144,8 +151,10 @@ def evaluate(settings: Settings, artefact: Path, stages: Stages) -> "Metrics":
         MarqueeError: it is no artefact, or its features have another shape than the lake's.
     """
     from feature_repo.store import open_store
+    from training.fit.artefact import read_manifest
     from training.fit.run import evaluate
 
+    read_manifest(artefact)
     with stages.stage("evaluate") as stage:
         metrics = evaluate(artefact, open_store(settings, must_exist=True), settings.lake)
         stage.outcome = f"{count(metrics['rows'])} test rows"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.home import writing
+from common.files import file_to_write
 from common.progress import Stages
 from common.settings import Settings
 from common.words import count
@@ -51,7 +52,8 @@ def tune(settings: Settings, model: str, options: TuneOptions, command: str, sta
     entry = entry_of(model)
     check_protocol(options.protocol)
     fixed = {} if options.config is None else read_tuned(options.config, model).config
-    file = options.out or settings.home / "tuned" / f"{model}.{options.protocol}.yaml"
+    file = file_to_write(options.out or settings.home / "tuned" / f"{model}.{options.protocol}.yaml")
+    study = file_to_write(options.study or settings.home / "tuned" / "studies.db")
     with writing(settings.home), stages.stage(f"tune {model}") as stage:
         stage.report("joining features to labels", 0, 0)
         store = open_store(settings)
@@ -64,7 +66,7 @@ def tune(settings: Settings, model: str, options: TuneOptions, command: str, sta
         found = tune(
             prepared,
             model,
-            options.study or settings.home / "tuned" / "studies.db",
+            study,
             trials=options.trials,
             seeds=options.seeds,
             config=fixed,

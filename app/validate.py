@@ -8,6 +8,8 @@ from app.home import writing
 from app.spark import spark_stage
 from common.progress import Stages
 from common.settings import Settings
+from feature_repo.define.domain import Domain
+from feature_repo.define.table import QUARANTINE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -15,21 +17,20 @@ if TYPE_CHECKING:
     from validation.gate.report import ValidationReport
 
 
-def validate_lake(settings: Settings, out: Path, stages: Stages) -> "ValidationReport":
+def validate_lake(settings: Settings, domain: Domain, out: Path, stages: Stages) -> "ValidationReport":
     """Check every table of the lake; `out` gets Data Docs and the page.
 
     Raises:
         MarqueeError: a table is not there.
     """
-    from feature_repo.schema import TABLES
-
     with writing(settings.home):
-        return validation_stage(spark_stage(settings, stages), settings, TABLES, out, stages)
+        return validation_stage(spark_stage(settings, stages), settings, domain, domain.tables, out, stages)
 
 
 def validation_stage(
     spark: "SparkSession",
     settings: Settings,
+    domain: Domain,
     names: Iterable[str],
     out: Path,
     stages: Stages,
@@ -37,7 +38,6 @@ def validation_stage(
     before: "ValidationReport | None" = None,
 ) -> "ValidationReport":
     """Check tables; `out` gets Data Docs and the page, which go on from the report `before`."""
-    from feature_repo.schema import QUARANTINE, SOURCE_TABLES
     from pipelines import lake
     from validation.gate.gate import PAGE, validate
 
@@ -48,7 +48,7 @@ def validation_stage(
             out,
             lake.read(spark, settings.lake, QUARANTINE),
             on_progress=stage.report,
-            others={table.name: lake.read(spark, settings.lake, table.name) for table in SOURCE_TABLES},
+            others={table.name: lake.read(spark, settings.lake, table.name) for table in domain.sources},
             before=before,
         )
         verdict = "all rules hold" if report.passed else "rules are broken"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import GROUP, Home, Seed
+from cli.options import DOMAIN, GROUP, Home, Seed
 
 app = typer.Typer(name="audit", help="Prove what the features promise.", **GROUP)
 
@@ -42,7 +42,7 @@ def leakage(
 def consistency(
     events: Annotated[int, typer.Option(min=1, help="How many of the last events to replay.")] = 2_000,
     instants: Annotated[int, typer.Option(min=1, help="Label instants to read online at.")] = 8,
-    pairs: Annotated[int, typer.Option(min=1, help="Users and movies to read at each.")] = 200,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of keys to read at each.")] = 200,
     late: Annotated[float, typer.Option(min=0, max=1, help="Share of events that come late.")] = 0.05,
     seed: Seed = 0,
     home: Home = None,
@@ -54,7 +54,9 @@ def consistency(
     from validation.audit.consistency_report import render_table
     from validation.audit.verdict import require_passed
 
-    report, page = audit_consistency(load_settings(home), events, instants, pairs, late, seed, stages())
+    report, page = audit_consistency(
+        load_settings(home), DOMAIN, events, instants, pairs, late, seed, stages()
+    )
     console.print(render_table(report))
     require_passed(report, page)
     console.print(f"What is served is what was trained on. Page: {page}", markup=False)

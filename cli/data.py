@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import GROUP, Home, Seed
+from cli.options import DOMAIN, GROUP, Home, Seed
 
 app = typer.Typer(name="data", help="Get or make data, and look at it.", **GROUP)
 
@@ -59,7 +59,7 @@ def describe(home: Home = None) -> None:
     listing = Table(title=escape(f"Lake in {settings.lake}"), title_justify="left")
     for heading in ("table", "rows", "from", "to", "version", "size"):
         listing.add_column(heading, justify="left" if heading == "table" else "right", overflow="fold")
-    for name, facts in describe_lake(settings).items():
+    for name, facts in describe_lake(settings, DOMAIN).items():
         if facts is None:
             listing.add_row(name, "–", "", "", "", "")
         else:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import GROUP, Home
+from cli.options import DOMAIN, GROUP, Home
 from common.errors import MarqueeError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ def plan(home: Home = None) -> None:
     from cli.console import console
     from common.settings import load_settings
     from feature_repo import store
-    from feature_repo.domains.movies import DOMAIN
 
     changes = store.plan(load_settings(home), DOMAIN)
     for change in changes:
@@ -38,7 +37,6 @@ def apply(home: Home = None) -> None:
     from app.home import writing
     from cli.console import stages
     from common.settings import load_settings
-    from feature_repo.domains.movies import DOMAIN
 
     settings = load_settings(home)
     with writing(settings.home):

@@ -1,10 +1,12 @@
 """`marquee`: the command line. Commands import what they need inside their bodies: `--help` is instant."""
 
+import logging
 import os
 import sys
 from typing import NoReturn
 
 import typer
+from typer.exceptions import TyperException
 
 from cli import audit, data, doctor, features, models, pipeline, reproduce, run
 from cli.options import GROUP
@@ -33,26 +35,32 @@ for command in (
 
 def main() -> None:
     """Run the command line; a mistake that a person can mend is one sentence and exit code 2."""
+    if not sys.warnoptions:
+        # Feast shows all libraries' deprecation warnings, which Python hides; they are not for people either.
+        logging.captureWarnings(True)
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except MarqueeError as error:
-        refuse(error)
+        refuse(str(error))
+    except TyperException as error:
+        refuse(error.format_message())
     except Exception as error:
         from feature_repo.servers import unanswered
 
         sentence = unanswered(error)
         if sentence is None:
             raise
-        refuse(sentence)
+        refuse(str(sentence))
 
 
-def refuse(error: MarqueeError) -> NoReturn:
+def refuse(sentence: str) -> NoReturn:
     """Say it on standard error, and exit with code 2."""
     from rich.console import Console
     from rich.text import Text
 
-    sentence = Text.assemble(("Error: ", "bold red"), str(error))
-    Console(stderr=True, soft_wrap=True).print(sentence)
+    if sentence:  # none where no command was given: its help was printed
+        text = Text.assemble(("Error: ", "bold red"), sentence)
+        Console(stderr=True, soft_wrap=True).print(text)
     sys.exit(2)
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from feature_repo.domains.movies import DOMAIN as DOMAIN
+
 GROUP: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": "rich"}
 """How every group of commands behaves."""
 
@@ -30,7 +32,7 @@ Folder = Annotated[
 Posters = Annotated[Path | None, typer.Option("--posters", help="Folder of <movieId>.jpg.")]
 FirstMovies = Annotated[
     int | None,
-    typer.Option("--first-movies", min=1, help="Keep movies with an id up to this (papers: 1000)."),
+    typer.Option("--first-movies", min=2, help="Keep movies with an id up to this (papers: 1000)."),
 ]
 LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Of everything random.")]
@@ -43,8 +45,8 @@ Config = Annotated[
 
 
 def names(by_comma: str) -> tuple[str, ...]:
-    """The names of an option that takes several."""
-    return tuple(by_comma.split(","))
+    """The names of an option that takes several, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in by_comma.split(",")))
 
 
 def command_line() -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import GROUP, FirstMovies, Folder, Home, Posters, Seed, Source, SourceName
+from cli.options import DOMAIN, GROUP, FirstMovies, Folder, Home, Posters, Seed, Source, SourceName
 
 app = typer.Typer(name="pipeline", help="Run the Spark jobs.", **GROUP)
 
@@ -74,7 +74,9 @@ def maintain(
     from common.settings import load_settings
 
     listing = Table("table", "files", "on disk", "versions that can be read")
-    for table in maintain_lake(load_settings(home), tables or [], timedelta(days=retain_days), stages()):
+    for table in maintain_lake(
+        load_settings(home), DOMAIN, tables or [], timedelta(days=retain_days), stages()
+    ):
         listing.add_row(
             table.table,
             f"{table.files[0]} → {table.files[1]}",
@@ -94,6 +96,6 @@ def validate(home: Home = None) -> None:
 
     settings = load_settings(home)
     out = settings.home / "validation"
-    report = validate_lake(settings, out, stages())
+    report = validate_lake(settings, DOMAIN, out, stages())
     console.print(render_table(report))
     require_passed(report, out / PAGE)

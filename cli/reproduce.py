@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import (
+    DOMAIN,
     FirstMovies,
     Folder,
     Home,
@@ -44,7 +45,9 @@ def reproduce(
 
     data = SourceOptions(source.value, path, posters, first_movies, seed)
     options = papers.ReproduceOptions(seeds, names(protocols), out, doc)
-    results, page = papers.reproduce(load_settings(home), paper, data, options, command_line(), stages())
+    results, page = papers.reproduce(
+        load_settings(home), DOMAIN, paper, data, options, command_line(), stages()
+    )
     _print(results)
     console.print(f"Report: {page}" + (f"; Markdown: {doc}" if doc else ""), markup=False)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import FirstMovies, Folder, Home, Posters, Seed, Source, SourceName, names
+from cli.options import DOMAIN, FirstMovies, Folder, Home, Posters, Seed, Source, SourceName, names
 
 if TYPE_CHECKING:
     from app.run import Run
@@ -27,7 +27,7 @@ def run(
     from common.settings import load_settings
 
     options = SourceOptions(source.value, path, posters, first_movies, seed)
-    _print(road.run(load_settings(home), options, names(models), stages()))
+    _print(road.run(load_settings(home), DOMAIN, options, names(models), stages()))
 
 
 def report(
@@ -41,7 +41,7 @@ def report(
     from cli.console import stages
     from common.settings import load_settings
 
-    rewrite_report(load_settings(home), run_folder, stages())
+    rewrite_report(load_settings(home), DOMAIN, run_folder, stages())
 
 
 def _print(run: "Run") -> None:

@@ -68,6 +68,28 @@ def folder_atomically(path: Path) -> Iterator[Path]:
         raise
 
 
+def file_to_write(path: Path) -> Path:
+    """The path, where a file may be written.
+
+    Raises:
+        MarqueeError: it is a folder.
+    """
+    if path.is_dir():
+        raise MarqueeError(f"{path} is a folder: name a file in it.")
+    return path
+
+
+def folder_to_write(path: Path) -> Path:
+    """The path, where a folder may be.
+
+    Raises:
+        MarqueeError: it is a file.
+    """
+    if path.exists() and not path.is_dir():
+        raise MarqueeError(f"{path} is a file: name a folder.")
+    return path
+
+
 def cannot_write(path: Path, error: OSError) -> MarqueeError:
     """The sentence for a write that the operating system refused."""
     why = error.strerror or str(error)

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.errors import MarqueeError
+from common.files import folder_to_write
 
 
 class Settings(BaseSettings):
@@ -65,11 +66,13 @@ def load_settings(home: Path | None = None) -> Settings:
     """Settings from the environment; `home`, where it was given, is that of the command line.
 
     Raises:
-        MarqueeError: a variable has a value that cannot be used.
+        MarqueeError: a variable has a value that cannot be used, or the home is a file.
     """
     try:
-        return Settings(home=home) if home is not None else Settings()
+        settings = Settings(home=home) if home is not None else Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         raise MarqueeError(f"MARQUEE_{name}={first['input']!r} cannot be used: {first['msg']}.") from error
+    folder_to_write(settings.home)
+    return settings

@@ -1,14 +1,18 @@
 """Running the command as a person would, and reading what it left."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
+import unittest.mock
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pytest
 from deltalake import DeltaTable
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +34,36 @@ def marquee(home: Path, *arguments: object, timeout: float = 900) -> subprocess.
         timeout=timeout,
         check=False,
     )
+
+
+class Refused(NamedTuple):
+    """How a command ended: its exit code, and what it said on standard error."""
+
+    code: int | str | None
+    lines: list[str]
+
+
+def in_process(home: Path, *arguments: object) -> Refused:
+    """Run a command in this process, which is quick; for what is refused at once."""
+    from cli.main import main
+
+    said = io.StringIO()
+    with (
+        unittest.mock.patch.object(sys, "argv", ["marquee", *map(str, arguments), "--home", str(home)]),
+        contextlib.redirect_stderr(said),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return Refused(ended.value.code, said.getvalue().strip().splitlines())
+
+
+def refused(home: Path, *arguments: object) -> str:
+    """The sentence with which a command refuses: alone on standard error, exit code 2."""
+    done = in_process(home, *arguments)
+    assert done.code == 2, done
+    assert len(done.lines) == 1, done
+    assert done.lines[0].startswith("Error: ")
+    return done.lines[0]
 
 
 def newest_summary(home: Path) -> dict[str, Any]:

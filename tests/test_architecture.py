@@ -53,6 +53,8 @@ SPEAKS_OF_MOVIES = (
     "cli/main.py",
     "cli/options.py",
     "cli/pipeline.py",
+    "cli/reproduce.py",
+    "cli/run.py",
 )
 """Where a word of the movies may stand."""
 OTHER_MEANING = {"common/page.py": {"poster"}}

@@ -221,11 +221,12 @@ def test_columns_swapped_online_are_named(duckdb_store: FeatureStore, tmp_path: 
 
 def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path: Path) -> None:
     from app.replay import replay_into
+    from feature_repo.domains.movies import DOMAIN
     from pipelines import lake
 
     lake.overwrite(spark.createDataFrame([], lake.spark_schema("quarantine")), home / "lake", "quarantine")
     versions = {entry.name: sorted(entry.rglob("*.parquet")) for entry in (home / "lake").iterdir()}
-    replay = replay_into(spark, Settings(home=home), Settings(home=tmp_path / "scratch"))
+    replay = replay_into(spark, Settings(home=home), Settings(home=tmp_path / "scratch"), DOMAIN)
     report = audit_consistency(open_with(home, ENGINES["duckdb"]), replay, **ASKED)
     # The audited tables are made in SQL here, the replayed ones by Spark: means and deviations may differ in
     # their last bits. Counts, ids, genres and instants are the same.

@@ -17,17 +17,7 @@ from cli.display import Terminal
 from common.errors import MarqueeError
 from common.progress import StageCost, Stages
 from common.settings import load_settings
-from tests.marquee import ROOT, marquee
-
-
-def refused(home: Path, *arguments: object) -> str:
-    """The sentence with which a command refuses: alone on standard error, exit code 2."""
-    done = marquee(home, *arguments)
-    assert done.returncode == 2, done.stdout + done.stderr
-    lines = done.stderr.strip().splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("Error: ")
-    return lines[0]
+from tests.marquee import ROOT, marquee, refused
 
 
 def test_brackets_in_a_path_stand_in_the_sentence(tmp_path: Path) -> None:
@@ -35,29 +25,98 @@ def test_brackets_in_a_path_stand_in_the_sentence(tmp_path: Path) -> None:
     assert str(path) in refused(tmp_path, "run", "--source", "movielens", "--path", path)
 
 
-def test_id_beyond_64_bits_is_refused(tmp_path: Path) -> None:
-    assert "at most" in refused(tmp_path, "features", "lookup", "--user", 2**63)
+REFUSED = [
+    ("run --models gbt,foo", "no model 'foo'"),
+    ("run --first-movies 1", "--first-movies"),
+    ("run --source foo", "--source"),
+    ("run --seed 4294967296", "--seed"),
+    ("run --posters FOLDER", "--source movielens"),
+    ("run --source movielens --path ABSENT", "does not exist"),
+    ("run --source movielens --path FOLDER --posters ABSENT", "posters' folder"),
+    ("pipeline ingest --source movielens", "--path"),
+    ("pipeline run user_rating_stat", "did you mean user_rating_stats"),
+    ("pipeline maintain foo", "no table 'foo'"),
+    ("pipeline maintain", "no tables"),
+    ("data synth --ratings 0", "ratings=0"),
+    ("data fetch foo", "no MovieLens archive 'foo'"),
+    ("train", "Give a model"),
+    ("train foo", "no model 'foo'"),
+    ("train gbt --split foo", "no split 'foo'"),
+    ("train gbt --protocol foo", "protocol 'foo'"),
+    ("train gbt --config ABSENT", "no readable configuration"),
+    ("train gbt --data ABSENT", "no file"),
+    ("train gbt --block-rows 5", "--data"),
+    ("train gbt --out FILE", "is not replaced"),
+    ("train gbt --like FOLDER", "leave out the model"),
+    ("train --like FOLDER", "not the folder of a trained model"),
+    ("tune foo", "no model 'foo'"),
+    ("tune gbt --protocol foo", "protocol 'foo'"),
+    ("tune gbt --trials 0", "--trials"),
+    ("tune gbt --config ABSENT", "no readable configuration"),
+    ("tune gbt --out FOLDER", "is a folder"),
+    ("tune gbt --study FOLDER", "is a folder"),
+    ("reproduce foo", "no paper 'foo'"),
+    ("reproduce mmdin --protocols honest,foo", "protocol 'foo'"),
+    ("reproduce mmdin --out FILE", "is a file"),
+    ("reproduce mmdin --doc FOLDER", "is a folder"),
+    ("report", "no finished run"),
+    ("report --run ABSENT", "no finished run"),
+    ("report --run FILE", "no finished run"),
+    ("features lookup", "user id"),
+    ("features lookup --user 0", "positive"),
+    ("features lookup --user 9223372036854775808", "at most"),
+    ("features lookup --user 1", "marquee features apply"),
+    ("features dataset --service din_v1 --labels FILE --out FOLDER", "is a folder"),
+    ("features push", "--user, --movie and --rating"),
+    ("features push --user 1 --movie 1 --rating 4 --at noon", "--at 'noon'"),
+    ("audit leakage", "marquee features apply"),
+    ("audit consistency --late 2", "--late"),
+    ("evaluate FOLDER", "not the folder of a trained model"),
+    ("foo", "No such command"),
+    ("train --foo", "No such option"),
+]
+"""Commands that cannot work, and what their one sentence says."""
 
 
-def test_lookup_before_anything_is_applied_makes_no_home(tmp_path: Path) -> None:
-    assert "marquee features apply" in refused(tmp_path / "home", "features", "lookup", "--user", 1)
+@pytest.mark.parametrize(("command", "says"), REFUSED, ids=[command for command, _ in REFUSED])
+def test_what_cannot_work_is_refused_in_one_sentence_before_a_home_is_made(
+    command: str, says: str, tmp_path: Path
+) -> None:
+    places = {"FILE": tmp_path / "file", "FOLDER": tmp_path / "folder", "ABSENT": tmp_path / "absent"}
+    places["FILE"].write_text("x")
+    places["FOLDER"].mkdir()
+    (places["FOLDER"] / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4,5\n")
+    (places["FOLDER"] / "movies.csv").write_text("movieId,title,genres\n1,A (2000),Drama\n")
+    arguments = [places.get(word, word) for word in command.split()]
+    assert says in refused(tmp_path / "home", *arguments)
     assert not (tmp_path / "home").exists()
 
 
-def test_unknown_job_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
-    assert "did you mean user_rating_stats" in refused(tmp_path, "pipeline", "run", "user_rating_stat")
+WITH_A_HOME = [
+    *("data describe", "features plan", "features apply", "features materialize", "features lookup --user 1"),
+    *("features push --user 1 --movie 1 --rating 4", "train gbt", "tune gbt", "report", "validate"),
+    *("pipeline run", "pipeline ingest", "pipeline maintain", "audit leakage", "audit consistency"),
+    *("data synth", "data fetch ml-1m", "reproduce mmdin", "run"),
+]
 
 
-def test_movielens_without_a_path_says_what_to_give(tmp_path: Path) -> None:
-    assert "--path" in refused(tmp_path, "pipeline", "ingest", "--source", "movielens")
+@pytest.mark.parametrize("command", WITH_A_HOME)
+def test_home_that_is_a_file_is_refused_in_one_sentence(command: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("mine")
+    assert str(home) in refused(home, *command.split())
+    assert home.read_text() == "mine"
 
 
-def test_lookup_without_an_id_says_what_to_give(tmp_path: Path) -> None:
-    assert "user id" in refused(tmp_path, "features", "lookup")
-
-
-def test_training_without_ratings_says_what_to_run(tmp_path: Path) -> None:
+def test_training_without_events_says_what_to_run(tmp_path: Path) -> None:
     assert "marquee" in refused(tmp_path, "train", "gbt")
+
+
+def test_refusal_by_the_command_itself_has_exit_code_2(tmp_path: Path) -> None:
+    done = marquee(tmp_path, "train", "foo")
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: There is no model 'foo'")
+    assert done.stderr.count("\n") == 1
 
 
 def test_setting_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

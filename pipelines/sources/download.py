@@ -48,6 +48,18 @@ Progress = Callable[[int, int | None], None]
 """Told the bytes that are here and the bytes that there will be (None where the server does not say)."""
 
 
+def check_archive(name: str) -> None:
+    """Refuse an archive that there is not.
+
+    Raises:
+        MarqueeError: naming the nearest, or all.
+    """
+    if name not in ARCHIVES:
+        near = difflib.get_close_matches(name.lower(), ARCHIVES, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(ARCHIVES)}."
+        raise MarqueeError(f"There is no MovieLens archive {name!r}; {hint}")
+
+
 def fetch(
     name: str,
     folder: Path,
@@ -76,10 +88,7 @@ def fetch(
         MarqueeError: an unknown name, no network, no such archive on the server, a checksum that does not
             match, an archive that cannot be unpacked safely, or a folder that cannot be written.
     """
-    if name not in ARCHIVES:
-        near = difflib.get_close_matches(name.lower(), ARCHIVES, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(ARCHIVES)}."
-        raise MarqueeError(f"There is no MovieLens archive {name!r}; {hint}")
+    check_archive(name)
     target = folder.absolute() / name
     if target.is_dir() and any(target.iterdir()):
         return target

@@ -365,12 +365,21 @@ def _movies(spark: SparkSession, path: Path, layout: Layout, first_movies: int |
     return _frame(spark, columns, rows)
 
 
-def _pictures(folder: Path, first_movies: int | None) -> list[tuple[str, str]]:
+def check_posters(folder: Path) -> None:
+    """Refuse a folder of posters that is none.
+
+    Raises:
+        MarqueeError: it is not there, or is a file.
+    """
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise MarqueeError(
             f"The posters' folder {folder} {what}; give one of pictures named <movieId>.jpg, or none."
         )
+
+
+def _pictures(folder: Path, first_movies: int | None) -> list[tuple[str, str]]:
+    check_posters(folder)
     files = sorted(
         path
         for path in folder.iterdir()

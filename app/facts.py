@@ -1,0 +1,111 @@
+"""What the accepted events look like, and what the quarantine holds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from feature_repo.define.column import EVENT_TIMESTAMP, Column
+from feature_repo.define.domain import Domain
+from feature_repo.define.table import QUARANTINE
+from feature_repo.define.task import Binary
+
+MOST_VALUES = 50
+"""Of what is predicted; a column of more has no bar for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventFacts:
+    """What the accepted events look like.
+
+    Args:
+        rows: how many there are.
+        keys: different values of each key column, by what it identifies, such as "user".
+        first, last: days of the first and the last event.
+        positive: share of events whose label is 1; None where the label is not binary.
+        shared_instants: share of events at whose instant the same user had another one.
+        values: events by value of what is predicted, ascending; empty where there are over `MOST_VALUES`.
+        by_year: events by year (UTC).
+    """
+
+    rows: int
+    keys: dict[str, int]
+    first: str
+    last: str
+    positive: float | None
+    shared_instants: float
+    values: dict[float, int]
+    by_year: dict[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The rows of one table that broke one rule; reason, source, row and record are those of the first."""
+
+    table: str
+    rule: str
+    rows: int
+    reason: str
+    source: str
+    row: int | None
+    record: str
+
+
+def event_facts(lake: Path, domain: Domain) -> EventFacts:
+    """Counts over the domain's events.
+
+    Raises:
+        deltalake.exceptions.TableNotFoundError: there are none.
+    """
+    import duckdb
+    from deltalake import DeltaTable
+
+    events, task = domain.events, domain.tasks[0]
+    user = next(column.name for column in events.key if column.side == "user")
+    positive = f"avg(({task.of} >= {task.at_least})::INT)" if isinstance(task, Binary) else "NULL"
+
+    def grouped(value: str) -> list[tuple[Any, ...]]:
+        return connection.execute(
+            f"SELECT {value}, count(*) FROM events GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.register("events", DeltaTable(lake / events.name).to_pyarrow_dataset())
+        totals = connection.execute(
+            f"SELECT count(*), strftime(min({EVENT_TIMESTAMP}), '%Y-%m-%d'),"
+            f" strftime(max({EVENT_TIMESTAMP}), '%Y-%m-%d'), {positive},"
+            f" {', '.join(f'count(DISTINCT {column.name})' for column in events.key)} FROM events"
+        ).fetchone()
+        shared = connection.execute(
+            "SELECT coalesce(sum(n) FILTER (n > 1) / sum(n), 0) FROM"
+            f" (SELECT count(*) AS n FROM events GROUP BY {user}, {EVENT_TIMESTAMP})"
+        ).fetchone()
+        values = dict(grouped(task.of))
+        by_year = dict(grouped(f"year({EVENT_TIMESTAMP})"))
+    assert totals is not None
+    assert shared is not None
+    rows, first, last, share, *distinct = totals
+    keys = dict(zip(map(identified, events.key), distinct, strict=True))
+    return EventFacts(
+        rows, keys, first, last, share, shared[0], values if len(values) <= MOST_VALUES else {}, by_year
+    )
+
+
+def identified(key: Column) -> str:
+    """What a key identifies, as a noun."""
+    return getattr(key.role, "vocabulary", key.name)
+
+
+def refusals(lake: Path) -> list[Refusal]:
+    """The quarantine by table and rule."""
+    import duckdb
+    from deltalake import DeltaTable
+
+    with duckdb.connect() as connection:
+        connection.register("quarantine", DeltaTable(lake / QUARANTINE).to_pyarrow_dataset())
+        found = connection.execute(
+            'SELECT "table", rule, count(*), first(reason ORDER BY source, row),'
+            " first(source ORDER BY source, row), first(row ORDER BY source, row),"
+            ' first(record ORDER BY source, row) FROM quarantine GROUP BY "table", rule ORDER BY ALL'
+        ).fetchall()
+    return [Refusal(*case) for case in found]
