@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from events import GENRES, catalogue, ratings, write_lake
-from measure import Measured, Timer, machine, run_child, warn_if_busy
+from measure import Measured, Timer, machine, names_of, run_child, warn_if_busy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -400,7 +400,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RATINGS:,} ratings")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--ratings", type=int, default=RATINGS)
-    parser.add_argument("--contenders", default=",".join(CONTENDERS), help="comma-separated")
+    parser.add_argument("--contenders", type=names_of(CONTENDERS), default=[*CONTENDERS], help="by comma")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one measurement")
     parser.add_argument("--memory", type=float, default=14, help="GB for one measurement")
     parser.add_argument("--spark-memory", default="4g", help="heap of the Spark driver, ours and the other")
@@ -425,7 +425,7 @@ def main() -> None:
             flush=True,
         )
         done: dict[str, Measured] = {}
-        for contender in arguments.contenders.split(","):
+        for contender in arguments.contenders:
             measured = run_child(
                 [__file__, "--child", contender, str(lake)], arguments.timeout, arguments.memory
             )

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from measure import Measured, Timer, machine, run_child, warn_if_busy
+from measure import Measured, Timer, machine, names_of, run_child, warn_if_busy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -270,7 +270,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--keys", type=int, default=100_000)
     parser.add_argument("--changed", type=int, default=10_000)
-    parser.add_argument("--contenders", help=f"separated by semicolons, of: {'; '.join(CONTENDERS)}")
+    parser.add_argument(
+        "--contenders",
+        type=names_of(CONTENDERS, ";"),
+        default=[*CONTENDERS],
+        help=f"separated by semicolons, of: {'; '.join(CONTENDERS)}",
+    )
     parser.add_argument("--timeout", type=float, default=300, help="seconds for one measurement")
     parser.add_argument("--memory", type=float, default=10, help="GB for one measurement")
     parser.add_argument("--child", nargs=2, metavar=("CONTENDER", "HOME"), help=argparse.SUPPRESS)
@@ -278,17 +283,13 @@ def main() -> None:
     if arguments.child:
         measure(Path(arguments.child[1]), arguments.child[0])
         return
-    names = tuple(arguments.contenders.split(";")) if arguments.contenders else tuple(CONTENDERS)
-    unknown = [name for name in names if name not in CONTENDERS]
-    if unknown:
-        parser.error(f"no contender {', '.join(unknown)}; there are {'; '.join(CONTENDERS)}")
     size = (
         (200_000, 10_000, 1_000) if arguments.quick else (arguments.rows, arguments.keys, arguments.changed)
     )
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     warn_if_busy()
-    results = compare(*size, names, (arguments.timeout, arguments.memory))
+    results = compare(*size, tuple(arguments.contenders), (arguments.timeout, arguments.memory))
     if arguments.json:
         arguments.json.write_text(json.dumps({"machine": about, "results": results}, indent=2) + "\n")
 

@@ -1,5 +1,6 @@
 """Runs one measurement in a process of its own and watches its memory, children (a Java machine) included."""
 
+import argparse
 import json
 import os
 import platform
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,20 @@ class Measured:
     seconds: float
     peak_gb: float
     failure: str = ""
+
+
+def names_of(known: Iterable[str], separator: str = ",") -> Callable[[str], list[str]]:
+    """For an option that takes several of the known names: what `argparse` calls its type."""
+    known = list(known)
+
+    def parse(text: str) -> list[str]:
+        names = text.split(separator)
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"there is no '{name}': choose among {', '.join(known)}")
+        return names
+
+    return parse
 
 
 def run_child(arguments: list[str], timeout: float, memory_gb: float) -> Measured:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from measure import Measured, Timer, machine, run_child, warn_if_busy
+from measure import Measured, Timer, machine, names_of, run_child, warn_if_busy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -377,7 +377,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, no Spark: under a minute")
     parser.add_argument("--json", type=Path, help="also write the figures to this file, and keep its others")
     parser.add_argument("--sizes", help="labels/rows, comma-separated")
-    parser.add_argument("--contenders", help=f"comma-separated, of: {', '.join(CONTENDERS)}")
+    parser.add_argument(
+        "--contenders", type=names_of(CONTENDERS), help=f"comma-separated, of: {', '.join(CONTENDERS)}"
+    )
     parser.add_argument("--equal-users", action="store_true", help="about 100 rows for every user")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for one measurement")
     parser.add_argument("--memory", type=float, default=14, help="GB for one measurement")
@@ -390,11 +392,7 @@ def main() -> None:
     if arguments.sizes:
         chosen = [(size, (*BARE, *OURS)) for size in arguments.sizes.split(",")]
     if arguments.contenders:
-        names = tuple(arguments.contenders.split(","))
-        unknown = [name for name in names if name not in CONTENDERS]
-        if unknown:
-            parser.error(f"no contender {', '.join(unknown)}; there are {', '.join(CONTENDERS)}")
-        chosen = [(size, names) for size, _ in chosen]
+        chosen = [(size, tuple(arguments.contenders)) for size, _ in chosen]
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()))
     warn_if_busy()

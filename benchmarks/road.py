@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from measure import machine, run_child, warn_if_busy
+from measure import machine, names_of, run_child, warn_if_busy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -105,7 +105,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--ratings", type=int, default=RATINGS)
     parser.add_argument("--home", type=Path, help="keep what the stages leave here; a temporary one if none")
-    parser.add_argument("--stages", default=",".join(STAGES), help="comma-separated, of a home that was kept")
+    parser.add_argument(
+        "--stages", type=names_of(STAGES), default=[*STAGES], help="comma-separated, of a home that was kept"
+    )
     parser.add_argument("--spark-memory", default="4g", help="heap of the Spark driver")
     parser.add_argument("--duckdb-memory", default="3GB", help="memory limit of DuckDB")
     parser.add_argument("--timeout", type=float, default=3600, help="seconds for one stage")
@@ -126,7 +128,7 @@ def main() -> None:
         home = arguments.home or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="marquee-road-"))
         )
-        results = go(home, ratings, arguments.stages.split(","), arguments.timeout, arguments.memory)
+        results = go(home, ratings, arguments.stages, arguments.timeout, arguments.memory)
     if arguments.json:
         if arguments.json.exists():
             before = json.loads(arguments.json.read_text())["results"]

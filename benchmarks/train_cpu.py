@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measure import machine, run_child, warn_if_busy
+from measure import machine, names_of, run_child, warn_if_busy
 
 BATCH, USERS, MOVIES, WIDTH, ATTENTION, UNITS, DROPOUT = 4500, 20_000, 5_000, 8, (32,), (64, 32), 0.2
 PEER_PACKAGES = ("deepctr==0.9.4", "tensorflow==2.21.0", "tf-keras==2.21.0", "setuptools<80", "psutil")
@@ -161,7 +161,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=450_000)
     parser.add_argument("--epochs", type=int, default=3, help="measured, after one that is not")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--contenders", default=",".join((*OURS, PEER, *OPTIONS)), help="by comma")
+    every = [*OURS, PEER, *OPTIONS]
+    parser.add_argument("--contenders", type=names_of(every), default=every, help="by comma")
     parser.add_argument("--quick", action="store_true", help="fewer rows, one round, no options")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--child", nargs=3, metavar=("CONTENDER", "FOLDER", "EPOCHS"), help=argparse.SUPPRESS)
@@ -174,7 +175,7 @@ def main() -> None:
             train_ours(contender, Path(folder), int(epochs))
         return
     rows, rounds, epochs = arguments.rows, arguments.rounds, arguments.epochs
-    contenders = arguments.contenders.split(",")
+    contenders = arguments.contenders
     if arguments.quick:
         rows, rounds, epochs = 45_000, 1, 2
         contenders = [name for name in contenders if name not in OPTIONS]

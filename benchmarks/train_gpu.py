@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from measure import machine, run_child, warn_if_busy
+from measure import machine, names_of, run_child, warn_if_busy
 
 USERS, MOVIES = 200_000, 20_000
 SAMPLE_MS = 200
@@ -148,10 +148,13 @@ def _busy(platform: str) -> Iterator[Callable[[], float | None]]:
 
 
 def main() -> None:
+    from training.models import MODELS
+
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--models", default="din,mmdin", help="by comma")
+    networks = [key for key, entry in MODELS.items() if entry.kind == "keras"]
+    parser.add_argument("--models", type=names_of(networks), default=["din", "mmdin"], help="by comma")
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--batch", type=int, default=4500)
     parser.add_argument("--epochs", type=int, default=5, help="measured, after one that is not")
@@ -169,7 +172,7 @@ def main() -> None:
     warn_if_busy()
     print(f"{'':10}{'samples/s':>12}{'busy':>8}{'GB resident':>13}{'GB':>7}  device")
     results = []
-    for key in arguments.models.split(","):
+    for key in arguments.models:
         child = [__file__, "--child", key, "--rows", str(rows), "--batch", str(arguments.batch)]
         child += ["--epochs", str(epochs)]
         measured = run_child(child, timeout=3600, memory_gb=64)
