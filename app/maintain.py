@@ -28,14 +28,14 @@ def maintain_lake(
     Raises:
         MarqueeError: a name is unknown, or a table is not there.
     """
-    from pipelines import lake
+    from lake.tables import exists
     from pipelines.maintain import maintain
 
     known = (*domain.tables, QUARANTINE)
     for name in names:
         if name not in known:
             raise unknown("table", name, known)
-    asked = names or [name for name in known if lake.exists(settings.lake, name)]
+    asked = names or [name for name in known if exists(settings.lake, name)]
     if not asked:
         raise MarqueeError(f"There are no tables in {settings.lake} yet: run `marquee run` first.")
     kept = recorded_versions(settings.home)

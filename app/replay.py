@@ -63,8 +63,10 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings, do
 
     from app.lookup import lookup_many
     from app.push import push as push_ratings
+    from feature_repo.define.table import QUARANTINE_COLUMNS
     from feature_repo.online.send import send_changed
-    from pipelines import lake
+    from feature_repo.spark import spark_schema, spark_schema_of
+    from lake.spark_tables import overwrite, read
     from pipelines.features.jobs import run_job
     from pipelines.ingest.ingest import add_ratings
     from validation.audit.consistency import Replay
@@ -74,11 +76,13 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings, do
             run_job(spark, scratch.lake, view.name)
 
     def build(before: datetime) -> None:
-        for name in (*(table.name for table in domain.sources), QUARANTINE):
-            rows = lake.read(spark, settings.lake, name)
-            if name == domain.events.name:
+        for table in domain.sources:
+            rows = read(spark, settings.lake, table.name)
+            if table == domain.events:
                 rows = rows.where(F.col(EVENT_TIMESTAMP) < F.lit(before))
-            lake.overwrite(rows, scratch.lake, name)
+            overwrite(rows, scratch.lake, table.name, spark_schema(table))
+        refused, schema = read(spark, settings.lake, QUARANTINE), spark_schema_of(QUARANTINE_COLUMNS)
+        overwrite(refused, scratch.lake, QUARANTINE, schema)
         run_jobs()
         publish(scratch, domain)
         send_changed(open_scratch(scratch))

@@ -16,7 +16,7 @@ def start_spark(settings: Settings) -> "SparkSession":
     Raises:
         MarqueeError: there is no Java to run it, or the master does not answer.
     """
-    from pipelines.session import spark_session
+    from lake.session import spark_session
 
     # What a killed command left there, such as a copy of the jars, is nobody's.
     shutil.rmtree(settings.home / "scratch", ignore_errors=True)

@@ -38,17 +38,17 @@ def validation_stage(
     before: "ValidationReport | None" = None,
 ) -> "ValidationReport":
     """Check tables; `out` gets Data Docs and the page, which go on from the report `before`."""
-    from pipelines import lake
+    from lake.spark_tables import read
     from validation.gate.gate import PAGE, validate
 
     with stages.stage(title) as stage:
-        frames = {name: lake.read(spark, settings.lake, name) for name in names}
+        frames = {name: read(spark, settings.lake, name, domain.tables[name].column_names) for name in names}
         report = validate(
             frames,
             out,
-            lake.read(spark, settings.lake, QUARANTINE),
+            read(spark, settings.lake, QUARANTINE),
             on_progress=stage.report,
-            others={table.name: lake.read(spark, settings.lake, table.name) for table in domain.sources},
+            others={table.name: read(spark, settings.lake, table.name) for table in domain.sources},
             before=before,
         )
         verdict = "all rules hold" if report.passed else "rules are broken"

@@ -68,7 +68,7 @@ def ours(lake: Path, out: Path) -> Timer:
 
 
 def our_spark(scratch: Path) -> Any:
-    from pipelines.session import spark_session
+    from lake.session import spark_session
 
     spark = spark_session(
         memory=os.environ.get("MARQUEE_SPARK_MEMORY", "2g"),

@@ -77,7 +77,11 @@ def content(rows: Any) -> tuple[int, int]:
 
 def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
     """In the child: begin, add, compare."""
-    from pipelines import lake as tables
+    from feature_repo.define.table import QUARANTINE_COLUMNS
+    from feature_repo.schema import POSTERS
+    from feature_repo.schema import TABLES as DECLARED
+    from feature_repo.spark import spark_schema, spark_schema_of
+    from lake import spark_tables as tables
     from pipelines.features.incremental import current
     from pipelines.features.jobs import run_job
     from pipelines.ingest.ingest import add
@@ -88,8 +92,9 @@ def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
     lake = folder / "lake"
     write_lake(lake, before, movies)
     spark = our_spark(folder)
-    for name in ("posters", "quarantine"):
-        tables.overwrite(spark.createDataFrame([], tables.spark_schema(name)), lake, name)
+    empty = {"posters": spark_schema(POSTERS), "quarantine": spark_schema_of(QUARANTINE_COLUMNS)}
+    for name, schema in empty.items():
+        tables.overwrite(spark.createDataFrame([], schema), lake, name, schema)
     for name in TABLES:
         run_job(spark, lake, name, full=True, created=datetime(2020, 1, 1, tzinfo=UTC))
     with Timer() as adding:
@@ -111,7 +116,8 @@ def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
             rows = run_job(spark, lake, name, full=True).rows
         by_table[name] |= {"full": timer.seconds, "full_cpu": timer.cpu_seconds, "full_rows": rows}
     equal = all(
-        content(current(tables.read(spark, folder, name), name)) == content(tables.read(spark, lake, name))
+        content(current(tables.read(spark, folder, name, DECLARED[name].column_names), name))
+        == content(tables.read(spark, lake, name, DECLARED[name].column_names))
         for name in TABLES
     )
     return {

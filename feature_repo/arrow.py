@@ -1,5 +1,7 @@
 """The lake's tables as Arrow schemas."""
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 from feature_repo.define.column import Column, Type
@@ -21,6 +23,11 @@ def arrow_field(column: Column) -> pa.Field:
     return pa.field(column.name, ARROW_TYPES[column.type])
 
 
+def arrow_schema_of(columns: Iterable[Column]) -> pa.Schema:
+    """Columns as an Arrow schema."""
+    return pa.schema([arrow_field(column) for column in columns])
+
+
 def arrow_schema(table: Table) -> pa.Schema:
-    """All columns of a table, in stored order."""
-    return pa.schema([arrow_field(column) for column in table.all_columns])
+    """All columns of a table, in stored order, as an Arrow schema."""
+    return arrow_schema_of(table.all_columns)

@@ -16,7 +16,7 @@ from pyspark.sql import Row, SparkSession
 
 from common.errors import MarqueeError
 from feature_repo.schema import QUARANTINE, TABLES
-from pipelines import lake
+from lake.tables import require
 from pipelines.features.incremental import oldest_seen
 
 RETAIN = timedelta(days=30)
@@ -72,8 +72,7 @@ def maintain(
     """
     if retain < timedelta(0):
         raise MarqueeError(f"Versions cannot be kept for {retain.days} days: give 0 or more.")
-    if not lake.exists(folder, name):
-        lake.read(spark, folder, name)  # says what to do
+    require(folder, name)
     path = folder / name
     table = DeltaTable.forPath(spark, str(path))
     files, size = _files(table), _size(path)

@@ -16,7 +16,7 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One local session for all tests that compute with Spark in this process."""
-    from pipelines.session import spark_session
+    from lake.session import spark_session
 
     session = spark_session("local[2]", shuffle_partitions=2, scratch=tmp_path_factory.mktemp("spark"))
     # Nor is generating and compiling Java for a handful of rows.

@@ -22,7 +22,7 @@ from app.spark import start_spark
 from common.settings import load_settings
 from feature_repo.schema import RATINGS
 from feature_repo.store import open_store
-from pipelines import lake
+from pipelines.features import incremental
 from pipelines.features.jobs import JOBS, run_job
 from training.data.dataset import point_in_time
 
@@ -56,25 +56,25 @@ def main(mode: str, home: Path, gate: Path) -> None:
     while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 3:  # the driver and two workers
         time.sleep(0.1)
     if mode == "write":
-        overwrite = lake.overwrite
+        overwrite = incremental.overwrite
 
         def held_up(df: DataFrame, *rest: Any) -> None:
             overwrite(df.mapInArrow(waiting(gate, first_hand_on=True), df.schema), *rest)
 
-        lake.overwrite = held_up
+        incremental.overwrite = held_up
         run_job(spark, settings.lake, HELD_UP, full=True)
         return
     for name in JOBS:
         run_job(spark, settings.lake, name, full=True, created=CREATED)
     labels = pq.read_table(home / "labels.parquet")
     pq.write_table(point_in_time(open_store(settings), SERVICE, labels), home / "joined.parquet")
-    read = lake.read_stored
+    read = incremental.read
 
-    def slow(session: Any, folder: Path, name: str, version: int | None = None) -> DataFrame:
-        frame = read(session, folder, name, version)
+    def slow(session: Any, folder: Path, name: str, **which: Any) -> DataFrame:
+        frame = read(session, folder, name, **which)
         return frame.mapInArrow(waiting(gate, False), frame.schema) if name == RATINGS.name else frame
 
-    lake.read_stored = slow
+    incremental.read = slow
     run_job(spark, settings.lake, HELD_UP, full=True, created=CREATED)
     pq.write_table(point_in_time(open_store(settings), SERVICE, labels), home / "joined_again.parquet")
 

@@ -8,10 +8,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from feature_repo.schema import QUARANTINE
-from pipelines import lake
+from lake.spark_tables import read
 from pipelines.features.jobs import run_job
+from pipelines.ingest import ingest as ingest_module
 from pipelines.ingest.ingest import add, ingest
-from pipelines.ingest.ingest import ingest as ingest_module
 from pipelines.sources.movielens import read_movielens
 
 RATINGS = ["1,1,4.0,900000000", "1,2,3.0,900000060", "2,1,2.5,900000120"]
@@ -44,21 +44,21 @@ def test_added_rows_are_accepted_known_or_quarantined(spark: SparkSession, grown
         assert (found.read, found.accepted, found.known, found.quarantined) == (4, new, 2 - new, 2)
         assert found.by_rule == {"movie_id_in_movies": 1, "ratings_are_unique": 1}
     assert report.tables["movies"].known == 3
-    rows = lake.read(spark, grown / "lake", "ratings").orderBy("user_id", "movie_id").collect()
+    rows = read(spark, grown / "lake", "ratings").orderBy("user_id", "movie_id").collect()
     assert [(row.user_id, row.movie_id, row.rating) for row in rows] == [
         (1, 1, 4.0),
         (1, 2, 3.0),
         (1, 3, 4.5),
         (2, 1, 2.5),
     ]
-    refused = {row.rule: row for row in lake.read(spark, grown / "lake", QUARANTINE).collect()}
-    assert len(refused) == lake.read(spark, grown / "lake", QUARANTINE).count() == 2, "refused once each"
+    refused = {row.rule: row for row in read(spark, grown / "lake", QUARANTINE).collect()}
+    assert len(refused) == read(spark, grown / "lake", QUARANTINE).count() == 2, "refused once each"
     contradiction = refused["ratings_are_unique"]
     assert contradiction.reason == "the lake has it with 3.0 stars"
     assert (contradiction.source.endswith("more/ratings.csv"), contradiction.row) == (True, 3)
     done = run_job(spark, grown / "lake", "user_rating_stats")
     assert done.how == "updated"
-    newest = lake.read(spark, grown / "lake", "user_rating_stats").where("user_id = 1")
+    newest = read(spark, grown / "lake", "user_rating_stats").where("user_id = 1")
     assert sorted(row.user_rating_count for row in newest.collect()) == [1, 2, 3]
 
 
@@ -81,7 +81,7 @@ def test_few_rows_and_many_are_added_alike(
         shutil.copytree(tmp_path / "lake", folder)
         reports = [add(spark, read_movielens(spark, more), folder) for _ in range(2)]
         tables = {
-            name: sorted(map(str, lake.read(spark, folder, name).collect()))
+            name: sorted(map(str, read(spark, folder, name).collect()))
             for name in ("ratings", "movies", QUARANTINE)
         }
         found[few] = [[report.tables for report in reports], tables]

@@ -221,10 +221,13 @@ def test_columns_swapped_online_are_named(duckdb_store: FeatureStore, tmp_path: 
 
 def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path: Path) -> None:
     from app.replay import replay_into
+    from feature_repo.define.table import QUARANTINE_COLUMNS
     from feature_repo.domains.movies import DOMAIN
-    from pipelines import lake
+    from feature_repo.spark import spark_schema_of
+    from lake.spark_tables import overwrite
 
-    lake.overwrite(spark.createDataFrame([], lake.spark_schema("quarantine")), home / "lake", "quarantine")
+    quarantine = spark_schema_of(QUARANTINE_COLUMNS)
+    overwrite(spark.createDataFrame([], quarantine), home / "lake", "quarantine", quarantine)
     versions = {entry.name: sorted(entry.rglob("*.parquet")) for entry in (home / "lake").iterdir()}
     replay = replay_into(spark, Settings(home=home), Settings(home=tmp_path / "scratch"), DOMAIN)
     report = audit_consistency(open_with(home, ENGINES["duckdb"]), replay, **ASKED)

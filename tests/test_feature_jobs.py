@@ -8,11 +8,12 @@ import pyarrow as pa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.pandas.types import to_arrow_schema
 
+from feature_repo.arrow import arrow_schema
 from feature_repo.schema import EVENT_TIMESTAMP, KNOWN_AFTER, POSTER_STATISTICS, TABLES
-from pipelines import lake
+from feature_repo.spark import spark_schema
 from pipelines.features.jobs import JOBS
+from pipelines.features.stored import RUNNING
 from tests.feature_oracle import Movie, Rating, features_at_labels
 from tests.test_real_road import differences
 
@@ -77,7 +78,7 @@ def tables(
     }
     found = {}
     for name, of_table in rows.items():
-        schema = to_arrow_schema(lake.spark_schema(name))
+        schema = arrow_schema(TABLES[name])
         found[name] = pa.Table.from_pylist(
             [dict(zip(schema.names, row, strict=True)) for row in of_table], schema
         )
@@ -92,7 +93,7 @@ def frames(
 ) -> dict[str, DataFrame]:
     """The same in Spark."""
     found = tables(ratings, movies, posters)
-    return {name: spark.createDataFrame(table, lake.spark_schema(name)) for name, table in found.items()}
+    return {name: spark.createDataFrame(table, spark_schema(TABLES[name])) for name, table in found.items()}
 
 
 def as_of(rows: list[dict[str, Any]], key: str, value: int, at: datetime) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def test_jobs_equal_the_oracle_at_every_label(spark: SparkSession, generated: li
             row |= {key: value.astimezone(UTC) for key, value in row.items() if isinstance(value, datetime)}
         rows = {(row[TABLES[name].key[0].name], row[EVENT_TIMESTAMP]): row for row in made[name]}
         assert len(rows) == len(made[name]), f"{name}: key and instant are not unique"
-        if name in lake.RUNNING:
+        if name in RUNNING:
             same = job.compute(*(in_memory[table] for table in job.inputs)).to_pylist(
                 maps_as_pydicts="strict"
             )

@@ -16,12 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RATINGS
-from pipelines import lake
+from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RATINGS, TABLES
+from feature_repo.schema import MOVIES as MOVIES_TABLE
+from feature_repo.spark import spark_schema
+from lake.spark_tables import append, overwrite, read
 from pipelines.features import small_update
 from pipelines.features.incremental import current
 from pipelines.features.jobs import JOBS, run_job
-from pipelines.lake import STATE
+from pipelines.features.stored import STATE
 from tests.feature_oracle import Rating
 from tests.test_feature_jobs import MOVIES, START, frames, histories, side_by_side, tables
 
@@ -31,12 +33,13 @@ NOW = START + timedelta(days=9000)
 
 def add(spark: SparkSession, folder: Path, ratings: Sequence[Rating]) -> None:
     """Append ratings, the catalogue being there."""
-    lake.append(frames(spark, ratings)["ratings"], folder, RATINGS.name)
+    append(frames(spark, ratings)["ratings"], folder, RATINGS.name, spark_schema(RATINGS))
 
 
 def content(spark: SparkSession, folder: Path, name: str) -> list[dict[str, Any]]:
     """What readers see of a table, in order."""
-    rows = [row.asDict() for row in current(lake.read(spark, folder, name), name).collect()]
+    stored = read(spark, folder, name, TABLES[name].column_names)
+    rows = [row.asDict() for row in current(stored, name).collect()]
     for row in rows:
         del row[CREATED_TIMESTAMP]
     return sorted(rows, key=lambda row: (row[JOBS[name].key], row[EVENT_TIMESTAMP]))
@@ -48,7 +51,7 @@ def catalogue(spark: SparkSession, generated: Sequence[Sequence[Rating]]) -> Ite
     _, movies, posters = side_by_side(generated)
     with TemporaryDirectory() as folder:
         for name, frame in frames(spark, [], movies, posters).items():
-            lake.overwrite(frame, Path(folder), name)
+            overwrite(frame, Path(folder), name, spark_schema(TABLES[name]))
         yield Path(folder)
 
 
@@ -159,7 +162,7 @@ def test_late_event_corrects_the_instants_after_it_and_keeps_what_was_known(
     done = run_job(spark, one_user, "user_rating_stats", created=NOW + timedelta(hours=1))
     assert (done.how, done.rows, done.late_keys) == ("updated", 2, 1)
     assert [row["user_rating_count"] for row in content(spark, one_user, "user_rating_stats")] == [1, 2]
-    stored = lake.read(spark, one_user, "user_rating_stats")
+    stored = read(spark, one_user, "user_rating_stats")
     assert [
         row["user_rating_first_at"].astimezone(UTC) for row in content(spark, one_user, "user_rating_stats")
     ] == [START + timedelta(seconds=5)] * 2
@@ -184,14 +187,15 @@ def test_late_event_that_changes_nothing_later_adds_only_its_own_row(
 
 
 def test_rewritten_source_is_computed_in_full(spark: SparkSession, one_user: Path) -> None:
-    lake.overwrite(frames(spark, [Rating(1, 1, 2.0, 10)])["ratings"], one_user, RATINGS.name)
+    rewritten = frames(spark, [Rating(1, 1, 2.0, 10)])["ratings"]
+    overwrite(rewritten, one_user, RATINGS.name, spark_schema(RATINGS))
     assert run_job(spark, one_user, "user_rating_stats").how == "rebuilt"
     (row,) = content(spark, one_user, "user_rating_stats")
     assert row["user_rating_mean"] == 2.0
 
 
 def test_table_of_another_declaration_is_computed_in_full(spark: SparkSession, one_user: Path) -> None:
-    stored = lake.read_stored(spark, one_user, "user_rating_stats").drop("user_rating_first_at")
+    stored = read(spark, one_user, "user_rating_stats").drop("user_rating_first_at")
     write = stored.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
     write.save(str(one_user / "user_rating_stats"))
     assert run_job(spark, one_user, "user_rating_stats").how == "rebuilt"
@@ -200,7 +204,7 @@ def test_table_of_another_declaration_is_computed_in_full(spark: SparkSession, o
 
 
 def test_changed_catalogue_corrects_what_depends_on_it(spark: SparkSession, one_user: Path) -> None:
-    added = spark.createDataFrame([(99, "Film 99", ["War"], 1999)], lake.spark_schema("movies"))
-    lake.append(added, one_user, "movies")
+    added = spark.createDataFrame([(99, "Film 99", ["War"], 1999)], spark_schema(MOVIES_TABLE))
+    append(added, one_user, "movies", spark_schema(MOVIES_TABLE))
     done = run_job(spark, one_user, "user_rating_stats", created=NOW + timedelta(hours=1))
     assert (done.how, done.rows) == ("updated", 0), "a movie that nobody rated changes no user"

@@ -8,8 +8,10 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
-from feature_repo.schema import EVENT_TIMESTAMP, RATINGS
-from pipelines import lake
+from feature_repo.schema import EVENT_TIMESTAMP, MOVIES, POSTERS, RATINGS
+from feature_repo.spark import spark_schema
+from lake import spark_tables
+from lake.tables import append
 from pipelines.features.jobs import run_job
 from pipelines.ingest.ingest import ingest
 from pipelines.sources.movielens import read_movielens
@@ -39,16 +41,18 @@ def test_real_ratings_delivered_by_month_end_in_the_tables_of_one_full_run(
 ) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "lake"
     ingest(spark, read_movielens(spark, real_data / "movielens-small"), whole)
-    for name in ("movies", "posters"):
-        lake.overwrite(lake.read(spark, whole, name), folder, name)
-    parts = deliveries(lake.read(spark, whole, RATINGS.name).toArrow(), DELIVERIES)
+    for table in (MOVIES, POSTERS):
+        rows = spark_tables.read(spark, whole, table.name)
+        spark_tables.overwrite(rows, folder, table.name, spark_schema(table))
+    parts = deliveries(spark_tables.read(spark, whole, RATINGS.name).toArrow(), DELIVERIES)
     assert len(parts) > 1
     late_keys = 0
     for place, part in enumerate(parts):
         if place:
-            lake.append_table(part, folder, RATINGS.name)
+            append(part, folder, RATINGS.name)
         else:
-            lake.overwrite(spark.createDataFrame(part), folder, RATINGS.name)
+            first = spark.createDataFrame(part)
+            spark_tables.overwrite(first, folder, RATINGS.name, spark_schema(RATINGS))
         for name in TABLES:
             done = run_job(spark, folder, name, created=NOW + timedelta(minutes=place))
             assert done.how == ("updated" if place else "rebuilt")

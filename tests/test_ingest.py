@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from common.errors import MarqueeError
 from feature_repo.schema import QUARANTINE, QUARANTINE_COLUMNS, SOURCE_TABLES
-from pipelines import lake as lake_tables
+from lake import spark_tables
 from pipelines.ingest.ingest import TableReport, check_movies, check_posters, check_ratings, ingest
 from pipelines.sources.movielens import read_movielens
 from pipelines.sources.source import Source
@@ -326,7 +326,7 @@ def test_each_bad_poster_is_quarantined_with_rule_and_reason(spark: SparkSession
 
 
 def content(spark: SparkSession, lake: Path, name: str) -> list[str]:
-    return sorted(map(str, lake_tables.read(spark, lake, name).collect()))
+    return sorted(map(str, spark_tables.read(spark, lake, name).collect()))
 
 
 def contents(spark: SparkSession, lake: Path) -> dict[str, list[str]]:
@@ -382,7 +382,7 @@ def test_every_row_read_is_accepted_or_quarantined_and_twice_gives_the_same(
         "posters": 1,
         "quarantine": 10,
     }
-    for row in lake_tables.read(spark, lake, QUARANTINE).where("table != 'posters'").collect():
+    for row in spark_tables.read(spark, lake, QUARANTINE).where("table != 'posters'").collect():
         assert Path(row["source"]).read_text().splitlines()[row["row"] - 1] == row["record"]
     ingest(spark, read_movielens(spark, messy, messy / "posters"), lake)
     assert contents(spark, lake) == first
@@ -452,7 +452,7 @@ def test_real_sample_is_accounted_for_to_the_row(
     # Pictures of movies that this catalogue lacks, and no other trouble.
     assert posters.by_rule == {"movie_id_in_movies": 166}
     # The published ratings are those of the file.
-    published = lake_tables.read(spark, tmp_path, "ratings").toPandas()
+    published = spark_tables.read(spark, tmp_path, "ratings").toPandas()
     seconds = published["event_timestamp"].astype("int64") // 10 ** (
         9 if "[ns" in str(published.dtypes.iloc[3]) else 6
     )

@@ -18,10 +18,12 @@ from cli.main import app
 from common.errors import MarqueeError
 from common.settings import Settings
 from feature_repo import store
+from feature_repo.define.table import QUARANTINE_COLUMNS
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.schema import EVENT_TIMESTAMP, KNOWN_AFTER, QUARANTINE, RATINGS, SERVICES, TABLES
-from pipelines import lake
-from pipelines.lake import RUNNING
+from feature_repo.spark import spark_schema, spark_schema_of
+from lake.spark_tables import overwrite, read
+from pipelines.features.stored import RUNNING
 from pipelines.sources.new_ratings import FIELDS, one_rating, read_new_ratings
 from tests.feature_oracle import Rating, features_at_labels
 from tests.test_feature_jobs import MOVIES, POSTERS, frames, instant
@@ -37,8 +39,9 @@ def opened(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Fea
     home = tmp_path_factory.mktemp("push")
     sources = frames(spark, FIRST)
     for name, frame in sources.items():
-        lake.overwrite(frame, home / "lake", name)
-    lake.overwrite(spark.createDataFrame([], lake.spark_schema(QUARANTINE)), home / "lake", QUARANTINE)
+        overwrite(frame, home / "lake", name, spark_schema(TABLES[name]))
+    quarantine = spark_schema_of(QUARANTINE_COLUMNS)
+    overwrite(spark.createDataFrame([], quarantine), home / "lake", QUARANTINE, quarantine)
     store.apply(Settings(home=home), DOMAIN)
     return store.open_store(Settings(home=home))
 
@@ -84,9 +87,9 @@ def test_pushed_ratings_are_online_as_if_they_had_always_been_there(
     ratings += [late, new]
     check_online(opened, ratings)
 
-    refused = lake.read(spark, Path(opened.config.offline_store.lake), QUARANTINE).collect()
+    refused = read(spark, Path(opened.config.offline_store.lake), QUARANTINE).collect()
     assert {row["row"]: row["record"] for row in refused} == dict(enumerate(lines[3:], start=5))
-    held = lake.read(spark, Path(opened.config.offline_store.lake), RATINGS.name).collect()
+    held = read(spark, Path(opened.config.offline_store.lake), RATINGS.name).collect()
     assert len(held) == len(ratings)
     nothing = push(spark, opened, one_rating(1, 78, 5.0, instant(41)))
     assert (nothing.updates, nothing.sent) == ((), ())

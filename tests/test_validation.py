@@ -26,7 +26,7 @@ from feature_repo.arrow import arrow_schema
 from feature_repo.schema import (
     BEGINNING,
     EVENT,
-    QUARANTINE,
+    QUARANTINE_COLUMNS,
     TABLES,
     USER_ID,
     Column,
@@ -34,7 +34,7 @@ from feature_repo.schema import (
     Table,
     Type,
 )
-from pipelines.lake import spark_schema
+from feature_repo.spark import spark_schema, spark_schema_of
 from validation.gate.gate import judge, open_project, validate
 from validation.gate.page import page
 from validation.gate.report import CheckResult, ValidationReport, render_table, require_passed, to_json
@@ -105,7 +105,7 @@ def test_each_check_is_an_expectation_of_the_suite(table: Table) -> None:
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 def test_the_types_that_are_checked_are_those_that_the_lake_stores(table: Table) -> None:
-    stored = {field.name: field.dataType.simpleString() for field in spark_schema(table.name)}
+    stored = {field.name: field.dataType.simpleString() for field in spark_schema(table)}
     assert spark_types(table) == stored
 
 
@@ -215,7 +215,7 @@ def failed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tup
                 "posters/9.jpg",
             ),
         ],
-        spark_schema(QUARANTINE),
+        spark_schema_of(QUARANTINE_COLUMNS),
     )
     out = tmp_path_factory.mktemp("failed")
     return validate(frames, out, quarantine=quarantine), out
@@ -493,7 +493,7 @@ def test_quarantined_records_are_escaped(failed: tuple[ValidationReport, Path]) 
 
 def test_long_records_are_cut(spark: SparkSession, tmp_path: Path) -> None:
     long = spark.createDataFrame(
-        [("ratings", "rating_in_range", "bad", "r.csv", 1, "9" * 10_000)], spark_schema(QUARANTINE)
+        [("ratings", "rating_in_range", "bad", "r.csv", 1, "9" * 10_000)], spark_schema_of(QUARANTINE_COLUMNS)
     )
     movies = frame(spark, TABLES["movies"], good_rows(TABLES["movies"]))
     report = validate({"movies": movies}, tmp_path, quarantine=long)

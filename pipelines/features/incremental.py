@@ -17,16 +17,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FEATURE_TABLES, RATINGS, TABLES
-from pipelines import lake
+from lake.spark_tables import SPARK_ERRORS, append, overwrite, read
+from lake.tables import exists, last_commit, newest_version, said_of
 from pipelines.features import small_update
 from pipelines.features.job import Job, Update
 from pipelines.features.running import last_event
-from pipelines.lake import RUNNING, STATE
+from pipelines.features.stored import RUNNING, STATE, as_declared, progress, seen_in, stored_schema
 
 FIRST = "first"
 """The first new event of a key."""
@@ -39,9 +39,9 @@ def update(spark: SparkSession, folder: Path, job: Job, created: datetime) -> Up
         folder: of the lake.
         created: the `created_timestamp` of new rows.
     """
-    now = {name: _version(spark, folder, name) for name in job.inputs}
+    now = {name: newest_version(folder, name) for name in job.inputs}
     seen = _seen(folder, job.name)
-    if seen is None or set(seen) != set(now) or not lake.as_declared(folder, job.name):
+    if seen is None or set(seen) != set(now) or not as_declared(folder, job.name):
         return rebuild(spark, folder, job, created)
     changed = [name for name in job.inputs if seen[name] != now[name]]
     if not changed:
@@ -69,8 +69,8 @@ def _take_in(
     feeds: Mapping[str, DataFrame],
 ) -> Update:
     """Append what follows from the rows that were added to the sources."""
-    frames = {name: lake.read_stored(spark, folder, name, now[name]) for name in job.inputs}
-    stored = lake.read_stored(spark, folder, job.name)
+    frames = {name: read(spark, folder, name, version=now[name]) for name in job.inputs}
+    stored = read(spark, folder, job.name)
     if job.name not in RUNNING or set(feeds) != {RATINGS.name}:
         rows = _differing(job.compute(*frames.values()), stored, job.name)
         return Update(job.name, "updated", _append(rows, folder, job.name, created, now))
@@ -105,10 +105,10 @@ def _take_in(
 
 def rebuild(spark: SparkSession, folder: Path, job: Job, created: datetime) -> Update:
     """Compute a feature table from all of its sources, and replace it."""
-    now = {name: _version(spark, folder, name) for name in job.inputs}
-    frames = [lake.read_stored(spark, folder, name, now[name]) for name in job.inputs]
+    now = {name: newest_version(folder, name) for name in job.inputs}
+    frames = [read(spark, folder, name, version=now[name]) for name in job.inputs]
     rows = job.compute(*frames).withColumn(CREATED_TIMESTAMP, F.lit(created))
-    lake.overwrite(rows, folder, job.name, lake.progress(now))
+    overwrite(rows, folder, job.name, stored_schema(job.name), progress(now))
     return Update(job.name, "rebuilt", _written(folder, job.name))
 
 
@@ -148,38 +148,27 @@ def _after_first(rows: DataFrame, late: DataFrame, key: str) -> DataFrame:
 
 def _append(rows: DataFrame, folder: Path, name: str, created: datetime, now: Mapping[str, int]) -> int:
     """Append rows in one commit that says what it has seen; the number of rows."""
-    lake.append(rows.withColumn(CREATED_TIMESTAMP, F.lit(created)), folder, name, lake.progress(now))
+    rows = rows.withColumn(CREATED_TIMESTAMP, F.lit(created))
+    append(rows, folder, name, stored_schema(name), progress(now))
     return _written(folder, name)
 
 
 def _written(folder: Path, name: str) -> int:
     """How many rows the newest commit to a table wrote."""
-    (commit,) = DeltaTable(folder / name).history(1)
-    return int(commit["operationMetrics"]["numOutputRows"])
-
-
-def _version(spark: SparkSession, folder: Path, name: str) -> int:
-    """The newest version of a table."""
-    if not lake.exists(folder, name):
-        lake.read(spark, folder, name)  # says what to do
-    return DeltaTable(folder / name).version()
+    return int(last_commit(folder, name)["operationMetrics"]["numOutputRows"])
 
 
 def _seen(folder: Path, name: str) -> dict[str, int] | None:
     """The source versions that a feature table is up to date with; None where it does not say."""
-    if not lake.exists(folder, name):
-        return None
-    # Maintenance commits say nothing: look further back.
-    said = (commit.get("userMetadata") for commit in DeltaTable(folder / name).history())
-    newest = next((words for words in said if words), None)
-    return None if newest is None else lake.seen_in(newest)
+    said = said_of(folder, name) if exists(folder, name) else ""
+    return seen_in(said) if said else None
 
 
 def _only_added(feed: DataFrame) -> bool:
     """Whether rows were added to a table and none left it, so far as its feed still tells."""
     try:
         return not feed.where("_change_type != 'insert'").take(1)
-    except lake.SPARK_ERRORS:
+    except SPARK_ERRORS:
         # The files were vacuumed: what happened is not known any more.
         return False
 

@@ -23,7 +23,7 @@ from pyspark.sql.types import StructType
 from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, GENRE_SEPARATOR, KNOWN_AFTER, TABLES
 from pipelines.features import kernels
 from pipelines.features.kernels import Events, Floats, Ints, Outputs
-from pipelines.lake import STATE, stored_schema
+from pipelines.features.stored import STATE, stored_schema
 
 cloudpickle.register_pickle_by_value(kernels)  # type: ignore[no-untyped-call]
 

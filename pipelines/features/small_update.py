@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,10 +16,11 @@ from deltalake import DeltaTable
 
 from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RATINGS, TABLES
 from lake.changes import added_rows
-from pipelines import lake
+from lake.duckdb import connection as duckdb_connection
+from lake.tables import append
 from pipelines.features.job import Job, Update
 from pipelines.features.running import last_events
-from pipelines.lake import STATE
+from pipelines.features.stored import STATE, progress
 
 MOST_NEW = 500_000
 """New ratings, at most, that are few."""
@@ -72,7 +72,7 @@ def take_in(
         )
         rows = pa.concat_tables([rows, _differing(again, held, job.name)])
     written = rows.append_column(CREATED_TIMESTAMP, pa.repeat(pa.scalar(created, INSTANT), rows.num_rows))
-    lake.append_table(written, folder, job.name, lake.progress(now))
+    append(written, folder, job.name, progress(now))
     return Update(job.name, "updated", rows.num_rows, new.num_rows, late.num_rows)
 
 
@@ -99,7 +99,7 @@ def _differing(computed: pa.Table, held: pa.Table, name: str) -> pa.Table:
     unique = [column.name for column in TABLES[name].key] + [EVENT_TIMESTAMP]
     compared = unique + [column.name for column in TABLES[name].feature_columns]
     same = " AND ".join(f'computed."{column}" IS NOT DISTINCT FROM held."{column}"' for column in compared)
-    with duckdb.connect() as connection:
+    with duckdb_connection() as connection:
         place = pa.array(np.arange(computed.num_rows))
         connection.register("again", computed.select(compared).append_column("place", place))
         connection.register("stored", held.select([*compared, CREATED_TIMESTAMP]))

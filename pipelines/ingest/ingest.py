@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
-from deltalake import DeltaTable
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -33,7 +32,9 @@ from feature_repo.schema import (
     Reference,
     Table,
 )
-from pipelines import lake as lake_tables
+from feature_repo.spark import spark_schema, spark_schema_of
+from lake import spark_tables
+from lake.tables import count_rows, exists
 from pipelines.ingest.small_add import append_few
 from pipelines.sources.poster_statistics import measure_posters
 from pipelines.sources.source import Source
@@ -123,9 +124,9 @@ def add(spark: SparkSession, source: Source, lake: Path) -> IngestReport:
     Raises:
         MarqueeError: the disk refuses.
     """
-    if not all(lake_tables.exists(lake, name) for name in (MOVIES.name, RATINGS.name, POSTERS.name)):
+    if not all(exists(lake, name) for name in (MOVIES.name, RATINGS.name, POSTERS.name)):
         return ingest(spark, source, lake)
-    held = lake_tables.read(spark, lake, MOVIES.name)
+    held = spark_tables.read(spark, lake, MOVIES.name)
     with _clear_errors(), check_movies(source.movies) as movies:
         catalogue = held.unionByName(movies.good.join(held, "movie_id", "left_anti")).persist()
         try:
@@ -146,7 +147,7 @@ def add_ratings(spark: SparkSession, ratings: DataFrame, lake: Path) -> TableRep
     Raises:
         MarqueeError: the lake has no catalogue or no ratings, or the disk refuses.
     """
-    movies = lake_tables.read(spark, lake, MOVIES.name)
+    movies = spark_tables.read(spark, lake, MOVIES.name)
     with _clear_errors(), check_ratings(ratings, movies) as checked:
         return _append_new(spark, lake, RATINGS, checked)
 
@@ -158,7 +159,7 @@ def _append_new(spark: SparkSession, lake: Path, table: Table, checked: Checked)
         quarantined = sum(done.by_rule.values())
         known = checked.read - done.accepted - quarantined
         return TableReport(checked.read, done.accepted, quarantined, done.by_rule, known, done.reasons)
-    held = lake_tables.read(spark, lake, table.name)
+    held = spark_tables.read(spark, lake, table.name)
     unique = list(table.unique)
     bad = checked.bad
     if table is RATINGS:
@@ -169,16 +170,16 @@ def _append_new(spark: SparkSession, lake: Path, table: Table, checked: Checked)
         rules = bad.groupBy("rule").agg(F.count("*").alias("rows"), first.alias("reason")).collect()
         by_rule = {row["rule"]: int(row["rows"]) for row in sorted(rules)}
         quarantined = sum(by_rule.values())
-        before = _rows(lake / table.name)
+        before = count_rows(lake, table.name)
         new = checked.good.join(held, unique, "left_anti")
         if quarantined < checked.read and not new.isEmpty():
-            lake_tables.append(new, lake, table.name)
-        accepted = _rows(lake / table.name) - before
+            spark_tables.append(new, lake, table.name, spark_schema(table))
+        accepted = count_rows(lake, table.name) - before
         if quarantined:
-            quarantine = lake_tables.read(spark, lake, QUARANTINE).alias("held")
+            quarantine = spark_tables.read(spark, lake, QUARANTINE).alias("held")
             same = [F.col(f"bad.{c.name}").eqNullSafe(F.col(f"held.{c.name}")) for c in QUARANTINE_COLUMNS]
             fresh = bad.alias("bad").join(quarantine, reduce(Column.__and__, same), "left_anti")
-            lake_tables.append(fresh, lake, QUARANTINE)
+            spark_tables.append(fresh, lake, QUARANTINE, spark_schema_of(QUARANTINE_COLUMNS))
     finally:
         bad.unpersist()
     known = checked.read - accepted - quarantined
@@ -203,14 +204,14 @@ def _contradictions(ratings: DataFrame, held: DataFrame) -> DataFrame:
 
 def _publish(spark: SparkSession, lake: Path, tables: Mapping[str, Checked]) -> dict[str, TableReport]:
     for name, checked in tables.items():
-        lake_tables.overwrite(checked.good, lake, name)
+        spark_tables.overwrite(checked.good, lake, name, spark_schema(TABLES[name]))
     bad = reduce(DataFrame.unionByName, (checked.bad for checked in tables.values()))
-    lake_tables.overwrite(bad, lake, QUARANTINE)
-    counts = lake_tables.read(spark, lake, QUARANTINE).groupBy("table", "rule").count().collect()
+    spark_tables.overwrite(bad, lake, QUARANTINE, spark_schema_of(QUARANTINE_COLUMNS))
+    counts = spark_tables.read(spark, lake, QUARANTINE).groupBy("table", "rule").count().collect()
     reports = {}
     for name, checked in tables.items():
         by_rule = {row["rule"]: int(row["count"]) for row in counts if row["table"] == name}
-        accepted = _rows(lake / name)
+        accepted = count_rows(lake, name)
         quarantined = sum(by_rule.values())
         if checked.read != accepted + quarantined:
             raise RuntimeError(
@@ -220,15 +221,10 @@ def _publish(spark: SparkSession, lake: Path, tables: Mapping[str, Checked]) -> 
     return reports
 
 
-def _rows(table: Path) -> int:
-    """Rows of a Delta table by its log, without reading the data."""
-    files = DeltaTable(str(table)).get_add_actions(flatten=True)
-    return int(sum(files["num_records"].to_pylist())) if files.num_rows else 0
-
-
 def _no_posters(spark: SparkSession) -> Checked:
     good, bad = (
-        spark.createDataFrame([], lake_tables.spark_schema(name)) for name in (POSTERS.name, QUARANTINE)
+        spark.createDataFrame([], schema)
+        for schema in (spark_schema(POSTERS), spark_schema_of(QUARANTINE_COLUMNS))
     )
     return Checked(good, bad, read=0, located=good)
 
@@ -251,7 +247,7 @@ def _clear_errors() -> Iterator[None]:
     """Spark's errors that a person can mend, as one sentence."""
     try:
         yield
-    except lake_tables.SPARK_ERRORS as error:
+    except spark_tables.SPARK_ERRORS as error:
         text = str(error)
         refusal = next((refusal for refusal in REFUSALS if refusal in text), None)
         if refusal is not None:

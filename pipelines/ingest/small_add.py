@@ -6,13 +6,13 @@ What is accepted, known and quarantined is what `pipelines.ingest.ingest` does f
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from feature_repo.schema import QUARANTINE, QUARANTINE_COLUMNS, RATINGS, Table
-from pipelines import lake as lake_tables
+from lake.duckdb import connection as duckdb_connection
+from lake.tables import append
 
 CONTRADICTED = f"{RATINGS.name}_are_unique"
 
@@ -41,7 +41,7 @@ def append_few(lake: Path, table: Table, good: pa.Table, bad: pa.Table) -> Added
         MarqueeError: the disk refuses.
     """
     unique = " AND ".join(f'good."{name}" = held."{name}"' for name in table.unique)
-    with duckdb.connect() as connection:
+    with duckdb_connection() as connection:
         connection.register("good", good)
         connection.register("held", _held(lake, table, good))
         new = connection.sql(f"SELECT * FROM good ANTI JOIN held ON {unique}").to_arrow_table()
@@ -65,9 +65,9 @@ def append_few(lake: Path, table: Table, good: pa.Table, bad: pa.Table) -> Added
         )
         fresh = connection.sql(f"SELECT * FROM bad ANTI JOIN quarantine ON {same}").to_arrow_table()
     if new.num_rows:
-        lake_tables.append_table(new, lake, table.name)
+        append(new, lake, table.name)
     if fresh.num_rows:
-        lake_tables.append_table(fresh, lake, QUARANTINE)
+        append(fresh, lake, QUARANTINE)
     by_rule = {rule: count for rule, count, _ in rules}
     return Added(new.num_rows, by_rule, tuple(reason for _, _, reason in rules))
 

@@ -1,0 +1,69 @@
+"""The lake's tables in Spark; their schemas are arguments (`feature_repo.spark` derives them)."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+
+from lake.tables import USER_METADATA, make_folder, not_written, require
+
+SPARK_ERRORS = (PySparkException, Py4JJavaError)
+"""What Spark raises: the latter for errors of the JVM that PySpark has no class for, such as a full disk."""
+
+
+def read(
+    spark: SparkSession,
+    lake: Path,
+    name: str,
+    columns: Iterable[str] | None = None,
+    version: int | None = None,
+) -> DataFrame:
+    """A table at a version, or at its newest.
+
+    Args:
+        columns: which; all that are stored where None.
+
+    Raises:
+        MarqueeError: the table is not there.
+    """
+    require(lake, name)
+    reader = spark.read.format("delta")
+    if version is not None:
+        reader = reader.option("versionAsOf", version)
+    rows = reader.load(str(lake / name))
+    return rows if columns is None else rows.select(*columns)
+
+
+def overwrite(df: DataFrame, lake: Path, name: str, schema: StructType, metadata: str = "") -> None:
+    """Replace a table's content in one Delta commit; readers see the old version or the new one.
+
+    Columns are put in the order and types of `schema`, so a table never drifts from its declaration.
+
+    Args:
+        metadata: what the commit says of itself.
+
+    Raises:
+        MarqueeError: the lake cannot be written, or the disk is full.
+    """
+    _write(df, lake, name, schema, "overwrite", metadata)
+
+
+def append(df: DataFrame, lake: Path, name: str, schema: StructType, metadata: str = "") -> None:
+    """Add rows to a table in one Delta commit; otherwise as `overwrite`."""
+    _write(df, lake, name, schema, "append", metadata)
+
+
+def _write(df: DataFrame, lake: Path, name: str, schema: StructType, mode: str, metadata: str) -> None:
+    columns = [F.col(field.name).cast(field.dataType) for field in schema]
+    write = df.select(*columns).write.format("delta").mode(mode).option(USER_METADATA, metadata)
+    if mode == "overwrite":
+        write = write.option("overwriteSchema", "true")
+    make_folder(lake, name)
+    try:
+        write.save(str(lake / name))
+    except SPARK_ERRORS as error:
+        raise not_written(lake, name, error) from error

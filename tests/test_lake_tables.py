@@ -1,0 +1,80 @@
+"""Delta tables without Spark, and that Spark reads what this wrote and the other way round."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+from pyspark.sql.types import ArrayType, DoubleType, LongType, MapType, StringType, StructField, StructType
+
+from common.errors import MarqueeError
+from lake import spark_tables, tables
+from lake.duckdb import connection
+
+STATE = pa.map_(pa.string(), pa.float64())
+ROWS = pa.table(
+    {
+        "key": [1, 2],
+        "words": pa.array([["a", "b"], None], pa.list_(pa.string())),
+        "state": pa.array([[("n", 1.0)], None], STATE),
+    }
+)
+SCHEMA = StructType(
+    [
+        StructField("key", LongType()),
+        StructField("words", ArrayType(StringType())),
+        StructField("state", MapType(StringType(), DoubleType())),
+    ]
+)
+
+
+def test_what_one_writes_the_other_reads_and_goes_on_with(spark: SparkSession, tmp_path: Path) -> None:
+    tables.overwrite(ROWS, tmp_path, "ours", "first")
+    spark_tables.overwrite(spark.createDataFrame([], SCHEMA), tmp_path, "theirs", SCHEMA, "first")
+    for name in ("ours", "theirs"):
+        spark_tables.append(spark_tables.read(spark, tmp_path, "ours", version=0), tmp_path, name, SCHEMA)
+        tables.append(ROWS.select(["state", "words", "key"]), tmp_path, name)
+        rows = spark_tables.read(spark, tmp_path, name, ["key"]).collect()
+        assert sorted(row.key for row in rows) == ([1, 1, 1, 2, 2, 2] if name == "ours" else [1, 1, 2, 2])
+        assert tables.count_rows(tmp_path, name) == len(rows)
+        assert tables.newest_version(tmp_path, name) == 2
+        assert tables.said_of(tmp_path, name) == "first", "later commits say nothing"
+        assert tables.open_table(tmp_path, name, 0).version() == 0
+    made = [DeltaTable(tmp_path / name).metadata().configuration for name in ("ours", "theirs")]
+    assert made[0] == made[1], "who made a table makes no difference"
+
+
+def test_replacing_a_table_replaces_its_columns(tmp_path: Path) -> None:
+    tables.overwrite(ROWS, tmp_path, "t")
+    tables.overwrite(ROWS.select(["key"]), tmp_path, "t", "second")
+    assert tables.open_table(tmp_path, "t").to_pyarrow_table() == ROWS.select(["key"])
+    assert tables.open_table(tmp_path, "t", 0).to_pyarrow_table().num_columns == 3
+    assert tables.last_commit(tmp_path, "t")["version"] == 1
+
+
+def test_a_table_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    assert not tables.exists(tmp_path, "t")
+    for ask in (tables.open_table, tables.count_rows, tables.said_of, tables.newest_version):
+        with pytest.raises(MarqueeError, match=r"There is no table t in .*pipeline run"):
+            ask(tmp_path, "t")
+
+
+def test_a_lake_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "lake").write_text("a file, not a folder")
+    with pytest.raises(MarqueeError, match="Cannot write"):
+        tables.overwrite(ROWS, tmp_path / "lake", "t")
+
+
+def test_a_connection_is_in_utc_and_keeps_its_limit(tmp_path: Path) -> None:
+    with connection("1GB", tmp_path, threads=1) as con:
+        found = con.execute(
+            "SELECT current_setting('TimeZone'), current_setting('memory_limit'), current_setting('threads'),"
+            " current_setting('temp_directory')"
+        ).fetchone()
+        assert found is not None
+        assert found[0] == "UTC"
+        assert found[1].startswith("953.6")
+        assert found[2] == 1
+        assert Path(found[3]).parent == tmp_path
+    assert not list(tmp_path.iterdir()), "nothing is left"
