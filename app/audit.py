@@ -33,6 +33,7 @@ def audit_leakage(
     Raises:
         MarqueeError: nothing is applied, or there are no labels.
     """
+    from feature_repo.domains.movies import DOMAIN
     from feature_repo.store import open_store
     from validation.audit.leakage import audit_leakage
     from validation.audit.page import write_audit
@@ -41,6 +42,7 @@ def audit_leakage(
     with stages.stage("leakage") as stage:
         report = audit_leakage(
             store,
+            DOMAIN,
             sample=sample,
             seed=seed,
             costs=costs,
@@ -51,7 +53,7 @@ def audit_leakage(
             f"{len(report.features)} features at {count(report.labels)} labels ({count(report.sample)}"
             f" recomputed): {'no leak' if report.passed else 'failed'}"
         )
-    return report, write_audit(settings.home / AUDITS, "leakage", report)
+    return report, write_audit(settings.home / AUDITS, "leakage", report, DOMAIN)
 
 
 def audit_consistency(
@@ -79,6 +81,7 @@ def audit_consistency(
         MarqueeError: nothing is applied, there are no labels, or another audit is using the scratch home.
     """
     from app.replay import scratch_home
+    from feature_repo.domains.movies import DOMAIN
     from feature_repo.store import open_store
     from validation.audit.consistency import audit_consistency
     from validation.audit.page import write_audit
@@ -90,6 +93,7 @@ def audit_consistency(
     ):
         report = audit_consistency(
             store,
+            DOMAIN,
             replay,
             events=events,
             instants=instants,
@@ -104,4 +108,4 @@ def audit_consistency(
             f" at {report.instants} instants and the end, {count(report.home_rows)} rows of this home:"
             f" {report.rate:.2%} of values match"
         )
-    return report, write_audit(settings.home / AUDITS, "consistency", report)
+    return report, write_audit(settings.home / AUDITS, "consistency", report, DOMAIN)

@@ -46,6 +46,7 @@ def validation_stage(
         report = validate(
             frames,
             out,
+            domain,
             read(spark, settings.lake, QUARANTINE),
             on_progress=stage.report,
             others={table.name: read(spark, settings.lake, table.name) for table in domain.sources},

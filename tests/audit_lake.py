@@ -1,101 +1,148 @@
-"""A small home for the audits: generated events with ties, and tables that hold just what they should."""
+"""Small homes for the audits: generated events with ties, and tables that hold just what they should."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 from feast import FeatureStore, RepoConfig
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from feast.type_map import feast_value_type_to_python_type
 
 from common.settings import Settings
 from feature_repo import store
 from feature_repo.arrow import arrow_schema
+from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Type
+from feature_repo.define.domain import Domain
+from feature_repo.define.view import View
 from feature_repo.domains.movies import DOMAIN
-from feature_repo.schema import (
-    CREATED_TIMESTAMP,
-    EVENT_TIMESTAMP,
-    FEATURE_TABLES,
-    MOVIES,
-    POSTER_STATISTICS,
-    POSTERS,
-    RATINGS,
-    Table,
-)
-from tests.test_feature_jobs import START, instant
-from validation.audit.movie_oracle import Movie, Rating
-from validation.audit.sql import restated
+from feature_repo.domains.movies.posters import STATISTICS
+from tests.toy_domain import PRESS
+from validation.audit import oracle
+from validation.audit.reading import known_since
 
-Rows = Callable[[Table, Sequence[Rating]], pa.Table]
-"""Makes a feature table of ratings."""
-
-CATALOGUE = {
-    movie: Movie(sorted({"Action", "Comedy", "Drama", "War"} - {["Action", "Drama", "War"][movie % 3]}), year)
-    for movie, year in enumerate((1994, None, 2001, 1950, 1994, 2010, 1987, 1999), 1)
-}
-COLOURS = {
-    movie: {name: (movie * 37 + i * 11) % 100 + i / 256 for i, name in enumerate(POSTER_STATISTICS)}
-    for movie in CATALOGUE
-    if movie % 3
-}
+Row = dict[str, Any]
+START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def events(count: int = 150, users: int = 6, seed: int = 0) -> list[Rating]:
-    """Ratings in the order of time, many of them at one instant, no two alike in user, movie and instant."""
+@dataclass(frozen=True)
+class World:
+    """What a lake is about, and what happened.
+
+    Args:
+        domain: the declarations.
+        catalogues: the rows of the tables that are not events, by name.
+        events: in the order of time.
+    """
+
+    domain: Domain
+    catalogues: dict[str, list[Row]]
+    events: list[Row]
+
+    @property
+    def tables(self) -> dict[str, list[Row]]:
+        """The rows of all source tables by name."""
+        return {**self.catalogues, self.domain.events.name: self.events}
+
+    def of(self, events: Sequence[Row]) -> "World":
+        """Other events in the same world."""
+        return replace(self, events=list(events))
+
+
+Rows = Callable[[View, World], pa.Table]
+"""Makes a feature table."""
+
+
+def drawn(
+    world: World, users: Sequence[Any], items: Sequence[Any], values: Sequence[float], count: int, seed: int
+) -> World:
+    """Events in the order of time, many of them at one instant, no two alike in user, item and instant."""
     rng = np.random.default_rng(seed)
+    user, item = (key.name for key in world.domain.events.key)
+    value = world.domain.tasks[0].of
     found = {}
     for _ in range(count):
-        user, movie = int(rng.integers(1, users + 1)), int(rng.integers(1, len(CATALOGUE) + 1))
-        at = int(rng.integers(0, count // 3))
-        found[user, movie, at] = Rating(user, movie, int(rng.integers(1, 11)) / 2, at)
-    return sorted(found.values(), key=lambda rating: (rating.instant, rating.user, rating.movie))
+        who, what = users[rng.integers(len(users))], items[rng.integers(len(items))]
+        at = START + timedelta(seconds=int(rng.integers(0, count // 3)))
+        found[at, who, what] = {
+            user: who, item: what, value: values[rng.integers(len(values))], EVENT_TIMESTAMP: at
+        }  # fmt: skip
+    return world.of([found[name] for name in sorted(found)])
 
 
-def sources(ratings: Sequence[Rating]) -> dict[str, pa.Table]:
+def movies(count: int = 150, users: int = 6, seed: int = 0) -> World:
+    """Ratings of eight movies, some of them without a year or a poster."""
+    years = enumerate((1994, None, 2001, 1950, 1994, 2010, 1987, 1999), 1)
+    genres = {"Action", "Comedy", "Drama", "War"}
+    catalogue = [
+        {
+            "movie_id": movie,
+            "title": f"Film {movie}",
+            "genres": sorted(genres - {["Action", "Drama", "War"][movie % 3]}),
+            "release_year": year,
+        }
+        for movie, year in years
+    ]
+    posters = [
+        {"movie_id": movie, "file": f"{movie}.jpg", "sha256": "", "width": 2, "height": 3}
+        | {name: (movie * 37 + i * 11) % 100 + i / 256 for i, name in enumerate(STATISTICS)}
+        for movie in range(1, 9)
+        if movie % 3
+    ]
+    world = World(DOMAIN, {"movies": catalogue, "posters": posters}, [])
+    return drawn(world, range(1, users + 1), range(1, 9), [half / 2 for half in range(1, 11)], count, seed)
+
+
+def press(count: int = 150, readers: int = 6, seed: int = 0) -> World:
+    """Reads of articles whose names are words, some of them without a length or a section."""
+    topics = (["art"], ["art", "film"], [], ["film", "sport"], ["king's", "sport"], ["Zoo", "art", "film"])
+    articles = [
+        {
+            "article_id": name,
+            "topics": topics[place],
+            "words": None if place == 1 else 100 * (place + 1),
+            "section": None if place % 3 == 0 else ["arts", "news"][place % 2],
+        }
+        for place, name in enumerate(("a10", "a2", "b", "c", "d", "Ä"))
+    ]
+    people = [
+        {"reader_id": reader, "country": None if reader % 4 == 0 else "GR", "age": 20 + reader}
+        for reader in range(1, readers + 1)
+    ]
+    world = World(PRESS, {"articles": articles, "readers": people}, [])
+    names = [article["article_id"] for article in articles]
+    minutes = [quarter / 4 for quarter in range(24)]
+    return drawn(world, range(1, readers + 1), names, minutes, count, seed)
+
+
+def sources(world: World) -> dict[str, pa.Table]:
     """The source tables."""
-    rows: dict[Table, list[tuple[Any, ...]]] = {
-        RATINGS: [(r.user, r.movie, r.stars, instant(r.instant)) for r in ratings],
-        MOVIES: [(movie, f"Film {movie}", facts.genres, facts.year) for movie, facts in CATALOGUE.items()],
-        POSTERS: [
-            (movie, f"{movie}.jpg", "", 2, 3, *(values[name] for name in POSTER_STATISTICS))
-            for movie, values in COLOURS.items()
-        ],
-    }
     return {
-        table.name: pa.Table.from_pylist(
-            [dict(zip(table.column_names, row, strict=True)) for row in found], arrow_schema(table)
-        )
-        for table, found in rows.items()
+        table.name: pa.Table.from_pylist(world.tables[table.name], arrow_schema(table))
+        for table in world.domain.sources
     }
 
 
-def feature_rows(table: Table, ratings: Sequence[Rating]) -> pa.Table:
-    """What a feature table should hold, written at `START`."""
-    with duckdb.connect() as con:
-        con.execute("SET TimeZone = 'UTC'")
-        for name, rows in sources(ratings).items():
-            con.register(name, rows)
-        genres = sorted({genre for movie in CATALOGUE.values() for genre in movie.genres})
-        columns = ", ".join(column.name for column in table.feature_columns)
-        rows = con.sql(
-            f"SELECT k AS {table.key[0].name}, {columns}, make_timestamptz(stamp) AS {EVENT_TIMESTAMP}"
-            f" FROM ({restated(table, genres)}) ORDER BY 1, {EVENT_TIMESTAMP}"
-        ).to_arrow_table()
-    created = pa.repeat(pa.scalar(START, pa.timestamp("us", "UTC")), rows.num_rows)
-    return rows.append_column(CREATED_TIMESTAMP, created).cast(arrow_schema(table))
+def feature_rows(view: View, world: World) -> pa.Table:
+    """What a feature table should hold, by the loop, written at `START`."""
+    rows = [row | {CREATED_TIMESTAMP: START} for row in oracle.feature_rows(view, world.tables)]
+    return pa.Table.from_pylist(rows, arrow_schema(view.table))
 
 
-def build_home(home: Path, ratings: Sequence[Rating], rows: Rows = feature_rows) -> None:
+def build_home(home: Path, world: World, rows: Rows = feature_rows) -> None:
     """A lake with all its tables, published; `rows` makes the feature tables."""
-    tables = sources(ratings) | {table.name: rows(table, ratings) for table in FEATURE_TABLES}
+    tables = sources(world) | {view.name: rows(view, world) for view in world.domain.views}
     for name, content in tables.items():
-        replace(home, name, content)
-    store.apply(Settings(home=home), DOMAIN)
+        overwrite(home, name, content)
+    store.apply(Settings(home=home), world.domain)
 
 
-def replace(home: Path, name: str, rows: pa.Table) -> None:
+def overwrite(home: Path, name: str, rows: pa.Table) -> None:
     """Another content for a table of the lake."""
     write_deltalake(home / "lake" / name, rows, mode="overwrite")
 
@@ -113,3 +160,22 @@ def open_with(home: Path, engine: str, online: dict[str, Any] | None = None) -> 
     )
     other.repo_path = store.REPOSITORY
     return FeatureStore(config=other)
+
+
+def look_up(opened: FeatureStore, domain: Domain, pairs: pa.Table) -> pa.Table:
+    """What is online for rows of keys, read key by key: as `Replay.look_up` wants it."""
+    rows = pairs.to_pylist()
+    provider = opened._get_provider()
+    for view in domain.views:
+        published = opened.get_feature_view(view.name)
+        kind = "int64_val" if view.by.type is Type.INT64 else "string_val"
+        for row in rows:
+            value = Value(**{kind: row[view.by.name]})
+            key = EntityKey(join_keys=[view.by.name], entity_values=[value])
+            names = [column.name for column in view.columns]
+            ((at, values),) = provider.online_read(opened.config, published, [key], names)
+            row |= {
+                name: feast_value_type_to_python_type((values or {}).get(name, Value())) for name in names
+            }
+            row[known_since(view)] = None if at is None else at.astimezone(UTC)
+    return pa.Table.from_pylist(rows)

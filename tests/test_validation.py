@@ -23,17 +23,11 @@ from rich.console import Console
 from common.errors import MarqueeError
 from common.page import external_resources
 from feature_repo.arrow import arrow_schema
-from feature_repo.schema import (
-    BEGINNING,
-    EVENT,
-    QUARANTINE_COLUMNS,
-    TABLES,
-    USER_ID,
-    Column,
-    Rule,
-    Table,
-    Type,
-)
+from feature_repo.define.column import BEGINNING, EVENT, Column, Type
+from feature_repo.define.rule import Rule
+from feature_repo.define.table import QUARANTINE_COLUMNS, Table
+from feature_repo.domains.movies import DOMAIN
+from feature_repo.domains.movies.tables import USER_ID
 from feature_repo.spark import spark_schema, spark_schema_of
 from validation.gate.gate import judge, open_project, validate
 from validation.gate.page import page
@@ -41,6 +35,7 @@ from validation.gate.report import CheckResult, ValidationReport, render_table, 
 from validation.gate.suites import checks, spark_types, suite
 
 Row = dict[str, Any]
+TABLES = DOMAIN.tables
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -86,8 +81,8 @@ def result(report: ValidationReport, table: str, check: str) -> CheckResult:
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 def test_every_declaration_is_checked(table: Table) -> None:
-    by_name = {check.name: check for check in checks(table)}
-    assert len(by_name) == len(checks(table)), "names are unique"
+    by_name = {check.name: check for check in checks(table, TABLES)}
+    assert len(by_name) == len(checks(table, TABLES)), "names are unique"
     for rule in table.row_rules:
         assert by_name[rule.name].sql == rule.predicate
     for reference in table.references:
@@ -99,8 +94,8 @@ def test_every_declaration_is_checked(table: Table) -> None:
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 def test_each_check_is_an_expectation_of_the_suite(table: Table) -> None:
-    expectations = suite(table, checks(table)).expectations
-    assert [e.meta["check"] for e in expectations] == [c.name for c in checks(table)]
+    expectations = suite(table, checks(table, TABLES)).expectations
+    assert [e.meta["check"] for e in expectations] == [c.name for c in checks(table, TABLES)]
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
@@ -113,7 +108,7 @@ def test_a_new_column_brings_its_checks() -> None:
     new = Column("user_mood", Type.INT64_LIST, "Mood.", low=0, high=9, length=3)
     old = TABLES["user_recent_likes"]
     grown = replace(old, columns=(*old.columns, new))
-    brought = {c.name for c in checks(grown)} - {c.name for c in checks(old)}
+    brought = {c.name for c in checks(grown, TABLES)} - {c.name for c in checks(old, TABLES)}
     assert brought == {"user_mood_is_present", "user_mood_in_range", "user_mood_has_length"}
     assert "user_mood" in spark_types(grown)
 
@@ -127,9 +122,9 @@ def passed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tup
     sources = {name: df for name, df in clean(spark).items() if TABLES[name].kind != "feature"}
     features = {name: df for name, df in clean(spark).items() if TABLES[name].kind == "feature"}
     told: list[tuple[str, int, int]] = []
-    first = validate(sources, out, on_progress=lambda *step: told.append(step))
+    first = validate(sources, out, DOMAIN, on_progress=lambda *step: told.append(step))
     assert told == [("ratings", 0, 3), ("movies", 1, 3), ("posters", 2, 3)]
-    return validate(features, out, others=sources, before=first), out
+    return validate(features, out, DOMAIN, others=sources, before=first), out
 
 
 def test_clean_tables_pass(passed: tuple[ValidationReport, Path]) -> None:
@@ -158,7 +153,9 @@ def test_the_project_opens_again_with_its_suites(passed: tuple[ValidationReport,
     context = open_project(passed[1], fresh=False)
     assert {s.name for s in context.suites.all()} == set(TABLES)
     for stored in context.suites.all():
-        assert [e.meta["check"] for e in stored.expectations] == [c.name for c in checks(TABLES[stored.name])]
+        assert [e.meta["check"] for e in stored.expectations] == [
+            c.name for c in checks(TABLES[stored.name], TABLES)
+        ]
 
 
 # --- planted faults -------------------------------------------------------------------------------------
@@ -218,7 +215,7 @@ def failed(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tup
         spark_schema_of(QUARANTINE_COLUMNS),
     )
     out = tmp_path_factory.mktemp("failed")
-    return validate(frames, out, quarantine=quarantine), out
+    return validate(frames, out, DOMAIN, quarantine=quarantine), out
 
 
 @pytest.mark.parametrize(
@@ -301,7 +298,7 @@ def test_posters_and_what_follows_from_them_may_be_empty(spark: SparkSession, tm
         "movies": frame(spark, TABLES["movies"], good_rows(TABLES["movies"])),
         **{n: frame(spark, TABLES[n], []) for n in ("posters", "movie_poster_colour", "user_poster_taste")},
     }
-    report = validate(frames, tmp_path)
+    report = validate(frames, tmp_path, DOMAIN)
     assert report.passed, report.failures
     assert [table.rows for table in report.tables] == [4, 0, 0, 0]
 
@@ -312,7 +309,7 @@ def test_a_table_that_cannot_be_computed_fails_without_breaking_the_gate(
     bad = frame(spark, TABLES["movies"], good_rows(TABLES["movies"])).withColumn(
         "movie_id", F.expr("CAST(concat('x', title) AS BIGINT)")
     )
-    report = validate({"movies": bad}, tmp_path)
+    report = validate({"movies": bad}, tmp_path, DOMAIN)
     assert not report.passed
     outcomes = {r.check.name: r.outcome for r in report.tables[0].results}
     assert outcomes["columns_as_declared"] == "passed"
@@ -323,13 +320,13 @@ def test_a_table_that_cannot_be_computed_fails_without_breaking_the_gate(
 def test_what_the_gate_cannot_do_is_said(spark: SparkSession, tmp_path: Path) -> None:
     ratings = frame(spark, TABLES["ratings"], good_rows(TABLES["ratings"]))
     with pytest.raises(MarqueeError, match="give the table movies"):
-        validate({"ratings": ratings}, tmp_path)
-    with pytest.raises(MarqueeError, match="no table reviews"):
-        validate({"reviews": ratings}, tmp_path)
+        validate({"ratings": ratings}, tmp_path, DOMAIN)
+    with pytest.raises(MarqueeError, match="no table reviews in marquee"):
+        validate({"reviews": ratings}, tmp_path, DOMAIN)
     (tmp_path / "file").write_text("in the way")
     movies = frame(spark, TABLES["movies"], good_rows(TABLES["movies"]))
     with pytest.raises(MarqueeError, match="Cannot write"):
-        validate({"movies": movies}, tmp_path / "file" / "out")
+        validate({"movies": movies}, tmp_path / "file" / "out", DOMAIN)
 
 
 # --- the gate judges as the quarantine does, and as the declaration says ---------------------------------
@@ -429,7 +426,7 @@ def test_the_gate_the_quarantine_and_the_declaration_agree(
     spark: SparkSession, context: Any, rows: list[Row]
 ) -> None:
     df = frame(spark, TOY, rows)
-    report = judge(context, TOY, df)
+    report = judge(context, TOY, df, TABLES)
     gate = {r.check.name: r.unexpected for r in report.results if r.check.sql}
     breaks = {rule.name: ~F.coalesce(F.expr(rule.predicate), F.lit(False)) for rule in TOY.row_rules}
     by_quarantine = df.select([F.count_if(broken).alias(name) for name, broken in breaks.items()]).first()
@@ -496,22 +493,22 @@ def test_long_records_are_cut(spark: SparkSession, tmp_path: Path) -> None:
         [("ratings", "rating_in_range", "bad", "r.csv", 1, "9" * 10_000)], spark_schema_of(QUARANTINE_COLUMNS)
     )
     movies = frame(spark, TABLES["movies"], good_rows(TABLES["movies"]))
-    report = validate({"movies": movies}, tmp_path, quarantine=long)
+    report = validate({"movies": movies}, tmp_path, DOMAIN, quarantine=long)
     assert report.quarantine is not None
     assert len(report.quarantine[0].examples[0].record) == 500
     assert report.passed
 
 
 def test_an_empty_quarantine_is_good_news(passed: tuple[ValidationReport, Path]) -> None:
-    html = text_of(page(replace(passed[0], quarantine=())))
+    html = text_of(page(replace(passed[0], quarantine=()), DOMAIN))
     assert "every row that was read is in its table" in html
-    assert "Quarantine" not in text_of(page(passed[0]))
+    assert "Quarantine" not in text_of(page(passed[0], DOMAIN))
 
 
 def test_data_docs_name_every_check(failed: tuple[ValidationReport, Path]) -> None:
     (docs,) = (failed[1] / "data_docs" / "validations" / "ratings").rglob("*.html")
     text = text_of(docs.read_text())
-    for check in checks(TABLES["ratings"]):
+    for check in checks(TABLES["ratings"], TABLES):
         assert check.name in text
 
 
@@ -528,7 +525,7 @@ def test_the_terminal_and_the_summary_say_the_same(failed: tuple[ValidationRepor
 
 
 def test_the_gate_is_silent(spark: SparkSession, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    validate({"movies": frame(spark, TABLES["movies"], good_rows(TABLES["movies"]))}, tmp_path)
+    validate({"movies": frame(spark, TABLES["movies"], good_rows(TABLES["movies"]))}, tmp_path, DOMAIN)
     captured = capfd.readouterr()
     assert captured.out == ""
     assert "great_expectations" not in captured.err

@@ -3,11 +3,11 @@
 A period of past events is replayed into a scratch home, which starts with what happened before the period.
 Events come in batches, one between two label instants, by push or by the pipelines and materialise in turn.
 At each label instant the online store is read, and compared with what the audited home's offline store joins
-at that instant. After the last event, every user and movie of the period is read and compared once more.
+at that instant. After the last event, every key of the period is read and compared once more.
 
 Late events. Some events are delivered only after later label instants, as happens. Until then they cannot be
-served, while the audited home's tables hold them. A label with such an event of its user or movie on its way
-is therefore judged by what was known then: a plain loop over the events delivered so far (`audit_oracle`).
+served, while the audited home's tables hold them. A label with such an event of one of its keys on its way
+is therefore judged by what was known then: a plain loop over the events delivered so far (`audit.oracle`).
 All others are judged by the offline join, value for value and to the last bit. At the end nothing is on its
 way, so an event that never arrived shows.
 
@@ -21,47 +21,35 @@ whole seconds: less than one does not count, and values tell anyway.
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 from feast import FeatureStore
 
+from common.progress import Progress
+from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER, Column
+from feature_repo.define.domain import Domain
+from feature_repo.define.view import View
 from feature_repo.online.served import served_rows
-from feature_repo.schema import (
-    BEGINNING,
-    EVENT_TIMESTAMP,
-    FEATURE_TABLES,
-    KNOWN_AFTER,
-    LIKED_RATING,
-    MOVIE_RATING_STATS,
-    USER_POSTER_TASTE,
-    USER_RATING_STATS,
-    USER_RECENT_LIKES,
-    Column,
-)
 from validation.audit.consistency_plan import Plan, make_plan
 from validation.audit.consistency_report import ConsistencyReport, FeatureConsistency
-from validation.audit.movie_oracle import Rating, features_at, same
-from validation.audit.store import (
+from validation.audit.oracle import Row, features_at, known_from, same
+from validation.audit.reading import (
     History,
-    instant_in_words,
     known_since,
+    label_in_words,
+    label_keys,
     lake,
-    microseconds,
+    moment,
     offline_rows,
     read_labels,
     value_in_words,
 )
 
-Progress = Callable[[str, int, int], None]
-"""Called with the step at hand, steps done, and steps in all."""
-
 EVENTS, INSTANTS, PAIRS, LATE = 2_000, 8, 200, 0.05
 HOME_ROWS = 20_000
-FEATURES = [column.name for table in FEATURE_TABLES for column in table.feature_columns]
 RUN_EVERY = 3
 """Every so manyth delivery goes by the pipelines and materialise, the others by push."""
 
@@ -72,9 +60,9 @@ class Replay:
 
     Args:
         build: fills the scratch home with what happened before an instant, and brings it online.
-        push: delivers events (`user_id`, `movie_id`, `event_timestamp`, `rating`) by push.
+        push: delivers events, in the columns of the domain's table of events, by push.
         run: delivers events by the pipelines and materialise.
-        look_up: reads the online store for pairs of `user_id` and `movie_id`: adds the features and
+        look_up: reads the online store for rows of keys (`reading.label_keys`): adds the features and
             `<view>_known_since` to their columns.
     """
 
@@ -98,49 +86,51 @@ class _Tally:
 
 @dataclass
 class _Truth:
-    """What each label should be, and since when that is known (microseconds) by view.
+    """What each label should be, and since when that is known by view.
 
     Args:
+        domain: what it is about.
         rows: from the offline join.
-        history: the whole of the labels' users and movies, for those with something on its way.
-        arrived: events of the period delivered so far.
+        history: the whole of the labels' keys, for those with something on its way.
+        cut: earlier events are there from the start.
+        arrived: events of the period delivered so far, each by what makes it unique.
     """
 
+    domain: Domain
     rows: list[dict[str, Any]]
     history: History
-    cut: int
-    arrived: set[Rating] = field(default_factory=set)
+    cut: datetime
+    arrived: set[tuple[Any, ...]] = field(default_factory=set)
 
-    def known_then(self, row: dict[str, Any]) -> dict[str, Any]:
+    def take_in(self, events: pa.Table) -> None:
+        """Learn that events were delivered."""
+        self.arrived.update(map(self._name, events.to_pylist()))
+
+    def known_then(self, row: Row) -> dict[str, Any]:
         """The same label, from what has been delivered."""
-        user, movie, at = row["user_id"], row["movie_id"], microseconds(row[EVENT_TIMESTAMP])
-        ratings = {
-            rating
-            for rating in self.history.ratings(user, movie)
-            if rating.instant < at and (rating.instant < self.cut or rating in self.arrived)
-        }
-        values = features_at(user, movie, at, ratings, self.history.movies, self.history.posters)
-        since = {
-            MOVIE_RATING_STATS: [r.instant for r in ratings if r.movie == movie],
-            USER_RATING_STATS: [r.instant for r in ratings if r.user == user],
-            USER_RECENT_LIKES: [r.instant for r in ratings if r.user == user and r.stars >= LIKED_RATING],
-            USER_POSTER_TASTE: [
-                r.instant for r in ratings if r.user == user and r.movie in self.history.posters
-            ],
-        }
-        known = {
-            known_since(table): _moment(max(events)) + KNOWN_AFTER if events else None
-            for table, events in since.items()
-        }
-        return (
-            {name: values.get(name) for name in FEATURES}
-            | {EVENT_TIMESTAMP: row[EVENT_TIMESTAMP]}
-            | {known_since(table): known.get(known_since(table)) for table in FEATURE_TABLES}
-        )
+        found: dict[str, Any] = {EVENT_TIMESTAMP: row[EVENT_TIMESTAMP]}
+        found |= {name: row[name] for name in label_keys(self.domain)}
+        for view in self.domain.views:
+            events = [
+                event
+                for event in self.history.of_key(view, row)
+                if known_from(view, event) <= row[EVENT_TIMESTAMP] and self._is_there(view, event)
+            ]
+            values = features_at(view, events, row[EVENT_TIMESTAMP]) or {}
+            found |= {column.name: values.get(column.name) for column in view.columns}
+            found[known_since(view)] = known_from(view, events[-1]) if events else None
+        return found
+
+    def _is_there(self, view: View, event: Row) -> bool:
+        return view.is_timeless or event[EVENT_TIMESTAMP] < self.cut or self._name(event) in self.arrived
+
+    def _name(self, event: Row) -> tuple[Any, ...]:
+        return tuple(event[name] for name in self.domain.events.unique)
 
 
 def audit_consistency(
     store: FeatureStore,
+    domain: Domain,
     replay: Replay,
     *,
     events: int = EVENTS,
@@ -155,16 +145,17 @@ def audit_consistency(
 
     Args:
         store: the audited home's, applied; it is read only.
+        domain: what its lake is about.
         replay: the scratch home's side.
         events: about how many of the last events make the period.
         instants: at how many label instants the online store is read.
-        pairs: of a user and a movie read at each.
+        pairs: of keys, such as a user and an item, read at each.
         late: share of the events that come late.
         seed: of all draws.
         memory: limit of the SQL over the lake, past which it spills.
 
     Raises:
-        MarqueeError: there are too few ratings, a table is not there, or nothing is applied yet.
+        MarqueeError: there are too few events, a table is not there, or nothing is applied yet.
     """
     started = perf_counter()
     total = instants + 3
@@ -174,14 +165,19 @@ def audit_consistency(
             on_progress(what, done, total)
 
     told("offline join", 0)
-    with lake(store, memory) as con:
-        ratings = read_labels(con)
-        plan = make_plan(ratings, events=events, instants=instants, pairs=pairs, late=late, seed=seed)
-        truth = _Truth(_offline(store, plan.labels), _history(con, plan), plan.cut)
+    with lake(store, domain, memory) as con:
+        everything = read_labels(con, domain)
+        plan = make_plan(
+            everything, domain, events=events, instants=instants, pairs=pairs, late=late, seed=seed
+        )
+        history = History.of(con, domain, plan.labels.filter(pa.array(plan.behind)))
+        truth = _Truth(
+            domain, offline_rows(store, domain, plan.labels).to_pylist(), history, moment(plan.cut)
+        )
     tallies: dict[str, _Tally] = defaultdict(_Tally)
-    home_rows = _compare_home(store, seed, tallies)
+    home_rows = _compare_home(store, domain, seed, tallies)
     told("scratch home before the period", 1)
-    replay.build(_moment(plan.cut))
+    replay.build(moment(plan.cut))
     pushes = runs = 0
     for place in range(instants + 1):
         batch = plan.batch(place)
@@ -190,13 +186,13 @@ def audit_consistency(
         if batch.num_rows:
             (replay.run if by_run else replay.push)(batch)
             pushes, runs = pushes + (not by_run), runs + by_run
-        truth.arrived.update(_as_ratings(batch))
+        truth.take_in(batch)
         _compare(plan, truth, replay, place, tallies)
     return ConsistencyReport(
         offline=type(store._get_provider().offline_store).__name__,
         online=type(store._get_provider().online_store).__name__,
-        start=_moment(plan.cut),
-        end=_moment(plan.end) - KNOWN_AFTER,
+        start=moment(plan.cut),
+        end=moment(plan.end) - KNOWN_AFTER,
         events=plan.events.num_rows,
         late=plan.late,
         instants=instants,
@@ -207,38 +203,26 @@ def audit_consistency(
         runs=runs,
         seed=seed,
         features=tuple(
-            FeatureConsistency(table.name, column.name, **asdict(tallies[column.name]))
-            for table in FEATURE_TABLES
-            for column in table.feature_columns
+            FeatureConsistency(view.name, column.name, **asdict(tallies[column.name]))
+            for view in domain.views
+            for column in view.columns
         ),
         created=datetime.now(UTC),
         seconds=perf_counter() - started,
     )
 
 
-def _offline(store: FeatureStore, labels: pa.Table) -> list[dict[str, Any]]:
-    """The offline join at the labels, as rows."""
-    rows: list[dict[str, Any]] = offline_rows(store, labels).to_pylist()
-    return rows
-
-
-def _history(con: duckdb.DuckDBPyConnection, plan: Plan) -> History:
-    """What bears on the labels with something on its way."""
-    return History.of(con, plan.labels.filter(pa.array(plan.behind)))
-
-
 def _compare(plan: Plan, truth: _Truth, replay: Replay, place: int, tallies: dict[str, _Tally]) -> None:
     """Read the online store for the labels of an instant, and count."""
     places = [i for i, of in enumerate(plan.labels["place"].to_pylist()) if of == place]
     asked = plan.labels.take(pa.array(places, pa.int64()))
-    online = replay.look_up(asked.select(["user_id", "movie_id"])).to_pylist()
+    online = replay.look_up(asked.select(label_keys(truth.domain))).to_pylist()
     for i, got in zip(places, online, strict=True):
         behind = bool(plan.behind[i])
         want = truth.known_then(truth.rows[i]) if behind else truth.rows[i]
-        for table in FEATURE_TABLES:
-            since = known_since(table)
-            stale = _staleness(got[since], want[since])
-            for column in table.feature_columns:
+        for view in truth.domain.views:
+            stale = _staleness(got[known_since(view)], want[known_since(view)])
+            for column in view.columns:
                 _count(
                     tallies[column.name],
                     column,
@@ -246,8 +230,7 @@ def _compare(plan: Plan, truth: _Truth, replay: Replay, place: int, tallies: dic
                     want[column.name],
                     stale,
                     by_loop=behind,
-                    where=f"user_id {got['user_id']}, movie_id {got['movie_id']} at"
-                    f" {instant_in_words(microseconds(want[EVENT_TIMESTAMP]))}",
+                    where=label_in_words(truth.domain, want),
                 )
 
 
@@ -269,15 +252,15 @@ def _count(
         )
 
 
-def _compare_home(store: FeatureStore, seed: int, tallies: dict[str, _Tally]) -> int:
+def _compare_home(store: FeatureStore, domain: Domain, seed: int, tallies: dict[str, _Tally]) -> int:
     """Compare rows that the home has online with its tables, and count; how many rows there were."""
     rows = 0
-    for table in FEATURE_TABLES:
-        for row in served_rows(store, store.get_feature_view(table.name), HOME_ROWS, seed):
+    for view in domain.views:
+        for row in served_rows(store, store.get_feature_view(view.name), HOME_ROWS, seed):
             rows += 1
             stale = _staleness(row.online_at, row.offline_at)
             key = ", ".join(f"{name} {value}" for name, value in row.key.items())
-            for column in table.feature_columns:
+            for column in view.columns:
                 _count(
                     tallies[column.name],
                     column,
@@ -296,13 +279,3 @@ def _staleness(online: datetime | None, offline: datetime | None) -> float:
         return 0.0
     gap = (offline - (online or BEGINNING)).total_seconds()
     return gap if gap >= 1 else 0.0
-
-
-def _as_ratings(events: pa.Table) -> set[Rating]:
-    at = events[EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
-    columns = (events[name].to_pylist() for name in ("user_id", "movie_id", "rating"))
-    return {Rating(*row) for row in zip(*columns, at, strict=True)}
-
-
-def _moment(microseconds: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

@@ -62,12 +62,12 @@ class ConsistencyReport:
         events: that were replayed.
         late: of these, delivered after a label instant that they precede.
         instants: at which the online store was read.
-        labels: pairs of a user and a movie read, over all instants and the end.
+        labels: pairs of keys, such as a user and an item, read over all instants and the end.
         known_then: of these, the ones judged by what had been delivered, as something of them was on its way.
         home_rows: online rows of the audited home itself that were compared with its tables.
         pushes, runs: deliveries by push, and by the pipelines and materialise.
         seed: of all draws.
-        features: what was found, in the schema's order.
+        features: what was found, in the domain's order.
         created: when (UTC).
         seconds: that it took.
     """

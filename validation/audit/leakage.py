@@ -5,15 +5,14 @@ Three checks together are the proof; each names the features that break it.
 - Bounds, for all labels: the row that the offline store joins to a label is stamped at or before the label,
   so its last event (its stamp less `KNOWN_AFTER`) came strictly earlier.
 - Content, for all rows: each feature of each row is what the events strictly before the row's stamp give,
-  recomputed in SQL (`audit_sql`); and no event lacks its row. A row stamped at its own event, or one that
+  recomputed in SQL (`audit.sql`); and no event lacks its row. A row stamped at its own event, or one that
   counts events of one instant one after the other, differs. Rows that a late event has corrected are judged
   by their newest version.
 - Recomputation, for a sample of labels: source events are cut off strictly before the label, and every
-  feature is recomputed by a plain loop (`audit_oracle`) and compared with what the offline store returns.
+  feature is recomputed by a plain loop (`audit.oracle`) and compared with what the offline store returns.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -24,42 +23,34 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
 
-from feature_repo.schema import (
-    BEGINNING,
-    EVENT_TIMESTAMP,
-    FEATURE_TABLES,
-    KNOWN_AFTER,
-    Table,
-)
+from common.progress import Progress
+from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER
+from feature_repo.define.domain import Domain
+from feature_repo.define.view import View
 from validation.audit.leakage_cost import LeakCost, leak_costs
 from validation.audit.leakage_report import FeatureFinding, LeakageReport, ViewFinding
-from validation.audit.leakage_rows import (
-    count_rows,
-    genres_of,
-    missing_rows,
-    wrong_rows,
-)
-from validation.audit.movie_oracle import features_at, same
-from validation.audit.store import (
+from validation.audit.leakage_rows import count_rows, missing_rows, wrong_rows
+from validation.audit.oracle import features_at, same
+from validation.audit.reading import (
     History,
-    instant_in_words,
     known_since,
+    label_in_words,
     lake,
     microseconds,
     offline_rows,
     read_labels,
     value_in_words,
 )
-
-Progress = Callable[[str, int, int], None]
-"""Called with the step at hand, steps done, and steps in all."""
+from validation.audit.sql import restated, words_of
 
 SAMPLE = 500
-STEPS = len(FEATURE_TABLES) + 4
+STEPS = 4
+"""Beside one for each view."""
 
 
 def audit_leakage(
     store: FeatureStore,
+    domain: Domain,
     *,
     sample: int = SAMPLE,
     seed: int = 0,
@@ -71,6 +62,7 @@ def audit_leakage(
 
     Args:
         store: an applied store; its offline store is audited.
+        domain: what the lake is about.
         sample: how many labels are recomputed one by one; all where there are fewer.
         seed: of the sample.
         costs: measure what the papers' protocol would have leaked, too.
@@ -85,39 +77,39 @@ def audit_leakage(
     def told(what: str) -> None:
         nonlocal done
         if on_progress is not None:
-            on_progress(what, done, STEPS if costs else STEPS - 1)
+            on_progress(what, done, len(domain.views) + (STEPS if costs else STEPS - 1))
         done += 1
 
-    with lake(store, memory) as con:
+    with lake(store, domain, memory) as con:
         told("labels")
-        labels = read_labels(con)
+        labels = read_labels(con, domain)
         told("bounds of all labels")
-        stamps = offline_rows(store, labels, features=False)
+        stamps = offline_rows(store, domain, labels, features=False)
         findings: dict[str, FeatureFinding] = {}
         views = []
-        genres = genres_of(con)
-        for table in FEATURE_TABLES:
-            told(f"rows of {table.name}")
-            late, joined, nearest = bounds(stamps, table)
-            rows, superseded = count_rows(con, table)
-            views.append(ViewFinding(table.name, rows, superseded, joined, nearest))
-            wrong = wrong_rows(con, table, genres)
-            missing, example = missing_rows(con, table, genres)
-            for column in table.feature_columns:
+        for view in domain.views:
+            told(f"rows of {view.name}")
+            late, joined, nearest = bounds(stamps, view)
+            rows, superseded = count_rows(con, view)
+            views.append(ViewFinding(view.name, rows, superseded, joined, nearest))
+            should_be = restated(view, words_of(con, view))
+            wrong = wrong_rows(con, view, should_be)
+            missing, example = missing_rows(con, view, should_be)
+            for column in view.columns:
                 differing, first = wrong[column.name]
                 findings[column.name] = FeatureFinding(
-                    table.name, column.name, late, differing, missing, example=first or example
+                    view.name, column.name, late, differing, missing, example=first or example
                 )
         told(f"recomputation of {min(sample, labels.num_rows):,} labels")
         chosen = choose(labels, sample, seed)
-        recomputed = recompute(store, con, chosen)
+        recomputed = recompute(store, domain, con, chosen)
     findings = {
         name: _with_sample(finding, *recomputed.get(name, (0, ""))) for name, finding in findings.items()
     }
     found_costs: tuple[LeakCost, ...] = ()
     if costs:
         told("what the papers' protocol leaks")
-        found_costs = leak_costs(store, labels, seed)
+        found_costs = leak_costs(store, domain, labels, seed)
     return LeakageReport(
         engine=type(store._get_provider().offline_store).__name__,
         labels=labels.num_rows,
@@ -134,14 +126,13 @@ def audit_leakage(
 # --- bounds -----------------------------------------------------------------------------------------------
 
 
-def bounds(stamps: pa.Table, table: Table) -> tuple[int, int, float | None]:
+def bounds(stamps: pa.Table, view: View) -> tuple[int, int, float | None]:
     """Labels joined to a later row, labels joined to any, and the least seconds from event to label."""
-    known = stamps.column(known_since(table)).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    known = stamps.column(known_since(view)).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     at = stamps.column(EVENT_TIMESTAMP).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     joined = len(known) - known.null_count
     late = pc.sum(pc.greater(known, at)).as_py() or 0
-    timeless = int(BEGINNING.timestamp()) * 1_000_000
-    gaps = pc.subtract(at, known).filter(pc.not_equal(known, timeless))
+    gaps = pc.subtract(at, known).filter(pc.not_equal(known, microseconds(BEGINNING)))
     least = pc.min(gaps).as_py()
     return late, joined, None if least is None else (least + KNOWN_AFTER.microseconds) / 1e6
 
@@ -158,26 +149,24 @@ def choose(labels: pa.Table, sample: int, seed: int) -> pa.Table:
 
 
 def recompute(
-    store: FeatureStore, con: duckdb.DuckDBPyConnection, labels: pa.Table
+    store: FeatureStore, domain: Domain, con: duckdb.DuckDBPyConnection, labels: pa.Table
 ) -> dict[str, tuple[int, str]]:
     """By feature, at how many labels the offline store does not return what a plain loop over the strictly
     earlier events gives, and the first in words."""
-    history = History.of(con, labels)
+    history = History.of(con, domain, labels)
     wrong: dict[str, int] = defaultdict(int)
     first: dict[str, str] = {}
-    for row in offline_rows(store, labels).to_pylist():
-        user, movie = row["user_id"], row["movie_id"]
-        at = microseconds(row[EVENT_TIMESTAMP])
-        truth = features_at(user, movie, at, history.ratings(user, movie), history.movies, history.posters)
-        for table in FEATURE_TABLES:
-            for column in table.feature_columns:
+    for row in offline_rows(store, domain, labels).to_pylist():
+        for view in domain.views:
+            truth = features_at(view, history.of_key(view, row), row[EVENT_TIMESTAMP]) or {}
+            for column in view.columns:
                 got, want = row[column.name], truth.get(column.name)
                 if not same(got, want):
                     wrong[column.name] += 1
                     first.setdefault(
                         column.name,
-                        f"user_id {user}, movie_id {movie} at {instant_in_words(at)}:"
-                        f" {value_in_words(got)} instead of {value_in_words(want)}",
+                        f"{label_in_words(domain, row)}: {value_in_words(got)} instead of"
+                        f" {value_in_words(want)}",
                     )
     return {name: (wrong[name], first[name]) for name in wrong}
 

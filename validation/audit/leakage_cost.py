@@ -6,28 +6,27 @@ kinds of features come from the same offline store, by the same join: honestly a
 leaking at the end of the data. Both are scored by the same gradient-boosted trees on the same split in time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
 
-from feature_repo.schema import (
-    EVENT_TIMESTAMP,
-    FEATURE_TABLES,
-    GENRE_SEPARATOR,
-    KNOWN_AFTER,
-    LIKED_RATING,
-    MOVIE_CONTENT,
-    MOVIE_POSTER_COLOUR,
-    PADDING_GENRE,
-    Column,
-    Table,
-    Type,
-)
-from validation.audit.store import offline_rows
+from feature_repo.define import operation as op
+from feature_repo.define.column import EVENT_TIMESTAMP, KNOWN_AFTER, PADDING, Column, Type
+from feature_repo.define.domain import Domain
+from feature_repo.define.role import Id, Vector
+from feature_repo.define.role import Sequence as SequenceRole
+from feature_repo.define.task import Binary
+from feature_repo.define.view import View
+from validation.audit.reading import offline_rows
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 LABELS = 100_000
 """More labels are sampled down to these."""
@@ -53,74 +52,129 @@ class LeakCost:
 
     @property
     def gain(self) -> float:
+        """By how much the leak flatters."""
         return self.leaking - self.honest
 
 
-def leak_costs(store: FeatureStore, labels: pa.Table, seed: int = 0) -> tuple[LeakCost, ...]:
-    """The cost of each view whose features change with time, and of all views together.
+def leak_costs(store: FeatureStore, domain: Domain, labels: pa.Table, seed: int = 0) -> tuple[LeakCost, ...]:
+    """The cost of each view whose features change with time, and of all views together, where the domain's
+    first task is to be learnt.
 
     Args:
-        labels: with `user_id`, `movie_id`, `event_timestamp` and `rating`, in the order of time.
+        labels: from `reading.read_labels`.
 
     Returns:
-        Nothing where the labels are too few, or of one kind only, to train and test on.
+        Nothing where that task is not binary, or the labels are too few, or of one kind only, to train and
+        test on.
     """
+    task = domain.tasks[0] if domain.tasks else None
+    if not isinstance(task, Binary):
+        return ()
+    labels = labels.filter(_is_label(task, labels[task.of]))
     if labels.num_rows > LABELS:
         places = np.random.default_rng(seed).choice(labels.num_rows, LABELS, replace=False)
         labels = labels.take(pa.array(np.sort(places)))
-    liked = pc.greater_equal(labels["rating"], LIKED_RATING).to_numpy().astype(bool)
+    positive = pc.greater_equal(labels[task.of], task.at_least).to_numpy().astype(bool)
     train = labels.num_rows - int(labels.num_rows * TEST_SHARE)
-    if len(set(liked[:train])) < 2 or len(set(liked[train:])) < 2:
+    if len(set(positive[:train])) < 2 or len(set(positive[train:])) < 2:
         return ()
     end = pc.max(labels[EVENT_TIMESTAMP]).as_py() + KNOWN_AFTER
     at_end = pa.repeat(pa.scalar(end, labels.schema.field(EVENT_TIMESTAMP).type), labels.num_rows)
     place = labels.column_names.index(EVENT_TIMESTAMP)
-    honest = offline_rows(store, labels)
-    leaking = offline_rows(store, labels.set_column(place, EVENT_TIMESTAMP, at_end))
-    timeless = (MOVIE_CONTENT, MOVIE_POSTER_COLOUR)
-    groups = {table.name: (table,) for table in FEATURE_TABLES if table not in timeless}
+    honest = offline_rows(store, domain, labels)
+    leaking = offline_rows(store, domain, labels.set_column(place, EVENT_TIMESTAMP, at_end))
+    groups: dict[str, Sequence[View]] = {view.name: (view,) for view in domain.views if not view.is_timeless}
 
-    def cost(name: str, tables: Sequence[Table]) -> LeakCost:
-        aucs = (_auc(_inputs(rows, tables), liked, train, seed) for rows in (honest, leaking))
+    def cost(name: str, views: Sequence[View]) -> LeakCost:
+        aucs = (_auc(_inputs(rows, domain, views), positive, train, seed) for rows in (honest, leaking))
         return LeakCost(name, next(aucs), next(aucs), labels.num_rows)
 
-    return tuple(cost(name, tables) for name, tables in (groups | {ALL: FEATURE_TABLES}).items())
+    return tuple(cost(name, views) for name, views in (groups | {ALL: domain.views}).items())
 
 
-def _auc(inputs: np.ndarray, liked: np.ndarray, train: int, seed: int) -> float:
+def _is_label(task: Binary, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether each value makes a label: none between the two kinds does, and no missing one."""
+    labelled = pc.greater_equal(values, task.at_least)
+    if task.below is None:
+        return pc.is_valid(values)
+    return pc.fill_null(pc.or_(labelled, pc.less(values, task.below)), False)
+
+
+def _auc(inputs: Floats, positive: Flags, train: int, seed: int) -> float:
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
 
     trees = HistGradientBoostingClassifier(max_iter=40, early_stopping=False, random_state=seed)
-    trees.fit(inputs[:train], liked[:train])
-    return float(roc_auc_score(liked[train:], trees.predict_proba(inputs[train:])[:, 1]))
+    trees.fit(inputs[:train], positive[:train])
+    return float(roc_auc_score(positive[train:], trees.predict_proba(inputs[train:])[:, 1]))
 
 
-def _inputs(rows: pa.Table, tables: Sequence[Table]) -> np.ndarray:
-    """One number per label and feature; NaN where there is none."""
-    columns = [_numbers(rows, column) for table in tables for column in table.feature_columns]
-    return np.column_stack(columns)
+# --- features as numbers ----------------------------------------------------------------------------------
 
 
-def _numbers(rows: pa.Table, column: Column) -> np.ndarray:
-    """A feature as numbers: of a list, how many of its entries are the label's movie, or have its genres."""
+def _inputs(rows: pa.Table, domain: Domain, views: Sequence[View]) -> Floats:
+    """(n, numbers) what trees can split on; NaN where there is none.
+
+    Args:
+        rows: from `reading.offline_rows`.
+    """
+    columns = [column for view in views for column in view.columns]
+    return np.column_stack([numbers for column in columns for numbers in _numbers(rows, domain, column)])
+
+
+def _numbers(rows: pa.Table, domain: Domain, column: Column) -> list[Floats]:
+    """A feature as numbers: of a list of ids or words, how many of its entries fit the label's item; of a
+    word, its place among the words; of a vector, all its numbers."""
     values = rows[column.name]
-    if column.type is Type.TIMESTAMP:
+    if isinstance(column.role, Vector):
+        width = column.role.width
+        return list(np.array([vector or [np.nan] * width for vector in values.to_pylist()], float).T)
+    if column.type.is_list:
+        return [_fitting(values, *_fit_for(rows, domain, column))]
+    if column.type is Type.STRING:
+        place = pc.rank(values, sort_keys="ascending", tiebreaker="dense")
+        values = pc.if_else(pc.is_valid(values), place.cast(pa.int64()), None)
+    elif column.type is Type.TIMESTAMP:
         values = values.cast(pa.int64())
-    if column.type.is_number or column.type is Type.TIMESTAMP:
-        return np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
-    if column.vocabulary == "movie":
-        told = zip(values.to_pylist(), rows["movie_id"].to_pylist(), strict=True)
-        counts = [np.nan if ids is None else ids.count(movie) for ids, movie in told]
-        return np.asarray(counts, dtype=float)
-    of_movie = rows["movie_genres"].to_pylist()
+    return [np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)]
+
+
+Entries = Callable[[Any], Sequence[Any]]
+"""From an element of a list to the values that it joins."""
+
+
+def _fit_for(rows: pa.Table, domain: Domain, column: Column) -> tuple[list[Sequence[Any]], Entries]:
+    """What fits the label's item, row by row: its id, or its facts of the list's vocabulary, none where it
+    has no such fact; and how elements are read."""
+    for key in domain.keys:
+        if isinstance(key.role, Id) and key.role.vocabulary == column.vocabulary:
+            return [(value,) for value in rows[key.name].to_pylist()], lambda element: (element,)
+    separator = column.role.separator if isinstance(column.role, SequenceRole) else ""
+    entries: Entries = lambda element: element.split(separator) if separator else (element,)  # noqa: E731
+    facts = (
+        each.column
+        for view in domain.views
+        if view.side == "item"
+        for each in view.features
+        if isinstance(each, op.Fact)
+    )
+    for fact in facts:
+        if fact.vocabulary == column.vocabulary:
+            told = rows[fact.name].to_pylist()
+            return [value or () if fact.type.is_list else (value,) for value in told], entries
+    return [()] * rows.num_rows, entries
+
+
+def _fitting(values: pa.ChunkedArray, fits: Sequence[Sequence[Any]], entries: Entries) -> Floats:
+    """(n,) how many values of each list fit; NaN where there is no list."""
     counts = [
-        np.nan if entries is None else _shared(entries, genres or ())
-        for entries, genres in zip(values.to_pylist(), of_movie, strict=True)
+        np.nan
+        if listed is None
+        else sum(value in fit for element in listed for value in entries(element) if value not in NONE)
+        for listed, fit in zip(values.to_pylist(), fits, strict=True)
     ]
     return np.asarray(counts, dtype=float)
 
 
-def _shared(entries: Sequence[str], genres: Sequence[str]) -> int:
-    named = [genre for entry in entries for genre in entry.split(GENRE_SEPARATOR) if genre != PADDING_GENRE]
-    return sum(genre in genres for genre in named)
+NONE = frozenset(PADDING.values())
+"""What fills short lists."""

@@ -77,7 +77,7 @@ class LeakageReport:
         labels: all that there are.
         sample: of these, recomputed one by one.
         seed: of the sample.
-        views, features: what was found, in the schema's order.
+        views, features: what was found, in the domain's order.
         costs: what the papers' protocol would have leaked.
         created: when (UTC).
         seconds: that it took.

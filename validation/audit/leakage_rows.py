@@ -1,69 +1,68 @@
 """Every row of a feature table against what the events strictly before its stamp give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import duckdb
 
-from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Table, Type
-from validation.audit.movie_oracle import TOLERANCE
-from validation.audit.sql import restated
-from validation.audit.store import instant_in_words, value_in_words
+from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Type
+from feature_repo.define.view import View
+from validation.audit.oracle import TOLERANCE
+from validation.audit.reading import instant_in_words, moment, value_in_words
+from validation.audit.sql import quoted
 
 
-def genres_of(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """All genres of the catalogue, in order."""
-    return [
-        row[0] for row in con.sql("SELECT DISTINCT unnest(genres) AS g FROM movies ORDER BY g").fetchall()
-    ]
-
-
-def _held(table: Table) -> str:
+def _held(view: View) -> str:
     """The rows in force as `k`, `stamp` and the features: per key and stamp, all that were written last."""
-    columns = ", ".join(f'"{column.name}"' for column in table.feature_columns)
+    columns = ", ".join(quoted(column.name) for column in view.columns)
     return (
-        f"SELECT {table.key[0].name} AS k, epoch_us({EVENT_TIMESTAMP}) AS stamp, {columns} FROM {table.name}"
+        f"SELECT {quoted(view.by.name)} AS k, epoch_us({EVENT_TIMESTAMP}) AS stamp, {columns}"
+        f" FROM {quoted(view.name)}"
         f" QUALIFY rank() OVER (PARTITION BY k, stamp ORDER BY {CREATED_TIMESTAMP} DESC NULLS LAST) = 1"
     )
 
 
-def count_rows(con: duckdb.DuckDBPyConnection, table: Table) -> tuple[int, int]:
+def count_rows(con: duckdb.DuckDBPyConnection, view: View) -> tuple[int, int]:
     """Rows in force, and rows superseded by corrections."""
-    in_force = con.sql(f"SELECT count(*) FROM ({_held(table)})").fetchall()[0][0]
-    stored = con.sql(f"SELECT count(*) FROM {table.name}").fetchall()[0][0]
+    in_force = con.sql(f"SELECT count(*) FROM ({_held(view)})").fetchall()[0][0]
+    stored = con.sql(f"SELECT count(*) FROM {quoted(view.name)}").fetchall()[0][0]
     return in_force, stored - in_force
 
 
-def wrong_rows(
-    con: duckdb.DuckDBPyConnection, table: Table, genres: Sequence[str]
-) -> dict[str, tuple[int, str]]:
-    """By feature, how many rows do not hold what the events strictly before their stamp give, and one."""
-    told = restated(table, genres)
+def wrong_rows(con: duckdb.DuckDBPyConnection, view: View, should_be: str) -> dict[str, tuple[int, str]]:
+    """By feature, how many rows do not hold what the events strictly before their stamp give, and the first.
+
+    Args:
+        con: from `reading.lake`.
+        should_be: from `sql.restated`.
+    """
     same_stamp = "h.k = t.k AND h.stamp = t.stamp"
-    stray = f"SELECT * FROM ({_held(table)}) h ANTI JOIN (SELECT k, stamp FROM ({told})) t ON {same_stamp}"
+    stray = (
+        f"SELECT * FROM ({_held(view)}) h ANTI JOIN (SELECT k, stamp FROM ({should_be})) t ON {same_stamp}"
+    )
     # Rows that stand right after an event need no search for the latest one before them: an equality will do.
-    found = _compare(con, table, f"({_held(table)}) h JOIN ({told}) t ON {same_stamp}")
+    found = _compare(con, view, f"({_held(view)}) h JOIN ({should_be}) t ON {same_stamp}")
     if con.sql(f"SELECT count(*) FROM ({stray})").fetchall()[0][0]:
-        latest = f"({stray}) h ASOF LEFT JOIN ({told}) t ON h.k = t.k AND h.stamp >= t.stamp"
-        strays = _compare(con, table, latest)
+        latest = f"({stray}) h ASOF LEFT JOIN ({should_be}) t ON h.k = t.k AND h.stamp >= t.stamp"
+        strays = _compare(con, view, latest)
         found = {name: (n + strays[name][0], strays[name][1] or first) for name, (n, first) in found.items()}
     return found
 
 
-def _compare(con: duckdb.DuckDBPyConnection, table: Table, pairs: str) -> dict[str, tuple[int, str]]:
+def _compare(con: duckdb.DuckDBPyConnection, view: View, pairs: str) -> dict[str, tuple[int, str]]:
     """By feature, in how many of `pairs`, joined from `h` and `t`, these differ, and the first in words."""
     parts = []
-    for i, column in enumerate(table.feature_columns):
-        held, told = f'h."{column.name}"', f't."{column.name}"'
+    for i, column in enumerate(view.columns):
+        held, told = f"h.{quoted(column.name)}", f"t.{quoted(column.name)}"
         differs = _differs(held, told, column)
         example = f"{{'k': h.k, 'stamp': h.stamp, 'held': {held}::VARCHAR, 'told': {told}::VARCHAR}}"
         parts.append(f"count(*) FILTER (WHERE {differs}) AS n{i}")
         parts.append(f"arg_min({example}, (h.stamp, h.k)) FILTER (WHERE {differs}) AS e{i}")
     row = con.sql(f"SELECT {', '.join(parts)} FROM {pairs}").fetchall()[0]
-    key = table.key[0].name
+    key = view.by.name
     return {
         column.name: (row[2 * i], "" if row[2 * i + 1] is None else _in_words(key, row[2 * i + 1]))
-        for i, column in enumerate(table.feature_columns)
+        for i, column in enumerate(view.columns)
     }
 
 
@@ -76,21 +75,23 @@ def _differs(held: str, told: str, column: Column) -> str:
 
 def _in_words(key: str, example: Mapping[str, Any]) -> str:
     return (
-        f"{key} {example['k']} known from {instant_in_words(example['stamp'])}:"
+        f"{key} {example['k']} known from {instant_in_words(moment(example['stamp']))}:"
         f" {value_in_words(example['held'])} instead of {value_in_words(example['told'])}"
     )
 
 
-def missing_rows(con: duckdb.DuckDBPyConnection, table: Table, genres: Sequence[str]) -> tuple[int, str]:
-    """How many rows the events call for that the table does not have, and the first in words."""
-    key = table.key[0].name
+def missing_rows(con: duckdb.DuckDBPyConnection, view: View, should_be: str) -> tuple[int, str]:
+    """How many rows the events call for that the table does not have, and the first in words; the arguments
+    are those of `wrong_rows`."""
+    key = view.by.name
     query = (
         "SELECT count(*), arg_min({'k': t.k, 'stamp': t.stamp}, (t.stamp, t.k))"
-        f" FROM (SELECT k, stamp FROM ({restated(table, genres)})) t"
-        f" ANTI JOIN (SELECT {key} AS k, epoch_us({EVENT_TIMESTAMP}) AS stamp FROM {table.name}) h"
+        f" FROM (SELECT k, stamp FROM ({should_be})) t"
+        f" ANTI JOIN (SELECT {quoted(key)} AS k, epoch_us({EVENT_TIMESTAMP}) AS stamp"
+        f" FROM {quoted(view.name)}) h"
         " ON t.k = h.k AND t.stamp = h.stamp"
     )
     missing, first = con.sql(query).fetchall()[0]
     if not missing:
         return 0, ""
-    return missing, f"{key} {first['k']} has no row known from {instant_in_words(first['stamp'])}"
+    return missing, f"{key} {first['k']} has no row known from {instant_in_words(moment(first['stamp']))}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from common.files import write_atomically
 from common.page import render
-from feature_repo.schema import TABLES
+from feature_repo.define.domain import Domain
 from validation.audit.consistency_report import ConsistencyReport
 from validation.audit.leakage_report import LeakageReport
 
@@ -16,19 +16,20 @@ Report = LeakageReport | ConsistencyReport
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def page(name: str, report: Report) -> str:
+def page(name: str, report: Report, domain: Domain) -> str:
     """A report as HTML.
 
     Args:
         name: of the audit: "leakage" or "consistency".
+        report: what it found.
+        domain: what it is about; says what each feature means.
     """
-    columns = {column.name: column for table in TABLES.values() for column in table.feature_columns}
     return render(
         TEMPLATES,
         f"audit_{name}.html",
         report=report,
-        says={name: column.description for name, column in columns.items()},
-        describe={name: table.description for name, table in TABLES.items()},
+        says={column.name: column.description for view in domain.views for column in view.columns},
+        describe={view.name: view.description for view in domain.views},
     )
 
 
@@ -40,8 +41,8 @@ def to_json(report: Report) -> dict[str, Any]:
     }
 
 
-def write_audit(folder: Path, name: str, report: Report) -> Path:
-    """Write `<name>.html` and `<name>.json`, each whole or not at all.
+def write_audit(folder: Path, name: str, report: Report, domain: Domain) -> Path:
+    """Write `<name>.html` and `<name>.json`, each whole or not at all; the arguments are those of `page`.
 
     Returns:
         The page's path.
@@ -51,5 +52,5 @@ def write_audit(folder: Path, name: str, report: Report) -> Path:
     """
     path = folder / f"{name}.html"
     write_atomically(path.with_suffix(".json"), json.dumps(to_json(report), indent=1) + "\n")
-    write_atomically(path, page(name, report))
+    write_atomically(path, page(name, report, domain))
     return path

@@ -1,169 +1,239 @@
-"""What every row of every feature table should hold, as SQL over the source tables.
+"""What every row of a view should hold, as DuckDB's SQL over the source tables.
 
-Written from the declarations in `feature_repo.schema`, sharing no code with the pipelines: sums are of
-integers, hence exact. Expects `ratings`, `movies` and `posters` in a DuckDB connection; instants are
+It interprets a view's declaration, and shares no code with the pipelines. Sums are of integers, whole steps
+of their column, hence exact. The source tables are found by name in the connection; instants are
 microseconds since 1970.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from feature_repo.schema import (
-    BEGINNING,
-    EVENT_TIMESTAMP,
-    GENRE_SEPARATOR,
-    KNOWN_AFTER,
-    LIKED_RATING,
-    MOVIE_CONTENT,
-    MOVIE_POSTER_COLOUR,
-    MOVIE_RATING_STATS,
-    PADDING_GENRE,
-    PADDING_ID,
-    POSTER_GRID,
-    POSTER_STATISTICS,
-    RATING_STEP,
-    RECENT_LIKES,
-    TOP_GENRES,
-    USER_POSTER_TASTE,
-    USER_RATING_STATS,
-    USER_RECENT_LIKES,
-    Table,
-)
+import duckdb
+
+from feature_repo.define import operation as op
+from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER, PADDING, Column, Type
+from feature_repo.define.view import Over, View
 
 KNOWN = KNOWN_AFTER.microseconds
-_EVENTS = f"SELECT user_id, movie_id, rating, epoch_us({EVENT_TIMESTAMP}) AS instant FROM ratings"
+SECOND = 1_000_000
+"""In microseconds."""
+Words = Mapping[str, Sequence[str]]
+"""By column, all words that occur in its lists."""
+Named = Mapping[str, str]
+"""SQL expressions by the name of what they give."""
 
 
-def restated(table: Table, genres: Sequence[str]) -> str:
-    """A query for `k` (the key), `stamp` (the instant from which the row is known) and a table's features,
-    one row per key and instant.
+def words_of(con: duckdb.DuckDBPyConnection, view: View) -> dict[str, list[str]]:
+    """The words of the lists that a view counts words of, each list in order."""
+    found = {}
+    for name in dict.fromkeys(each.of for each in view.features if isinstance(each, op.TopK)):
+        (table, *_) = (table for table in view.over.tables if name in table.column_names)
+        query = f"SELECT DISTINCT unnest({quoted(name)}) AS word FROM {quoted(table.name)}"
+        rows = con.sql(f"SELECT word FROM ({query}) WHERE word IS NOT NULL ORDER BY word").fetchall()
+        found[name] = [word for (word,) in rows]
+    return found
+
+
+def restated(view: View, words: Words) -> str:
+    """A query for `k` (the key), `stamp` (the instant from which the row is known) and a view's features, one
+    row per key and instant.
 
     Args:
-        genres: all that occur in `movies`.
+        words: from `words_of`.
     """
-    query = _QUERIES[table.name]
-    return query(genres) if query is _user_ratings else query(())
-
-
-def _movie_ratings(_: Sequence[str]) -> str:
-    events = f"SELECT movie_id AS k, instant, {_halves()} AS v0 FROM ({_EVENTS})"
-    return f"SELECT k, stamp, {_statistics('movie_rating', 0, RATING_STEP)} FROM ({_running(events, 1)})"
-
-
-def _user_ratings(genres: Sequence[str]) -> str:
-    likes = [
-        f"(rating >= {LIKED_RATING} AND list_contains(genres, {_text(genre)}))::BIGINT AS g{i}"
-        for i, genre in enumerate(genres)
+    if view.is_timeless:
+        facts = {
+            each.column.name: _value(view.over, each.of)
+            for each in view.features
+            if isinstance(each, op.Fact)
+        }
+        key = _value(view.over, view.by.name)
+        beginning = f"{int(BEGINNING.timestamp()) * SECOND}::BIGINT"
+        return f"SELECT {_listed({'k': key, 'stamp': beginning} | facts)} {_from(view.over)}"
+    recent = [each for each in view.features if isinstance(each, op.LastK)]
+    if len(recent) == len(view.features):
+        return _recent(view, recent)
+    running = [
+        _totals(f"_{place}", each, view.over, words)
+        for place, each in enumerate(view.features)
+        if not isinstance(each, op.LastK)
     ]
-    values = [f"{_halves()} AS v0", "release_year AS v1", *likes]
-    events = (
-        f"SELECT user_id AS k, instant, {', '.join(values)} FROM ({_EVENTS}) JOIN movies USING (movie_id)"
-    )
-    totals = _running(events, 2, [f"g{i}" for i in range(len(genres))])
-    ranked = ", ".join(f"{{'o': -g{i}, 'g': {_text(genre)}}}" for i, genre in enumerate(genres))
-    liked = f"list_filter([{ranked}], lambda x: x.o < 0)" if genres else "[]::STRUCT(o BIGINT, g VARCHAR)[]"
-    names = f"list_transform(list_sort({liked}), lambda x: x.g)"
-    padding = _list([_text(PADDING_GENRE)] * TOP_GENRES)
+    if not recent:
+        return _running(view, running)
+    features = _listed({column.name: quoted(column.name) for column in view.columns})
     return (
-        f"SELECT k, stamp, {_statistics('user_rating', 0, RATING_STEP)},"
-        " make_timestamptz(first_instant // 1000000 * 1000000) AS user_rating_first_at,"
-        f" {_moments('user_release_year', 1, 1)},"
-        f" (list_concat({names}, {padding}))[1:{TOP_GENRES}] AS user_top_genres FROM ({totals})"
+        f"SELECT k, stamp, {features} FROM ({_running(view, running)})"
+        f" JOIN ({_recent(view, recent)}) USING (k, stamp)"
     )
 
 
-def _user_likes(_: Sequence[str]) -> str:
-    likes = (
-        f"SELECT user_id AS k, instant, movie_id, array_to_string(genres, {_text(GENRE_SEPARATOR)}) AS words"
-        f" FROM ({_EVENTS}) JOIN movies USING (movie_id) WHERE rating >= {LIKED_RATING}"
+# --- operations that add up -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    """How features are made of totals.
+
+    Args:
+        each: of an event, what is to be added up.
+        at_once: of the events of one instant, their sums.
+        so_far: over a key's instants up to and including each, the totals (aggregates of these sums).
+        features: made of the totals.
+    """
+
+    features: Named
+    so_far: Named = field(default_factory=dict)
+    at_once: Named = field(default_factory=dict)
+    each: Named = field(default_factory=dict)
+
+
+def _totals(tag: str, operation: op.Operation, over: Over, words: Words) -> _Totals:
+    """An operation's totals, their names ending in `tag`."""
+    match operation:
+        case op.Count():
+            return _summed({operation.column.name: f"c{tag}::BIGINT"}, {f"c{tag}": "count(*)"})
+        case op.FirstAt():
+            second = f"make_timestamptz(f{tag} // {SECOND} * {SECOND})"
+            return _Totals({operation.column.name: second}, {f"f{tag}": "min(instant)"})
+        case op.LastAt():
+            return _Totals({operation.column.name: f"make_timestamptz(instant // {SECOND} * {SECOND})"})
+        case op.MeanStd():
+            return _moments(tag, operation, over)
+        case op.TopK():
+            return _frequencies(tag, operation, over, words[operation.of])
+        case _:
+            raise TypeError(f"{operation} does not add up")
+
+
+def _summed(features: Named, at_once: Named, each: Named | None = None) -> _Totals:
+    """Totals that are sums."""
+    return _Totals(features, {name: f"sum({name})" for name in at_once}, at_once, each or {})
+
+
+def _moments(tag: str, operation: op.MeanStd, over: Over) -> _Totals:
+    """Mean and deviation out of how many values there are, their sum, and the sum of their squares."""
+    step = over.column(operation.of).step
+    if step is None:
+        raise ValueError(f"{operation.of} has no step, so its sums are not exact")
+    value, origin = _value(over, operation.of), round(operation.origin / step)
+    whole = over.column(operation.of).type is Type.INT64 and step == 1
+    steps = value if whole else f"round({value} / {step!r}::DOUBLE)::BIGINT"
+    n, s, q, v = (f"{letter}{tag}" for letter in "nsqv")
+    count = f"nullif({n}, 0)::DOUBLE"
+    spread = f"({n}::HUGEINT * {q}::HUGEINT - {s}::HUGEINT * {s}::HUGEINT)::DOUBLE"
+    return _summed(
+        {
+            operation.mean.name: f"({s}::DOUBLE / {count} + {origin}) * {step!r}::DOUBLE",
+            operation.std.name: f"sqrt({spread}) / {count} * {step!r}::DOUBLE",
+        },
+        {n: f"count({v})", s: f"coalesce(sum({v}), 0)", q: f"coalesce(sum({v}::HUGEINT * {v}), 0)"},
+        {v: f"{steps} - {origin}"},
     )
-    back = range(1, RECENT_LIKES)
-    ids = _list(["movie_id", *(f"lag(movie_id, {i}, {PADDING_ID}) OVER w" for i in back)])
-    words = _list(["words", *(f"lag(words, {i}, {_text(PADDING_GENRE)}) OVER w" for i in back)])
+
+
+def _frequencies(tag: str, operation: op.TopK, over: Over, words: Sequence[str]) -> _Totals:
+    """The most frequent words out of how many events have each."""
+    value, column = _value(over, operation.of), operation.column
+    counted = "" if operation.where is None else f"{_holds(over, operation.where)} AND "
+    each = {
+        f"w{tag}_{i}": f"coalesce({counted}list_contains({value}, {_text(word)}), false)::BIGINT"
+        for i, word in enumerate(words)
+    }
+    # By frequency, then by word: structs are ordered by their fields in turn.
+    ranked = ", ".join(
+        f"{{'o': -{name}, 'w': {_text(word)}}}" for name, word in zip(each, words, strict=True)
+    )
+    there = f"list_filter([{ranked}], lambda x: x.o < 0)" if each else "[]::STRUCT(o BIGINT, w VARCHAR)[]"
+    padding = ", ".join([_padding(column)] * _length(column))
+    top = f"list_concat(list_transform(list_sort({there}), lambda x: x.w), [{padding}])"
+    features = {column.name: f"({top})[1:{_length(column)}]"}
+    return _summed(features, {name: f"sum({name})" for name in each}, each)
+
+
+def _running(view: View, totals: Iterable[_Totals]) -> str:
+    """The rows of such operations; events of one instant count together."""
+    each: dict[str, str] = {"k": _value(view.over, view.by.name), "instant": _instant(view.over)}
+    at_once, so_far, features = ({name: name for name in ("k", "instant")} for _ in range(3))
+    features = {"k": "k", "stamp": f"instant + {KNOWN}"}
+    for part in totals:
+        each |= part.each
+        at_once |= part.at_once
+        so_far |= {name: f"{total} OVER w" for name, total in part.so_far.items()}
+        features |= part.features
+    events = f"SELECT {_listed(each)} {_from(view.over)}"
+    instants = f"SELECT {_listed(at_once)} FROM ({events}) GROUP BY k, instant"
+    window = "WINDOW w AS (PARTITION BY k ORDER BY instant ROWS UNBOUNDED PRECEDING)"
+    return f"SELECT {_listed(features)} FROM (SELECT {_listed(so_far)} FROM ({instants}) {window})"
+
+
+# --- the last events --------------------------------------------------------------------------------------
+
+
+def _recent(view: View, operations: Iterable[op.LastK]) -> str:
+    """The rows of such operations: at each instant, the values of the last events, newest first."""
+    over = view.over
+    each = {"k": _value(over, view.by.name), "instant": _instant(over)}
+    others = [column.name for column in over.table.key if column.name != view.by.name]
+    each |= {f"o{i}": _value(over, name) for i, name in enumerate(others)}
+    features = {"k": "k", "stamp": f"instant + {KNOWN}"}
+    for place, operation in enumerate(operations):
+        column, value, name = operation.column, _value(over, operation.of), f"v{place}"
+        if over.column(operation.of).type.is_list:
+            value = f"array_to_string({value}, {_text(getattr(column.role, 'separator', ''))})"
+        each[name] = value
+        back = (f"lag({name}, {i}, {_padding(column)}) OVER w" for i in range(1, _length(column)))
+        features[column.name] = f"[{', '.join([name, *back])}]"
+    order = ", ".join(["instant", *(f"o{i}" for i in range(len(others)))])
     return (
-        f"SELECT k, instant + {KNOWN} AS stamp, {ids} AS user_recent_liked_movie_ids,"
-        f" {words} AS user_recent_liked_genres FROM ({likes})"
-        " WINDOW w AS (PARTITION BY k ORDER BY instant, movie_id)"
+        f"SELECT {_listed(features)} FROM (SELECT {_listed(each)} {_from(over)})"
+        f" WINDOW w AS (PARTITION BY k ORDER BY {order})"
         " QUALIFY lead(instant) OVER w IS DISTINCT FROM instant"
     )
-
-
-def _user_posters(_: Sequence[str]) -> str:
-    values = [f"round({name} / {POSTER_GRID})::BIGINT AS v{i}" for i, name in enumerate(POSTER_STATISTICS)]
-    events = (
-        f"SELECT user_id AS k, instant, {', '.join(values)} FROM ({_EVENTS}) JOIN posters USING (movie_id)"
-    )
-    moments = [_moments(f"user_poster_{name}", i, POSTER_GRID) for i, name in enumerate(POSTER_STATISTICS)]
-    totals = _running(events, len(POSTER_STATISTICS))
-    return f"SELECT k, stamp, n0::BIGINT AS user_poster_count, {', '.join(moments)} FROM ({totals})"
-
-
-def _content(_: Sequence[str]) -> str:
-    return (
-        f"SELECT movie_id AS k, {_beginning()} AS stamp, genres AS movie_genres,"
-        " release_year AS movie_release_year FROM movies"
-    )
-
-
-def _colour(_: Sequence[str]) -> str:
-    named = ", ".join(f"{name} AS movie_poster_{name}" for name in POSTER_STATISTICS)
-    return f"SELECT movie_id AS k, {_beginning()} AS stamp, {named} FROM posters"
-
-
-_QUERIES: dict[str, Callable[[Sequence[str]], str]] = {
-    MOVIE_RATING_STATS.name: _movie_ratings,
-    USER_RATING_STATS.name: _user_ratings,
-    USER_RECENT_LIKES.name: _user_likes,
-    USER_POSTER_TASTE.name: _user_posters,
-    MOVIE_CONTENT.name: _content,
-    MOVIE_POSTER_COLOUR.name: _colour,
-}
 
 
 # --- parts ------------------------------------------------------------------------------------------------
 
 
-def _running(events: str, values: int, plain: Sequence[str] = ()) -> str:
-    """`k`, `stamp`, and up to and including its last instant, of each `v<i>`: how many (`n<i>`), their sum
-    (`s<i>`) and the sum of their squares (`q<i>`); of each of `plain`, the sum. `first_instant` is that of
-    the key's first event. Events of one instant count together."""
-    at_once, so_far = [], []
-    for i in range(values):
-        at_once += [f"count(v{i}) AS n{i}", f"coalesce(sum(v{i}), 0) AS s{i}"]
-        at_once += [f"coalesce(sum(v{i}::HUGEINT * v{i}), 0) AS q{i}"]
-        so_far += [f"sum({sum_}{i}) OVER w AS {sum_}{i}" for sum_ in "nsq"]
-    at_once += [f"sum({name}) AS {name}" for name in plain]
-    so_far += [f"sum({name}) OVER w AS {name}" for name in plain]
-    return (
-        f"SELECT k, instant + {KNOWN} AS stamp, min(instant) OVER w AS first_instant, {', '.join(so_far)}"
-        f" FROM (SELECT k, instant, {', '.join(at_once)} FROM ({events}) GROUP BY k, instant)"
-        " WINDOW w AS (PARTITION BY k ORDER BY instant ROWS UNBOUNDED PRECEDING)"
-    )
+def _from(over: Over) -> str:
+    """The rows that features are computed from: `e`, with what is joined to them as `j`."""
+    clause = f"FROM {quoted(over.table.name)} AS e"
+    if over.joined is not None:
+        (key,) = (quoted(column.name) for column in over.joined.key)
+        clause += f" JOIN {quoted(over.joined.name)} AS j ON e.{key} = j.{key}"
+    return clause if over.where is None else f"{clause} WHERE {_holds(over, over.where)}"
 
 
-def _statistics(prefix: str, i: int, unit: float) -> str:
-    return f"n{i}::BIGINT AS {prefix}_count, {_moments(prefix, i, unit)}"
+def _value(over: Over, name: str) -> str:
+    """A column of the rows of `_from`."""
+    return f"{'e' if name in over.table.column_names else 'j'}.{quoted(name)}"
 
 
-def _moments(prefix: str, i: int, unit: float) -> str:
-    """Mean and deviation out of `n`, `s` and `q`; null where nothing was summed."""
-    n = f"nullif(n{i}, 0)::DOUBLE"
-    return (
-        f"s{i}::DOUBLE / {n} * {unit} AS {prefix}_mean,"
-        f" sqrt((n{i}::HUGEINT * q{i}::HUGEINT - s{i}::HUGEINT * s{i}::HUGEINT)::DOUBLE) / {n} * {unit}"
-        f" AS {prefix}_std"
-    )
+def _instant(over: Over) -> str:
+    return f"epoch_us({_value(over, EVENT_TIMESTAMP)})"
 
 
-def _halves() -> str:
-    return f"round(rating / {RATING_STEP})::BIGINT"
+def _holds(over: Over, condition: op.AtLeast) -> str:
+    return f"{_value(over, condition.column)} >= {condition.value!r}"
 
 
-def _beginning() -> str:
-    return f"{int(BEGINNING.timestamp())}000000::BIGINT"
+def _listed(named: Named) -> str:
+    return ", ".join(f"{expression} AS {quoted(name)}" for name, expression in named.items())
 
 
-def _list(items: Sequence[str]) -> str:
-    return f"[{', '.join(items)}]"
+def _padding(column: Column) -> str:
+    padding = PADDING[column.type]
+    return _text(padding) if isinstance(padding, str) else str(padding)
+
+
+def _length(column: Column) -> int:
+    if column.length is None:
+        raise ValueError(f"{column.name} has no length")
+    return column.length
+
+
+def quoted(name: str) -> str:
+    """A name as an identifier of SQL."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(value: str) -> str:

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +16,15 @@ from pyspark.sql import functions as F
 
 from common.errors import MarqueeError
 from common.files import cannot_write
-from feature_repo.schema import TABLES, Table
+from common.progress import Progress
+from feature_repo.define.domain import Domain
+from feature_repo.define.table import Table
 from validation.gate.page import write_page
 from validation.gate.report import (
     CheckResult,
+    JudgedTable,
     QuarantinedRow,
     QuarantinedRule,
-    TableReport,
     ValidationReport,
 )
 from validation.gate.suites import Check, broken_columns, checkable, checks, reference_view, suite
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
     from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
     from great_expectations.datasource.fluent.spark_datasource import DataFrameAsset as SparkDataFrameAsset
-
-Progress = Callable[[str, int, int], None]
-"""Called before each table with its name, its position from 0, and the number of tables."""
 
 PAGE = "validation.html"
 DATA_DOCS = "data_docs"
@@ -49,21 +48,23 @@ RECORD_CHARACTERS = 500
 def validate(
     frames: Mapping[str, DataFrame],
     out: Path,
+    domain: Domain,
     quarantine: DataFrame | None = None,
     on_progress: Progress | None = None,
     others: Mapping[str, DataFrame] | None = None,
     before: ValidationReport | None = None,
 ) -> ValidationReport:
-    """Judge tables by the suites that `feature_repo.schema` implies.
+    """Judge tables by the suites that their declarations imply.
 
     Args:
         frames: table name → frame, to be judged in this order. Each is read a few times: give tables of the
             lake, not computations.
         out: folder that gets the Great Expectations project (`gx/`), its Data Docs (`data_docs/`) and
             our page (`validation.html`). What an earlier call left there is replaced.
-        quarantine: rows as in `schema.QUARANTINE_COLUMNS`; shown, never judged.
-        on_progress: called before each table.
-        others: tables that are only referred to, such as `movies` where only feature tables are judged.
+        domain: declares the tables.
+        quarantine: rows as in `define.table.QUARANTINE_COLUMNS`; shown, never judged.
+        on_progress: told before each table.
+        others: tables that are only referred to, such as a catalogue where only feature tables are judged.
         before: the report of an earlier call with the same `out`, to go on with: page, Data Docs and
             the report returned then cover both, and its quarantine is kept where none is given.
 
@@ -71,21 +72,21 @@ def validate(
         The verdict. A failed gate is a report that did not pass (`report.require_passed` raises).
 
     Raises:
-        MarqueeError: a name that the schema lacks, a referenced table that was not given, or a folder that
+        MarqueeError: a name that the domain lacks, a referenced table that was not given, or a folder that
             cannot be written.
     """
     known = {**(others or {}), **frames}
-    _check_names(frames, known)
+    _check_names(frames, known, domain)
     started = perf_counter()
     try:
         with _quiet():
             context = open_project(out, fresh=before is None)
-            with _reference_views(frames, known):
+            with _reference_views(frames, known, domain.tables):
                 tables = []
                 for position, (name, frame) in enumerate(frames.items()):
                     if on_progress is not None:
                         on_progress(name, position, len(frames))
-                    tables.append(judge(context, TABLES[name], frame))
+                    tables.append(judge(context, domain.tables[name], frame, domain.tables))
             context.build_data_docs()
         report = ValidationReport(
             tables=(*(t for t in (before.tables if before else ()) if t.name not in frames), *tables),
@@ -97,17 +98,19 @@ def validate(
             created=datetime.now(UTC),
             seconds=perf_counter() - started + (before.seconds if before else 0),
         )
-        write_page(report, out / PAGE, data_docs=f"{DATA_DOCS}/index.html")
+        write_page(report, domain, out / PAGE, data_docs=f"{DATA_DOCS}/index.html")
     except OSError as error:
         raise cannot_write(out, error) from error
     return report
 
 
-def _check_names(frames: Mapping[str, DataFrame], known: Mapping[str, DataFrame]) -> None:
+def _check_names(frames: Mapping[str, DataFrame], known: Mapping[str, DataFrame], domain: Domain) -> None:
     for name in frames:
-        if name not in TABLES:
-            raise MarqueeError(f"There is no table {name} in the schema; it has {', '.join(TABLES)}.")
-        for reference in TABLES[name].references:
+        if name not in domain.tables:
+            raise MarqueeError(
+                f"There is no table {name} in {domain.name}; it has {', '.join(domain.tables)}."
+            )
+        for reference in domain.tables[name].references:
             if reference.table not in known:
                 raise MarqueeError(
                     f"Cannot check that {name}.{reference.column} is in {reference.table}: "
@@ -169,12 +172,18 @@ def _asset(context: "AbstractDataContext", name: str) -> "SparkDataFrameAsset[An
     return asset
 
 
-def judge(context: "AbstractDataContext", table: Table, frame: DataFrame) -> TableReport:
-    """Run one table's suite; the views of the tables that it refers to (`reference_view`) must be there."""
+def judge(
+    context: "AbstractDataContext", table: Table, frame: DataFrame, tables: Mapping[str, Table]
+) -> JudgedTable:
+    """Run one table's suite; the views of the tables that it refers to (`reference_view`) must be there.
+
+    Args:
+        tables: the declarations of those that it refers to, and perhaps others, by name.
+    """
     import great_expectations
 
     started = perf_counter()
-    everything = checks(table)
+    everything = checks(table, tables)
     broken = broken_columns(table, dict(frame.dtypes))
     chosen = [check for check in everything if checkable(check, broken)]
 
@@ -192,7 +201,7 @@ def judge(context: "AbstractDataContext", table: Table, frame: DataFrame) -> Tab
     }
     results = tuple(_result(table, frame, check, judged.get(check.name), broken) for check in everything)
     rows = judged["row_count"].result.get("observed_value", 0)
-    return TableReport(table.name, rows, results, perf_counter() - started)
+    return JudgedTable(table.name, rows, results, perf_counter() - started, table.kind != "feature")
 
 
 def _result(
@@ -237,9 +246,11 @@ def _exception(info: Mapping[str, Any] | None) -> str:
 
 
 @contextmanager
-def _reference_views(frames: Mapping[str, DataFrame], known: Mapping[str, DataFrame]) -> Iterator[None]:
+def _reference_views(
+    frames: Mapping[str, DataFrame], known: Mapping[str, DataFrame], tables: Mapping[str, Table]
+) -> Iterator[None]:
     """The referenced tables as temporary views, by the names that the suites' queries use."""
-    names = {reference.table for name in frames for reference in TABLES[name].references}
+    names = {reference.table for name in frames for reference in tables[name].references}
     for name in names:
         known[name].createOrReplaceTempView(reference_view(name))
     try:

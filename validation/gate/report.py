@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from common.errors import MarqueeError
-from feature_repo.schema import SOURCE_TABLES
 from validation.gate.suites import Check
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
-class TableReport:
+class JudgedTable:
     """The checks of one table.
 
     Args:
@@ -44,15 +43,18 @@ class TableReport:
         rows: how many it has.
         results: one a check, in the suite's order.
         seconds: that it took.
+        is_source: whether its rows come from outside, so that some may be in the quarantine.
     """
 
     name: str
     rows: int
     results: tuple[CheckResult, ...]
     seconds: float
+    is_source: bool
 
     @property
     def passed(self) -> bool:
+        """Whether every check is a pass."""
         return not self.failures
 
     @property
@@ -99,25 +101,29 @@ class ValidationReport:
         seconds: that the checks took.
     """
 
-    tables: tuple[TableReport, ...]
+    tables: tuple[JudgedTable, ...]
     quarantine: tuple[QuarantinedRule, ...] | None
     created: datetime
     seconds: float
 
     @property
     def passed(self) -> bool:
+        """Whether every table is sound."""
         return all(table.passed for table in self.tables)
 
     @property
-    def failures(self) -> tuple[tuple[TableReport, CheckResult], ...]:
+    def failures(self) -> tuple[tuple[JudgedTable, CheckResult], ...]:
+        """Every result that is not a pass, with its table."""
         return tuple((table, result) for table in self.tables for result in table.failures)
 
     @property
     def checks(self) -> int:
+        """How many checks there were, over all tables."""
         return sum(len(table.results) for table in self.tables)
 
     @property
     def rows(self) -> int:
+        """How many rows were judged, over all tables."""
         return sum(table.rows for table in self.tables)
 
     def quarantined(self, table: str | None = None) -> int:
@@ -127,9 +133,10 @@ class ValidationReport:
     def quarantined_share(self, table: str | None = None) -> float:
         """Share of the rows read for a table, or for all source tables, that went to the quarantine; 0 where
         none was read."""
-        names = {table} if table is not None else {source.name for source in SOURCE_TABLES}
         bad = self.quarantined(table)
-        good = sum(report.rows for report in self.tables if report.name in names)
+        good = sum(
+            each.rows for each in self.tables if (each.is_source if table is None else each.name == table)
+        )
         return bad / (bad + good) if bad else 0.0
 
 

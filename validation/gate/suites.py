@@ -1,7 +1,7 @@
-"""What the gate checks, derived from `feature_repo.schema`: table → checks → GX suite.
+"""What the gate checks, derived from a table's declaration: table → checks → GX suite.
 
 `checks` is pure and knows nothing of Great Expectations; `suite` turns its result into one. Row rules keep
-the predicate of the schema to the letter, the one by which the quarantine judged the same rows.
+the predicate of the declaration to the letter, the one by which the quarantine judged the same rows.
 """
 
 import re
@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from feature_repo.schema import POSTER, POSTERS, TABLES, Reference, Rule, Table, Type
+from feature_repo.define.column import Type
+from feature_repo.define.rule import Reference, Rule
+from feature_repo.define.table import Table
 
 if TYPE_CHECKING:
     from great_expectations import ExpectationSuite
@@ -20,15 +22,13 @@ CheckKind = Literal["columns", "types", "rows", "present", "range", "length", "c
 STRUCTURAL: tuple[CheckKind, ...] = ("columns", "types")
 """Checks of the schema alone; the others look at rows."""
 
-MAY_BE_EMPTY = frozenset(table.name for table in (POSTERS, *POSTER))
-"""Where there are no posters, these tables have no rows. Every other table must have some."""
-
 SPARK_TYPES: dict[Type, str] = {
     Type.INT64: "bigint",
     Type.FLOAT64: "double",
     Type.STRING: "string",
     Type.TIMESTAMP: "timestamp",
     Type.INT64_LIST: "array<bigint>",
+    Type.FLOAT64_LIST: "array<double>",
     Type.STRING_LIST: "array<string>",
 }
 """Declared type → Spark's `simpleString`."""
@@ -55,11 +55,16 @@ class Check:
 
     @property
     def is_row_rule(self) -> bool:
+        """Whether it is a property of single rows."""
         return self.kind in ("present", "range", "length", "custom")
 
 
-def checks(table: Table) -> tuple[Check, ...]:
-    """Every check of a table, as they are shown: structure, keys, references, row rules."""
+def checks(table: Table, tables: Mapping[str, Table]) -> tuple[Check, ...]:
+    """Every check of a table, as they are shown: structure, keys, references, row rules.
+
+    Args:
+        tables: those that it refers to, and perhaps others, by name.
+    """
     return (
         Check(
             "columns_as_declared",
@@ -70,17 +75,17 @@ def checks(table: Table) -> tuple[Check, ...]:
         Check(
             "row_count",
             "rows",
-            "the table may be empty" if table.name in MAY_BE_EMPTY else "the table has rows",
+            "the table may be empty" if table.may_be_empty else "the table has rows",
         ),
         _unique(table),
-        *(_reference(table, reference) for reference in table.references),
+        *(_reference(table, reference, tables[reference.table]) for reference in table.references),
         *(_row_rule(rule, table.column_names) for rule in table.row_rules),
     )
 
 
 def least_rows(table: Table) -> int:
     """The fewest rows that a table may have."""
-    return 0 if table.name in MAY_BE_EMPTY else 1
+    return 0 if table.may_be_empty else 1
 
 
 def spark_types(table: Table) -> dict[str, str]:
@@ -154,8 +159,8 @@ def _unique(table: Table) -> Check:
     )
 
 
-def _reference(table: Table, reference: Reference) -> Check:
-    (key,) = TABLES[reference.table].key
+def _reference(table: Table, reference: Reference, other: Table) -> Check:
+    (key,) = other.key
     shown = ", ".join(dict.fromkeys((*table.unique, reference.column)))
     return Check(
         reference.rule,
