@@ -19,11 +19,12 @@ REPLAY = "replay"
 
 
 def audit_leakage(
-    settings: Settings, sample: int, seed: int, costs: bool, stages: Stages
+    settings: Settings, domain: Domain, sample: int, seed: int, costs: bool, stages: Stages
 ) -> tuple["LeakageReport", Path]:
     """Compare every feature at every label with what strictly earlier events give.
 
     Args:
+        domain: what the lake is about.
         sample: labels to recompute one by one.
         costs: whether to measure what the papers' protocol would leak, too.
 
@@ -33,7 +34,6 @@ def audit_leakage(
     Raises:
         MarqueeError: nothing is applied, or there are no labels.
     """
-    from feature_repo.domains.movies import DOMAIN
     from feature_repo.store import open_store
     from validation.audit.leakage import audit_leakage
     from validation.audit.page import write_audit
@@ -42,7 +42,7 @@ def audit_leakage(
     with stages.stage("leakage") as stage:
         report = audit_leakage(
             store,
-            DOMAIN,
+            domain,
             sample=sample,
             seed=seed,
             costs=costs,
@@ -53,7 +53,7 @@ def audit_leakage(
             f"{len(report.features)} features at {count(report.labels)} labels ({count(report.sample)}"
             f" recomputed): {'no leak' if report.passed else 'failed'}"
         )
-    return report, write_audit(settings.home / AUDITS, "leakage", report, DOMAIN)
+    return report, write_audit(settings.home / AUDITS, "leakage", report, domain)
 
 
 def audit_consistency(
@@ -81,7 +81,6 @@ def audit_consistency(
         MarqueeError: nothing is applied, there are no labels, or another audit is using the scratch home.
     """
     from app.replay import scratch_home
-    from feature_repo.domains.movies import DOMAIN
     from feature_repo.store import open_store
     from validation.audit.consistency import audit_consistency
     from validation.audit.page import write_audit
@@ -93,7 +92,7 @@ def audit_consistency(
     ):
         report = audit_consistency(
             store,
-            DOMAIN,
+            domain,
             replay,
             events=events,
             instants=instants,
@@ -108,4 +107,4 @@ def audit_consistency(
             f" at {report.instants} instants and the end, {count(report.home_rows)} rows of this home:"
             f" {report.rate:.2%} of values match"
         )
-    return report, write_audit(settings.home / AUDITS, "consistency", report, DOMAIN)
+    return report, write_audit(settings.home / AUDITS, "consistency", report, domain)

@@ -25,7 +25,7 @@ def leakage(
     from validation.audit.leakage_report import render_table
     from validation.audit.verdict import require_passed
 
-    report, page = audit_leakage(load_settings(home), sample, seed, costs, stages())
+    report, page = audit_leakage(load_settings(home), DOMAIN, sample, seed, costs, stages())
     console.print(render_table(report))
     if report.costs:
         listing = Table(title="What the papers' protocol would leak (ROC-AUC)", title_justify="left")

@@ -73,7 +73,7 @@ class Replay:
 
 
 @dataclass
-class _Tally:
+class _Compared:
     """What was compared of one feature so far."""
 
     compared: int = 0
@@ -107,7 +107,7 @@ class _Truth:
         self.arrived.update(map(self._name, events.to_pylist()))
 
     def known_then(self, row: Row) -> dict[str, Any]:
-        """The same label, from what has been delivered."""
+        """What a label should be by the events that have been delivered: its keys, features and stamps."""
         found: dict[str, Any] = {EVENT_TIMESTAMP: row[EVENT_TIMESTAMP]}
         found |= {name: row[name] for name in label_keys(self.domain)}
         for view in self.domain.views:
@@ -174,7 +174,7 @@ def audit_consistency(
         truth = _Truth(
             domain, offline_rows(store, domain, plan.labels).to_pylist(), history, moment(plan.cut)
         )
-    tallies: dict[str, _Tally] = defaultdict(_Tally)
+    tallies: dict[str, _Compared] = defaultdict(_Compared)
     home_rows = _compare_home(store, domain, seed, tallies)
     told("scratch home before the period", 1)
     replay.build(moment(plan.cut))
@@ -212,7 +212,7 @@ def audit_consistency(
     )
 
 
-def _compare(plan: Plan, truth: _Truth, replay: Replay, place: int, tallies: dict[str, _Tally]) -> None:
+def _compare(plan: Plan, truth: _Truth, replay: Replay, place: int, tallies: dict[str, _Compared]) -> None:
     """Read the online store for the labels of an instant, and count."""
     places = [i for i, of in enumerate(plan.labels["place"].to_pylist()) if of == place]
     asked = plan.labels.take(pa.array(places, pa.int64()))
@@ -235,7 +235,7 @@ def _compare(plan: Plan, truth: _Truth, replay: Replay, place: int, tallies: dic
 
 
 def _count(
-    tally: _Tally, column: Column, served: Any, trained: Any, stale: float, by_loop: bool, where: str
+    tally: _Compared, column: Column, served: Any, trained: Any, stale: float, by_loop: bool, where: str
 ) -> None:
     """Compare a value online with what it has to be; of a plain loop, up to rounding."""
     alike = served == trained or (by_loop and same(served, trained))
@@ -252,7 +252,7 @@ def _count(
         )
 
 
-def _compare_home(store: FeatureStore, domain: Domain, seed: int, tallies: dict[str, _Tally]) -> int:
+def _compare_home(store: FeatureStore, domain: Domain, seed: int, tallies: dict[str, _Compared]) -> int:
     """Compare rows that the home has online with its tables, and count; how many rows there were."""
     rows = 0
     for view in domain.views:

@@ -35,10 +35,12 @@ class FeatureConsistency:
 
     @property
     def rate(self) -> float:
+        """Share of the values that match; 1 where none was compared."""
         return self.matched / self.compared if self.compared else 1.0
 
     @property
     def passed(self) -> bool:
+        """Whether every value matches, and none was stale."""
         return self.matched == self.compared and not self.stale
 
     @property
@@ -91,10 +93,12 @@ class ConsistencyReport:
 
     @property
     def passed(self) -> bool:
+        """Whether every feature passed."""
         return not self.failures
 
     @property
     def failures(self) -> tuple[FeatureConsistency, ...]:
+        """The features that did not pass."""
         return tuple(feature for feature in self.features if not feature.passed)
 
     @property

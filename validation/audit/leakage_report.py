@@ -34,6 +34,7 @@ class FeatureFinding:
 
     @property
     def passed(self) -> bool:
+        """Whether nothing was found."""
         return not (self.labels_late or self.rows_wrong or self.rows_missing or self.sample_wrong)
 
     @property
@@ -95,10 +96,12 @@ class LeakageReport:
 
     @property
     def passed(self) -> bool:
+        """Whether every feature passed."""
         return not self.failures
 
     @property
     def failures(self) -> tuple[FeatureFinding, ...]:
+        """The features that did not pass."""
         return tuple(feature for feature in self.features if not feature.passed)
 
     @property

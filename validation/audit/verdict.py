@@ -7,29 +7,39 @@ from typing import Protocol
 from common.errors import MarqueeError
 
 MOST_NAMED = 3
-"""Of the features that fail beside the first."""
+"""So many features that fail are named beside the first."""
 
 
 class Finding(Protocol):
-    """What an audit found of one feature; `found` and `example` in words."""
+    """What an audit found of one feature."""
 
     @property
-    def view(self) -> str: ...
+    def view(self) -> str:
+        """The view that the feature is in."""
+
     @property
-    def feature(self) -> str: ...
+    def feature(self) -> str:
+        """Its name."""
+
     @property
-    def found(self) -> str: ...
+    def found(self) -> str:
+        """What is wrong with it, in words."""
+
     @property
-    def example(self) -> str: ...
+    def example(self) -> str:
+        """A value that is wrong, in words; "" where there is none."""
 
 
 class Verdict(Protocol):
-    """What an audit's report says; `sentence` is "" where nothing failed."""
+    """What an audit's report says."""
 
     @property
-    def passed(self) -> bool: ...
+    def passed(self) -> bool:
+        """Whether nothing failed."""
+
     @property
-    def sentence(self) -> str: ...
+    def sentence(self) -> str:
+        """What failed, as one sentence; "" where nothing did."""
 
 
 def failure(audit: str, first: Finding, failures: Sequence[Finding]) -> str:
