@@ -290,7 +290,6 @@ def test_columns_swapped_online_are_named(
 def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path: Path) -> None:
     from app.replay import replay_into
     from feature_repo.define.table import QUARANTINE_COLUMNS
-    from feature_repo.domains.movies import DOMAIN
     from feature_repo.spark import spark_schema_of
     from lake.spark_tables import overwrite
 

@@ -33,6 +33,7 @@ from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER, 
 from feature_repo.define.domain import Domain
 from feature_repo.define.view import View
 from feature_repo.online.served import served_rows
+from lake.duckdb import MEMORY
 from validation.audit.consistency_plan import Plan, make_plan
 from validation.audit.consistency_report import ConsistencyReport, FeatureConsistency
 from validation.audit.oracle import Row, features_at, known_from, same
@@ -138,7 +139,7 @@ def audit_consistency(
     pairs: int = PAIRS,
     late: float = LATE,
     seed: int = 0,
-    memory: str = "2GB",
+    memory: str = MEMORY,
     on_progress: Progress | None = None,
 ) -> ConsistencyReport:
     """Replay a period and compare what is served with what is trained on.

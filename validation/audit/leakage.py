@@ -27,6 +27,7 @@ from common.progress import Progress
 from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER
 from feature_repo.define.domain import Domain
 from feature_repo.define.view import View
+from lake.duckdb import MEMORY
 from validation.audit.leakage_cost import LeakCost, leak_costs
 from validation.audit.leakage_report import FeatureFinding, LeakageReport, ViewFinding
 from validation.audit.leakage_rows import count_rows, missing_rows, wrong_rows
@@ -55,7 +56,7 @@ def audit_leakage(
     sample: int = SAMPLE,
     seed: int = 0,
     costs: bool = True,
-    memory: str = "2GB",
+    memory: str = MEMORY,
     on_progress: Progress | None = None,
 ) -> LeakageReport:
     """Look for the future in every feature, for all labels of the lake.

@@ -1,6 +1,5 @@
 """What the audits read: the lake's tables, and what the offline store returns with the stamp of each row."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
 from feature_repo.define.view import View
 from feature_repo.offline.tables import tables_named
+from lake.duckdb import MEMORY, connection
 from validation.audit.oracle import Row, events_by_key
 from validation.audit.sql import quoted
 
@@ -26,7 +26,7 @@ LABELS_AT_ONCE = 5_000_000
 
 
 @contextmanager
-def lake(store: FeatureStore, domain: Domain, memory: str = "2GB") -> Iterator[duckdb.DuckDBPyConnection]:
+def lake(store: FeatureStore, domain: Domain, memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
     """The lake's tables by name in a DuckDB of its own, which spills past `memory`.
 
     Raises:
@@ -38,13 +38,10 @@ def lake(store: FeatureStore, domain: Domain, memory: str = "2GB") -> Iterator[d
         raise MarqueeError(
             f"The lake lacks {', '.join(missing)}: run marquee pipeline ingest and marquee pipeline run."
         )
-    with tempfile.TemporaryDirectory(prefix="marquee-audit-") as spill:
-        options: dict[str, Any] = {"memory_limit": memory, "temp_directory": spill}
-        with duckdb.connect(":memory:", config=options) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            for name in domain.tables:
-                connection.register(name, tables[name].to_pyarrow_dataset())
-            yield connection
+    with connection(memory) as opened:
+        for name in domain.tables:
+            opened.register(name, tables[name].to_pyarrow_dataset())
+        yield opened
 
 
 # --- labels -----------------------------------------------------------------------------------------------
