@@ -4,25 +4,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.inputs.spec import (
-    BEHAVIOUR,
-    POSTER,
-    SCENE,
-    Arrays,
+from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.define.view import BEHAVIOUR
+from feature_repo.domains.movies.features import POSTER
+from training.inputs.fit import CONTEXT
+from training.inputs.kinds import (
+    REQUEST,
     BucketColumn,
     Bucketised,
     Categorical,
-    InputSpec,
+    Clock,
     MultiValued,
     Numeric,
     NumericColumn,
-    Scene,
     ValueSequence,
 )
+from training.inputs.spec import Arrays, InputSpec
 
 HISTORY, BAG, GENRES, BUCKETS = 5, 4, 20, 16
-BEHAVIOUR_NUMBERS = {"user": 5, "movie": 4}
-POSTER_NUMBERS = {"user": 27, "movie": 13}
+BEHAVIOUR_NUMBERS = {"user": 5, "item": 4}
+POSTER_NUMBERS = {"user": 27, "item": 13}
 """As many as the services have."""
 
 
@@ -44,14 +45,19 @@ def service_spec(users: int, movies: int, posters: bool) -> InputSpec:
     inputs += [
         _history(),
         ValueSequence(
-            name="recent_genres", side="user", column="", vocabulary="genre", length=HISTORY, bag=BAG
+            name="recent_genres",
+            side="user",
+            column="",
+            vocabulary="genre",
+            length=HISTORY,
+            separator="|",
+            bag=BAG,
+            padding="",
         ),
-        MultiValued(name="user_genres", side="user", column="", vocabulary="genre", length=3, fixed=True),
-        MultiValued(
-            name="movie_genres", side="movie", column="", vocabulary="genre", length=BAG, fixed=False
-        ),
-        Scene(name=SCENE, side=SCENE, modality=SCENE, since=(_bucket(BUCKETS),)),
-        _numeric(SCENE, SCENE, 1),
+        _bag("user", 3),
+        _bag("item", BAG),
+        Clock(name=REQUEST, side=CONTEXT, column=EVENT_TIMESTAMP, since=(_bucket(BUCKETS),)),
+        _numeric(CONTEXT, BEHAVIOUR, 1),
     ]
     return _spec(inputs, users, movies)
 
@@ -75,7 +81,7 @@ def draw(spec: InputSpec, rows: int, seed: int = 0) -> tuple[Arrays, np.ndarray]
         if item.kind == "numeric":
             arrays[item.name] = random.standard_normal(shape, dtype=np.float32)
             logit += arrays[item.name].mean(axis=1)
-        elif item.kind in ("bucketised", "scene"):
+        elif item.kind in ("bucketised", "clock"):
             arrays[item.name] = random.integers(0, np.array(item.sizes), shape, dtype=np.uint8)  # type: ignore[union-attr]
         else:
             size = spec.size(item.vocabulary)  # type: ignore[union-attr]
@@ -105,17 +111,33 @@ def _spec(inputs: Sequence[object], users: int, movies: int) -> InputSpec:
 
 def _ids() -> list[Categorical]:
     return [
-        Categorical(name=f"{side}_id", side=side, column=f"{side}_id", vocabulary=side)
-        for side in ("user", "movie")
+        Categorical(
+            name=f"{name}_id", side=side, column=f"{name}_id", vocabulary=name, identity=True, padding=0
+        )
+        for side, name in (("user", "user"), ("item", "movie"))
     ]
 
 
+def _bag(side: str, length: int) -> MultiValued:
+    return MultiValued(
+        name=f"{side}_genres",
+        side=side,
+        column="",
+        vocabulary="genre",
+        length=length,
+        fixed=True,
+        padding="",
+    )
+
+
 def _history() -> ValueSequence:
-    return ValueSequence(name="recent_likes", side="user", column="", vocabulary="movie", length=HISTORY)
+    return ValueSequence(
+        name="recent_likes", side="user", column="", vocabulary="movie", length=HISTORY, padding=0
+    )
 
 
 def _numeric(side: str, modality: str, n: int) -> Numeric:
-    column = NumericColumn(column="", fill=0.0, log=False, mean=0.0, std=1.0)
+    column = NumericColumn(column="", fill=0.0, log=False, mean=0.0, std=1.0, known=1)
     return Numeric(
         name=f"{side}_{modality}_numeric",
         side=side,

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 
 from common.errors import MarqueeError
-from tests.toy_features import toy_table
+from tests.toy_features import toy_spec, toy_table
 from training.backend import seed_everything
 from training.fit import artefact as artefacts
 from training.fit.artefact import Artefact, Manifest, check_replaceable
 from training.fit.curve import Curve, Epoch
 from training.fit.predictor import Predictor
-from training.inputs.spec import InputSpec
 from training.models import model
 
 TABLE = toy_table(80, "din_v1")
@@ -22,7 +21,7 @@ TABLE = toy_table(80, "din_v1")
 def made(config: dict[str, object] | None = None) -> Artefact:
     entry = model("din")
     settings = entry.config_class.of(config)
-    spec = InputSpec.fit(TABLE, entry.service, settings.inputs)
+    spec = toy_spec(TABLE, entry.service, settings.inputs)
     seed_everything(0)
     predictor = Predictor(entry, spec, entry.build(settings, spec))
     return Artefact(

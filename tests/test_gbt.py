@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import MarqueeError
 from feature_repo import schema
-from tests.toy_features import toy_table
+from tests.toy_features import toy_spec, toy_table
 from training.evaluate.metrics import log_loss_of, roc_auc
 from training.fit import predictor
 from training.inputs.spec import InputSpec
@@ -19,7 +19,7 @@ ENTRY = model("gbt")
 
 def parts(rows: int = 1500, seed: int = 0) -> tuple[InputSpec, tuple[dict[str, np.ndarray], ...], np.ndarray]:
     table = toy_table(rows, "gbt_v1", seed=seed)
-    spec = InputSpec.fit(table.slice(0, 1000), "gbt_v1", GBTConfig().inputs)
+    spec = toy_spec(table.slice(0, 1000), "gbt_v1", GBTConfig().inputs)
     arrays = spec.apply(table)
     cut = tuple(
         {name: array[a:b] for name, array in arrays.items()}
@@ -91,7 +91,7 @@ def test_logistic_regression_reads_numbers_and_one_column_for_each_bucket() -> N
     entry = model("logistic")
     config = entry.config_class.of({"inputs.buckets": 4})
     table = toy_table(300, "gbt_v1")
-    spec = InputSpec.fit(table, "gbt_v1", config.inputs)
+    spec = toy_spec(table, "gbt_v1", config.inputs)
     rows = entry.matrix(spec, spec.apply(table))
     numeric = sum(len(item.columns) for item in spec.select("numeric"))
     sizes = [size for item in spec.select("bucketised") for size in item.sizes]
@@ -105,7 +105,7 @@ def test_logistic_regression_keeps_the_strength_of_the_least_validation_loss(tmp
     entry = model("logistic")
     config = entry.config_class.of({"strengths": [1e-6, 0.1, 1e-5]})
     table = toy_table(1500, "gbt_v1")
-    spec = InputSpec.fit(table.slice(0, 1000), "gbt_v1", config.inputs)
+    spec = toy_spec(table.slice(0, 1000), "gbt_v1", config.inputs)
     arrays = spec.apply(table)
     first, rest = (
         {name: array[rows] for name, array in arrays.items()} for rows in (slice(1000), slice(1000, None))

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from common.errors import MarqueeError
-from feature_repo import schema
-from tests.toy_features import toy_table
+from feature_repo.define.operation import LastK
+from feature_repo.define.view import View
+from feature_repo.domains.movies import DOMAIN
+from tests.toy_domain import ARTICLE_FACTS, ARTICLE_STATS, PRESS, READER_RECENT, READER_STATS
+from tests.toy_features import toy_spec, toy_table
+from tests.toy_press import EVERY_KIND, drawn_table
 from training.backend import keras, seed_everything
 from training.evaluate.metrics import roc_auc
 from training.fit import artefact as artefacts
@@ -22,8 +28,12 @@ from training.fit.artefact import Artefact, Manifest
 from training.fit.curve import Curve
 from training.fit.predictor import Predictor
 from training.fit.trainer import logits
-from training.inputs.spec import POSTER, InputSpec
+from training.inputs.config import InputConfig
+from training.inputs.spec import InputSpec
 from training.models import MODELS, check_models, model
+from training.models.embeddings import EmbeddingConfig, model_inputs
+from training.models.fields import FieldConfig, fields_of
+from training.models.towers import Towers
 
 NETWORKS = [key for key, entry in MODELS.items() if entry.kind == "keras"]
 WITH_HISTORY = [key for key in NETWORKS if key in ("din", "mmdin")]
@@ -34,7 +44,7 @@ def built(key: str, config: dict[str, Any] | None = None, rows: int = 200, seed:
     entry = model(key)
     settings = entry.config_class.of(config)
     table = toy_table(rows, entry.service, seed=seed)
-    spec = InputSpec.fit(table, entry.service, settings.inputs)
+    spec = toy_spec(table, entry.service, settings.inputs)
     seed_everything(seed)
     return entry.build(settings, spec), spec, table
 
@@ -48,7 +58,7 @@ class TestRegistry:
     def test_every_model_has_a_config_and_a_service_of_the_schema(self) -> None:
         for key, entry in MODELS.items():
             assert entry.key == key
-            assert entry.service in schema.SERVICES
+            assert entry.service in DOMAIN.services
             assert entry.config_class().inputs is not None
 
     def test_unknown_model_is_refused_with_the_nearest(self) -> None:
@@ -137,6 +147,130 @@ class TestEveryNetwork:
         np.testing.assert_array_equal(logits(first, arrays), logits(again, arrays))
 
 
+OTHERS = {"press": PRESS.views, "every kind": EVERY_KIND}
+
+
+def built_on(key: str, views: Sequence[View], config: dict[str, Any] | None = None) -> tuple[Any, ...]:
+    """The network of a model for the features of some views, its specification, and its table."""
+    settings = model(key).config_class.of(config)
+    table = drawn_table(views, 60)
+    spec = InputSpec.fit(table, "a_service", views, settings.inputs)
+    seed_everything(0)
+    return model(key).build(settings, spec), spec, table
+
+
+@pytest.mark.parametrize("views", OTHERS)
+@pytest.mark.parametrize("key", NETWORKS)
+def test_every_network_reads_any_domain_and_comes_back_from_a_file(
+    key: str, views: str, tmp_path: Path
+) -> None:
+    network, spec, table = built_on(key, OTHERS[views])
+    before = logits(network, spec.apply(table))
+    assert before.shape == (60,)
+    assert np.isfinite(before).all()
+    network.save_weights(tmp_path / "model.weights.h5")
+    again, _, _ = built_on(key, OTHERS[views])
+    for weight in again.weights:
+        weight.assign(np.zeros_like(weight))
+    again.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(logits(again, spec.apply(table)), before)
+
+
+NOT_READ = {
+    "embedding_mlp": {"reader_recent_articles", "reader_recent_topics", "reader_pairs"},
+}
+"""The inputs that a model leaves out by its nature: this one has no history."""
+
+
+@pytest.mark.parametrize("key", NETWORKS)
+def test_a_network_reads_every_input_that_it_is_given(key: str) -> None:
+    config = {"modality_gate": 0.0} if key == "mmdin" else {}
+    network, spec, table = built_on(key, EVERY_KIND, config)
+    arrays = spec.apply(table)
+    before = logits(network, arrays)
+    unread = set()
+    for item in spec.inputs:
+        other = arrays | {item.name: arrays[item.name][::-1].copy()}
+        assert not np.array_equal(other[item.name], arrays[item.name])
+        if np.array_equal(logits(network, other), before):
+            unread.add(item.name)
+    assert unread == NOT_READ.get(key, set())
+
+
+@pytest.mark.parametrize("key", NETWORKS)
+def test_a_network_is_well_defined_where_nothing_was_known_in_training(key: str) -> None:
+    """One user, one movie, and no feature of either: afterwards come rows with everything."""
+    entry = model(key)
+    later = toy_table(40, entry.service, missing=0.0)
+    features = set(later.column_names) - {"user_id", "movie_id", "event_timestamp"}
+    nothing = pa.table(
+        {
+            name: pa.nulls(40, later.schema.field(name).type) if name in features else later[name]
+            for name in later.column_names
+        }
+    )
+    for name in ("user_id", "movie_id"):
+        nothing = nothing.set_column(nothing.column_names.index(name), name, pa.array([3] * 40))
+    settings = entry.config_class()
+    spec = toy_spec(nothing, entry.service, settings.inputs)
+    assert all(not words for name, words in spec.vocabularies.items() if name == "genre")
+    network = entry.build(settings, spec)
+    for table in (nothing, later):
+        assert np.isfinite(logits(network, spec.apply(table))).all()
+
+
+def test_two_sets_of_tables_stand_in_one_model(tmp_path: Path) -> None:
+    table = drawn_table(EVERY_KIND, 60)
+    spec = InputSpec.fit(table, "a_service", EVERY_KIND)
+
+    def network() -> Any:
+        inputs = model_inputs(spec)
+        parts = []
+        for prefix in ("", "other_"):
+            towers = Towers(spec, inputs, EmbeddingConfig(), prefix)
+            parts += [tensor for side in ("user", "item", "context") for tensor in towers.side(side)]
+            parts += [towers.history()[0], keras.ops.sum(towers.history()[1], axis=1), *towers.matches()]
+            parts += [*towers.gated("user", 0.0, 0.0), *towers.modality_matches(3, 0.0, 0.0)]
+            fields = fields_of(spec, inputs, FieldConfig(), f"{prefix}click_")
+            parts += [fields.first_order, keras.ops.sum(fields.embeddings, axis=1)]
+        return keras.Model(inputs, keras.layers.Dense(1)(keras.ops.concatenate(parts, axis=1)))
+
+    seed_everything(0)
+    first = network()
+    names = [layer.name for layer in first.layers]
+    assert len(set(names)) == len(names)
+    before = logits(first, spec.apply(table))
+    first.save_weights(tmp_path / "model.weights.h5")
+    again = network()
+    assert not np.array_equal(logits(again, spec.apply(table)), before)
+    again.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(logits(again, spec.apply(table)), before)
+
+
+def test_what_a_history_cannot_be_made_of_is_one_sentence() -> None:
+    longer = LastK("article_id", replace(READER_RECENT.columns[0], name="other", length=4))
+    views = (*PRESS.views, replace(READER_RECENT, name="reader_other", features=(longer,)))
+    with pytest.raises(MarqueeError, match=r"reader_recent_articles, .*, other of .* differ in length"):
+        built_on("din", views)
+    without = (READER_STATS, READER_RECENT, ARTICLE_STATS)
+    with pytest.raises(MarqueeError, match="in the vocabulary 'topic' of reader_recent_topics: join a view"):
+        built_on("din", without)
+    words = replace(READER_RECENT, features=READER_RECENT.features[1:])
+    with pytest.raises(MarqueeError, match="has no list of ids to tell padding by"):
+        built_on("din", (READER_STATS, words, ARTICLE_FACTS))
+
+
+def test_a_network_without_any_input_is_refused() -> None:
+    off = dict.fromkeys(InputConfig().model_dump(include=SWITCHES), False)
+    with pytest.raises(MarqueeError, match="inputs of a_service are all switched off"):
+        built_on("deepfm", PRESS.views, {"inputs": off})
+    with pytest.raises(MarqueeError, match="nothing to read as its features"):
+        built_on("embedding_mlp", (READER_RECENT,), {"inputs": off | {"lists": True}})
+
+
+SWITCHES = {"numeric", "bucketised", "ids", "categories", "lists", "vectors", "context"}
+
+
 @pytest.mark.parametrize("key", WITH_HISTORY)
 def test_what_stands_behind_padding_changes_nothing(key: str) -> None:
     network, spec, table = built(key)
@@ -157,14 +291,14 @@ def test_history_matters(key: str) -> None:
     assert not np.allclose(logits(network, arrays), before)
 
 
-def test_all_that_comes_of_posters_passes_a_gate() -> None:
+def test_all_of_another_modality_passes_a_gate() -> None:
     """With the gates shut, posters change nothing; with open ones, those of either side do."""
     for gate, shut in ((-1e4, True), (0.0, False)):
-        network, spec, table = built("mmdin", {"poster_gate": gate})
+        network, spec, table = built("mmdin", {"modality_gate": gate})
         arrays = spec.apply(table)
         before = logits(network, arrays)
-        for side in ("user", "movie"):
-            names = [item.name for item in spec.inputs if (item.side, item.modality) == (side, POSTER)]
+        for side in ("user", "item"):
+            names = [item.name for item in spec.inputs if (item.side, item.modality) == (side, "poster")]
             assert len(names) == 2  # numbers and their buckets
             other = arrays | {name: arrays[name][::-1].copy() for name in names}
             assert np.array_equal(logits(network, other), before) == shut
@@ -251,6 +385,6 @@ def test_a_service_without_history_is_refused_by_attention() -> None:
     entry = model("din")
     config = entry.config_class()
     table = toy_table(60, "gbt_v1")
-    spec = InputSpec.fit(table, "gbt_v1", config.inputs)
+    spec = toy_spec(table, "gbt_v1", config.inputs)
     with pytest.raises(MarqueeError, match="gbt_v1 has no history"):
         entry.build(config, spec)

@@ -17,7 +17,7 @@ from common.errors import MarqueeError
 from common.settings import Settings
 from feature_repo import schema
 from feature_repo.store import open_store
-from tests.toy_features import START, toy_home, toy_table
+from tests.toy_features import START, toy_home, toy_spec, toy_table
 from training.backend import seed_everything
 from training.data.labels import LIKED, as_labels, read_labels
 from training.evaluate.attainable import LIKELIHOOD, best_attainable_auc
@@ -75,7 +75,7 @@ class TestBatches:
 
 def parts(rows: int = 900) -> tuple[InputSpec, Arrays, np.ndarray, Arrays, np.ndarray]:
     table = toy_table(rows, "din_v1")
-    spec = InputSpec.fit(table.slice(0, 600), "din_v1", model("din").config_class().inputs)
+    spec = toy_spec(table.slice(0, 600), "din_v1", model("din").config_class().inputs)
     arrays = spec.apply(table)
     liked = table["liked"].to_numpy(zero_copy_only=False).astype(bool)
     first = {name: array[:600] for name, array in arrays.items()}

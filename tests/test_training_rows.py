@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from common.errors import MarqueeError
-from tests.toy_features import toy_table
+from tests.toy_features import toy_spec, toy_table
 from training.data.rows import OnDisk, Streamed
 from training.fit import artefact as artefacts
 from training.fit.run import Prepared, prepare_file, train_on
 from training.fit.trainer import Batches
-from training.inputs.spec import InputConfig, InputSpec
+from training.inputs.config import InputConfig
 
 CONFIG = {"training.epochs": 2, "training.batch_size": 64, "inputs.min_count": 2}
 
@@ -42,12 +42,12 @@ def test_small_blocks_train_too_with_the_vocabularies_of_all_rows(file: Path, tm
     result = train_on(prepare_file(file, "din_v1", block=100), "neuralcf", tmp_path / "out", config=CONFIG)
     assert result.rows == {"train": 302, "valid": 34, "test": 84}
     spec = artefacts.load(result.folder).spec
-    whole = InputSpec.fit(toy_table(420, "din_v1").slice(0, 302), "din_v1", spec_config())
+    whole = toy_spec(toy_table(420, "din_v1").slice(0, 302), "din_v1", spec_config())
     assert spec.vocabularies == {name: whole.vocabularies[name] for name in spec.vocabularies}
 
 
 def spec_config() -> InputConfig:
-    return InputConfig(numeric=False, bucketised=False, lists=False, scene=False, min_count=2)
+    return InputConfig(numeric=False, bucketised=False, lists=False, context=False, min_count=2)
 
 
 def test_streamed_arrays_are_those_of_the_table(file: Path, tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_streamed_arrays_are_those_of_the_table(file: Path, tmp_path: Path) -> N
     rows = Streamed(file, 1000, tmp_path)
     parts = np.array([0, 3, 49, 50, 51, 300]), np.arange(310, 420)
     spec = rows.fit(parts[0], "din_v1", InputConfig())
-    assert spec == InputSpec.fit(table.take(parts[0]), "din_v1")
+    assert spec == toy_spec(table.take(parts[0]), "din_v1")
     expected = spec.apply(table)
     for found, part in zip(rows.arrays(spec, *parts), parts, strict=True):
         assert list(found) == list(expected)

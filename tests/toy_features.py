@@ -10,6 +10,9 @@ from deltalake import write_deltalake
 
 from feature_repo import schema
 from feature_repo.arrow import ARROW_TYPES, arrow_schema
+from feature_repo.domains.movies import DOMAIN
+from training.inputs.config import InputConfig
+from training.inputs.spec import InputSpec
 
 GENRES = ("Action", "Comedy", "Drama", "Horror")
 START = datetime(2001, 1, 1, tzinfo=UTC)
@@ -79,6 +82,11 @@ def toy_values(random: np.random.Generator, column: schema.Column, rows: int, mo
 def _padded(random: np.random.Generator, values: Any, length: int, padding: Any) -> list[Any]:
     taken = random.choice(np.array(list(values), dtype=object), random.integers(1, length + 1))
     return [*taken, *[padding] * (length - len(taken))]
+
+
+def toy_spec(table: pa.Table, service: str, config: InputConfig | None = None) -> InputSpec:
+    """The inputs of a service of the movies, fitted to a table."""
+    return InputSpec.fit(table, service, DOMAIN.services[service], config)
 
 
 def toy_home(home: Path, ratings: int = 1200, users: int = 40, movies: int = 30, seed: int = 0) -> Path:

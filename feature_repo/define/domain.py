@@ -7,7 +7,7 @@ from functools import cached_property
 from feature_repo.define.column import Column
 from feature_repo.define.table import Table
 from feature_repo.define.task import Task
-from feature_repo.define.view import View, check_view
+from feature_repo.define.view import View, check_view, check_vocabularies
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Domain:
             check_view(view)
             if not set(view.over.tables) <= set(self.sources):
                 raise ValueError(f"{view.name}: it is computed from tables that {self.name} does not have")
+        check_vocabularies([*self.keys, *(column for view in self.views for column in view.columns)])
         for service, views in self.services.items():
             if not set(map(id, views)) <= set(map(id, self.views)):
                 raise ValueError(f"{service}: it joins views that {self.name} does not have")

@@ -1,15 +1,30 @@
 """A view: features of one key, declared with how they are computed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Side
+from feature_repo.define import role
+from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Side, Type
 from feature_repo.define.operation import AtLeast, Fact, Operation
 from feature_repo.define.rule import Reference
 from feature_repo.define.table import Table
 
 BEHAVIOUR = "behaviour"
 """The modality of features unless their view says another."""
+
+TYPES_OF: dict[type, tuple[Type, ...]] = {
+    role.Id: (Type.INT64, Type.STRING),
+    role.Category: (Type.INT64, Type.STRING),
+    role.Number: (Type.INT64, Type.FLOAT64),
+    role.Count: (Type.INT64, Type.FLOAT64),
+    role.Instant: (Type.TIMESTAMP,),
+    role.Bag: (Type.INT64_LIST, Type.STRING_LIST),
+    role.Sequence: (Type.INT64_LIST, Type.STRING_LIST),
+    role.Vector: (Type.FLOAT64_LIST,),
+    role.Unread: tuple(Type),
+}
+"""The types that a column of each role may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +128,13 @@ def check_view(view: View) -> None:
     """Refuse a declaration that contradicts itself.
 
     Raises:
-        ValueError: an operation reads a column that is not there or cannot be used so, a feature has no role,
-            a name comes twice, or the key has no side.
+        ValueError: an operation reads a column that is not there or cannot be used so, a feature has no role
+            or one that its type cannot play, a name comes twice, or the key has no side or is no `Id`.
     """
     if not view.by.side:
         raise ValueError(f"{view.name}: its key {view.by.name} has no side")
+    if not isinstance(view.by.role, role.Id):
+        raise ValueError(f"{view.name}: the role of its key {view.by.name} is not Id")
     if view.by.name not in view.over.table.column_names:
         raise ValueError(f"{view.name}: {view.over.table.name} has no column {view.by.name}")
     for operation in view.features:
@@ -132,6 +149,54 @@ def check_view(view: View) -> None:
     names = [column.name for column in view.columns]
     if len(set(names)) != len(names):
         raise ValueError(f"{view.name}: a feature is declared twice")
-    for column in view.columns:
-        if column.role is None:
-            raise ValueError(f"{view.name}: {column.name} has no role, so no model would read it")
+    for column in (view.by, *view.columns):
+        check_role(view.name, column)
+
+
+def check_role(where: str, column: Column) -> None:
+    """Refuse a feature whose role does not go with its type.
+
+    Args:
+        where: the view, for the sentence.
+        column: the feature.
+
+    Raises:
+        ValueError: naming both.
+    """
+    if column.role is None:
+        raise ValueError(f"{where}: {column.name} has no role, so no model would read it")
+    name = type(column.role).__name__
+    if type(column.role) not in TYPES_OF:
+        raise ValueError(f"{where}: no model reads a column of role {name}, which {column.name} has")
+    allowed = TYPES_OF[type(column.role)]
+    if column.type not in allowed:
+        types = " or ".join(kind.value for kind in allowed)
+        raise ValueError(f"{where}: {column.name} is {column.type.value}, but its role {name} needs {types}")
+    match column.role:
+        case role.Sequence() if column.length is None:
+            raise ValueError(f"{where}: {column.name} is a sequence, so it needs a length")
+        case role.Sequence(separator=joins) if joins and column.type is not Type.STRING_LIST:
+            raise ValueError(f"{where}: {column.name} has a separator, but it is no list of words")
+        case role.Vector(width=width) if column.length not in (None, width):
+            raise ValueError(f"{where}: {column.name} is a vector of {width} numbers, not {column.length}")
+
+
+def check_vocabularies(columns: Iterable[Column]) -> None:
+    """Refuse columns of one vocabulary of which some hold whole numbers and others words.
+
+    Raises:
+        ValueError: naming the vocabulary and two of its columns.
+    """
+    first: dict[str, Column] = {}
+    for column in columns:
+        if column.vocabulary:
+            other = first.setdefault(column.vocabulary, column)
+            if _is_words(column) != _is_words(other):
+                raise ValueError(
+                    f"{other.name} and {column.name} share the vocabulary {column.vocabulary}, but only one"
+                    " holds words"
+                )
+
+
+def _is_words(column: Column) -> bool:
+    return column.type in (Type.STRING, Type.STRING_LIST)

@@ -20,9 +20,12 @@ import pyarrow.parquet as pq
 
 from common.errors import MarqueeError
 from feature_repo import schema
+from feature_repo.domains.movies import DOMAIN
 from training.data.fingerprint import fingerprint
 from training.data.labels import LIKED, ORDER
-from training.inputs.spec import Arrays, InputConfig, InputSpec, VocabularyCounts
+from training.inputs.config import InputConfig
+from training.inputs.spec import Arrays, InputSpec
+from training.inputs.vocabulary import VocabularyCounts
 
 READ = 65_536
 """Rows that are read and turned into inputs at a time."""
@@ -51,7 +54,7 @@ class InMemory:
 
     def fit(self, rows: np.ndarray, service: str, config: InputConfig) -> InputSpec:
         """As `Rows`."""
-        return InputSpec.fit(self.table.take(rows), service, config)
+        return InputSpec.fit(self.table.take(rows), service, DOMAIN.services[service], config)
 
     def arrays(self, spec: InputSpec, *parts: np.ndarray) -> list[Arrays]:
         """As `Rows`."""
@@ -108,10 +111,10 @@ class Streamed:
         """As `Rows`. Vocabularies are those of all rows; moments, quantiles and the lengths of lists, where
         there are more rows than a block has, those of a block drawn at random."""
         if len(rows) <= self.block:
-            return InputSpec.fit(self._take(rows), service, config)
+            return InputSpec.fit(self._take(rows), service, DOMAIN.services[service], config)
         drawn = np.sort(np.random.default_rng(0).choice(rows, self.block, replace=False))
-        spec = InputSpec.fit(self._take(drawn), service, config)
-        counts = VocabularyCounts.of_service(service, config)
+        spec = InputSpec.fit(self._take(drawn), service, DOMAIN.services[service], config)
+        counts = VocabularyCounts(DOMAIN.services[service], config)
         for chunk, (here,) in self._chunks(rows):
             counts.add(chunk.take(here))
         return spec.model_copy(update={"vocabularies": counts.vocabularies(), "rows": len(rows)})

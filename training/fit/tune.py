@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.errors import MarqueeError
+from feature_repo.domains.movies import DOMAIN
 from training.data.splits import Cut, before_test
 from training.evaluate.metrics import roc_auc
 from training.fit import predictor as predictors
@@ -21,8 +22,6 @@ from training.models.config import KerasConfig, ModelConfig
 
 if TYPE_CHECKING:
     import optuna
-
-Suggest = Callable[["optuna.Trial"], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,60 +41,6 @@ class Found:
     pruned: int
 
 
-def _network(trial: "optuna.Trial") -> dict[str, Any]:
-    return {
-        "training.learning_rate": trial.suggest_float("training.learning_rate", 3e-4, 3e-2, log=True),
-        "training.weight_decay": trial.suggest_float("training.weight_decay", 0.03, 10.0, log=True),
-        "training.embedding_decay": trial.suggest_float("training.embedding_decay", 0.1, 100.0, log=True),
-        "training.averaging": trial.suggest_float("training.averaging", 0.9, 0.995),
-        "embedding.id_dropout": trial.suggest_categorical("embedding.id_dropout", [0.1, 0.5]),
-        "dropout": trial.suggest_categorical("dropout", [0.01, 0.1, 0.3]),
-    }
-
-
-def _numbers(trial: "optuna.Trial") -> dict[str, Any]:
-    return {
-        "inputs.shrinkage": trial.suggest_float("inputs.shrinkage", 1.0, 40.0, log=True),
-        "inputs.buckets": trial.suggest_categorical("inputs.buckets", [8, 24]),
-    }
-
-
-def _mmdin(trial: "optuna.Trial") -> dict[str, Any]:
-    return {
-        **_network(trial),
-        **_numbers(trial),
-        "poster_gate": trial.suggest_float("poster_gate", -6.0, -1.0),
-    }
-
-
-def _gbt(trial: "optuna.Trial") -> dict[str, Any]:
-    return {
-        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
-        "leaves": trial.suggest_int("leaves", 4, 48, log=True),
-        "min_leaf": trial.suggest_int("min_leaf", 10, 500, log=True),
-        "l2": trial.suggest_float("l2", 0.01, 30.0, log=True),
-        "features": trial.suggest_float("features", 0.2, 1.0),
-    }
-
-
-def _logistic(trial: "optuna.Trial") -> dict[str, Any]:
-    return {
-        "inputs.shrinkage": trial.suggest_float("inputs.shrinkage", 1.0, 40.0, log=True),
-        "inputs.buckets": trial.suggest_int("inputs.buckets", 4, 32),
-    }
-
-
-SPACES: dict[str, Suggest] = {
-    "neuralcf": _network,
-    "embedding_mlp": lambda trial: {**_network(trial), **_numbers(trial)},
-    "deepfm": lambda trial: {**_network(trial), **_numbers(trial)},
-    "din": lambda trial: {**_network(trial), **_numbers(trial)},
-    "mmdin": _mmdin,
-    "gbt": _gbt,
-    "logistic": _logistic,
-}
-"""What is searched, by model. A network's compiled step serves all values of its rates; what else changes the
-step has few values."""
 FINALISTS, CUTS = 5, 2
 """Trials that are trained again at the end, and on how many cuts of the rows before the test."""
 
@@ -150,7 +95,7 @@ def tune(
     def inputs(settings: ModelConfig, *parts: np.ndarray) -> tuple[InputSpec, list[Arrays]]:
         """Fitted to the rows of the first part."""
         tables = [prepared.table.take(part) for part in parts]
-        spec = InputSpec.fit(tables[0], entry.service, settings.inputs)
+        spec = InputSpec.fit(tables[0], entry.service, DOMAIN.services[entry.service], settings.inputs)
         return spec, [spec.apply(table) for table in tables]
 
     def fit(
@@ -170,7 +115,7 @@ def tune(
         return roc_auc(liked[cut.later], predictor.predict(x_later))
 
     def objective(trial: optuna.Trial) -> float:
-        settings = settings_of(SPACES[model](trial))
+        settings = settings_of(entry.space(trial))
         best = -np.inf
 
         def watch(*, epoch: int, of: int, loss: float, val_auc: float) -> None:  # noqa: ARG001
@@ -246,5 +191,5 @@ def _space(model: str) -> list[str]:
     import optuna
 
     trial = optuna.create_study().ask()
-    SPACES[model](trial)
+    entry_of(model).space(trial)
     return [f"{name} {values}" for name, values in sorted(trial.distributions.items())]

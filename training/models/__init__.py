@@ -7,10 +7,13 @@ feature service; every model takes the dictionary of arrays that the specificati
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from common.errors import unknown
 from training.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    import optuna
 
 Kind = Literal["keras", "sklearn"]
 
@@ -58,6 +61,11 @@ class Entry:
     def matrix(self) -> Callable[..., Any]:
         """`matrix(spec, arrays)`: what an "sklearn" model reads."""
         return import_module(f"training.models.{self.key}").matrix  # type: ignore[no-any-return]
+
+    @property
+    def space(self) -> "Callable[[optuna.Trial], dict[str, Any]]":
+        """`space(trial)`: the settings to try next in a search, with dotted keys."""
+        return import_module(f"training.models.{self.key}").space  # type: ignore[no-any-return]
 
 
 MODELS: dict[str, Entry] = {

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from training.inputs.spec import InputConfig
+from training.inputs.config import InputConfig
 from training.settings import Settings
 
 

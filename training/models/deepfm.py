@@ -1,29 +1,21 @@
 """DeepFM: a factorisation machine and a deep network on the same embeddings."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from training.backend import keras
-from training.inputs.spec import InputConfig, InputSpec
+from training.inputs.config import InputConfig
+from training.inputs.spec import InputSpec
 from training.layers import FactorisationMachine
+from training.models.blocks import logit, mlp
 from training.models.config import KerasConfig
-from training.models.towers import EmbeddingConfig, Towers, mlp, model_inputs
-from training.settings import Settings
+from training.models.embeddings import model_inputs
+from training.models.fields import FieldConfig, fields_of
+from training.models.search import search_network, search_numbers
 
-
-class FieldConfig(Settings):
-    """Width and regularisation of the fields' embeddings.
-
-    Args:
-        dim: of every field.
-        id_dropout: share of ids that become "unseen" while training.
-        l2: pulls the embeddings looked up towards 0 (mean over the batch).
-    """
-
-    dim: int = Field(default=8, ge=1)
-    id_dropout: float = Field(default=0.3, ge=0, lt=1)
-    l2: float = Field(default=0.0, ge=0)
+if TYPE_CHECKING:
+    import optuna
 
 
 class DeepFMConfig(KerasConfig):
@@ -48,25 +40,18 @@ def build(config: DeepFMConfig, spec: InputSpec) -> Any:
 
         logit = Σ_f w_f + Σ_{f<g} ⟨e_f, e_g⟩ + mlp([e_1, …, e_F])
 
-    over the fields f of the service (see `Towers.fields`); a history is one field, the mean of its items.
+    over the fields f of the service (see `fields_of`); a history is one field, the mean of its elements.
 
     Reference: H. Guo et al., DeepFM, IJCAI 2017, eq. 1 to 4.
     """
     inputs = model_inputs(spec)
+    fields = fields_of(spec, inputs, config.embedding)
+    second = FactorisationMachine(name="pairs")(fields.embeddings)
+    flat = keras.layers.Flatten(name="flat")(fields.embeddings)
+    deep = logit(mlp(flat, config.units, config.dropout, config.l2))
+    return keras.Model(inputs, fields.first_order + second + deep, name="deepfm")
 
-    def fields(dim: int, prefix: str) -> Any:
-        widths = EmbeddingConfig(
-            id_dim=dim,
-            list_dim=dim,
-            bucket_dim=dim,
-            id_dropout=config.embedding.id_dropout,
-            l2=config.embedding.l2,
-        )
-        return Towers(spec, inputs, widths, prefix).fields()
 
-    embedded = fields(config.embedding.dim, "")
-    first = keras.ops.sum(fields(1, "first_"), axis=1)
-    second = FactorisationMachine(name="pairs")(embedded)
-    deep = mlp(keras.layers.Flatten(name="flat")(embedded), config.units, config.dropout, config.l2)
-    deep = keras.layers.Dense(1, name="logit")(deep)
-    return keras.Model(inputs, first + second + deep, name="deepfm")
+def space(trial: "optuna.Trial") -> dict[str, Any]:
+    """What is searched."""
+    return {**search_network(trial), **search_numbers(trial)}

@@ -1,14 +1,21 @@
 """DIN: the Deep Interest Network."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from training.backend import keras
-from training.inputs.spec import InputConfig, InputSpec
+from training.inputs.config import InputConfig
+from training.inputs.spec import InputSpec
 from training.layers import InterestAttention
+from training.models.blocks import join, logit, mlp
 from training.models.config import KerasConfig
-from training.models.towers import EmbeddingConfig, Towers, join, logit, mlp, model_inputs
+from training.models.embeddings import EmbeddingConfig, model_inputs
+from training.models.search import search_network, search_numbers
+from training.models.towers import CONTEXT, ITEM, USER, Towers
+
+if TYPE_CHECKING:
+    import optuna
 
 
 class DINConfig(KerasConfig):
@@ -37,8 +44,8 @@ class DINConfig(KerasConfig):
 def build(config: DINConfig, spec: InputSpec) -> Any:
     """The network, from the spec's dictionary of tensors to logits (batch, 1).
 
-    The history is pooled by an `InterestAttention` to the candidate; user, candidate, pooled history and
-    scene go side by side into an MLP.
+    The history is pooled by an `InterestAttention` to the candidate; user, item, pooled history and context
+    go side by side into an MLP.
 
     Raises:
         MarqueeError: the feature service has no history.
@@ -52,8 +59,12 @@ def build(config: DINConfig, spec: InputSpec) -> Any:
         candidate, history, mask
     )
     met = [interest * candidate, *towers.matches()] if config.products else []
-    joined = join(
-        [*towers.behaviour("user"), *towers.behaviour("movie"), interest, *met, *towers.scene()], "features"
-    )
+    sides = towers.side(USER) + towers.side(ITEM)
+    joined = join([*sides, interest, *met, *towers.side(CONTEXT)], "features")
     hidden = mlp(joined, config.units, config.dropout, config.l2)
     return keras.Model(inputs, logit(hidden), name="din")
+
+
+def space(trial: "optuna.Trial") -> dict[str, Any]:
+    """What is searched."""
+    return {**search_network(trial), **search_numbers(trial)}

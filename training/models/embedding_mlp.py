@@ -1,13 +1,20 @@
-"""Embedding MLP: all features of user and movie side by side, without history."""
+"""Embedding MLP: all features of user, item and context side by side, without history."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from training.backend import keras
-from training.inputs.spec import InputConfig, InputSpec
+from training.inputs.config import InputConfig
+from training.inputs.spec import InputSpec
+from training.models.blocks import join, logit, mlp
 from training.models.config import KerasConfig
-from training.models.towers import EmbeddingConfig, Towers, join, logit, mlp, model_inputs
+from training.models.embeddings import EmbeddingConfig, model_inputs
+from training.models.search import search_network, search_numbers
+from training.models.towers import CONTEXT, ITEM, USER, Towers
+
+if TYPE_CHECKING:
+    import optuna
 
 
 class EmbeddingMLPConfig(KerasConfig):
@@ -35,6 +42,11 @@ def build(config: EmbeddingMLPConfig, spec: InputSpec) -> Any:
     """
     inputs = model_inputs(spec)
     towers = Towers(spec, inputs, config.embedding)
-    parts = [*towers.behaviour("user"), *towers.behaviour("movie"), *towers.scene()]
+    parts = [tensor for side in (USER, ITEM, CONTEXT) for tensor in towers.side(side)]
     hidden = mlp(join(parts, "features"), config.units, config.dropout, config.l2)
     return keras.Model(inputs, logit(hidden), name="embedding_mlp")
+
+
+def space(trial: "optuna.Trial") -> dict[str, Any]:
+    """What is searched."""
+    return {**search_network(trial), **search_numbers(trial)}

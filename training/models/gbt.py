@@ -1,13 +1,17 @@
 """Gradient-boosted trees: the reference that a network has to beat."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
 from training.fit.curve import Curve, Epoch
-from training.inputs.spec import Arrays, InputConfig, InputSpec
+from training.inputs.config import InputConfig
+from training.inputs.spec import Arrays, InputSpec
 from training.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    import optuna
 
 
 class GBTConfig(ModelConfig):
@@ -23,7 +27,15 @@ class GBTConfig(ModelConfig):
         patience: trees without a better validation loss before growing stops.
     """
 
-    inputs: InputConfig = InputConfig(bucketised=False, ids=False, lists=False, scene=False, missing="nan")
+    inputs: InputConfig = InputConfig(
+        bucketised=False,
+        ids=False,
+        categories=False,
+        lists=False,
+        vectors=False,
+        context=False,
+        missing="nan",
+    )
     learning_rate: float = Field(default=0.05, gt=0)
     iterations: int = Field(default=400, ge=1)
     leaves: int = Field(default=15, ge=2)
@@ -95,3 +107,14 @@ def _classifier(config: GBTConfig, iterations: int, seed: int, stop: bool = Fals
 def matrix(spec: InputSpec, arrays: Arrays) -> np.ndarray:
     """All blocks of numbers side by side, (rows, columns)."""
     return np.concatenate([arrays[item.name] for item in spec.select("numeric")], axis=1)
+
+
+def space(trial: "optuna.Trial") -> dict[str, Any]:
+    """What is searched."""
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
+        "leaves": trial.suggest_int("leaves", 4, 48, log=True),
+        "min_leaf": trial.suggest_int("min_leaf", 10, 500, log=True),
+        "l2": trial.suggest_float("l2", 0.01, 30.0, log=True),
+        "features": trial.suggest_float("features", 0.2, 1.0),
+    }

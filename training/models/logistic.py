@@ -1,14 +1,18 @@
 """Logistic regression: the other reference that a network has to beat."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
 
 from training.evaluate.metrics import log_loss_of
 from training.fit.curve import Curve, Epoch
-from training.inputs.spec import Arrays, InputConfig, InputSpec
+from training.inputs.config import InputConfig
+from training.inputs.spec import Arrays, InputSpec
 from training.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    import optuna
 
 
 class LogisticConfig(ModelConfig):
@@ -19,7 +23,9 @@ class LogisticConfig(ModelConfig):
         iterations: of the solver, at most.
     """
 
-    inputs: InputConfig = InputConfig(ids=False, lists=False, scene=False, shrinkage=5.0)
+    inputs: InputConfig = InputConfig(
+        ids=False, categories=False, lists=False, vectors=False, context=False, shrinkage=5.0
+    )
     strengths: tuple[float, ...] = Field(default=(0.003, 0.03, 0.3, 3.0), min_length=1)
     iterations: int = Field(default=500, ge=1)
 
@@ -82,3 +88,11 @@ def matrix(spec: InputSpec, arrays: Arrays) -> np.ndarray:
             for i, size in enumerate(item.sizes)
         ]
     return np.concatenate(blocks, axis=1)
+
+
+def space(trial: "optuna.Trial") -> dict[str, Any]:
+    """What is searched."""
+    return {
+        "inputs.shrinkage": trial.suggest_float("inputs.shrinkage", 1.0, 40.0, log=True),
+        "inputs.buckets": trial.suggest_int("inputs.buckets", 4, 32),
+    }

@@ -1,14 +1,21 @@
 """MMDIN: the MultiHead MultiModal Deep Interest Network."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from training.backend import keras
-from training.inputs.spec import InputConfig, InputSpec
+from training.inputs.config import InputConfig
+from training.inputs.spec import InputSpec
 from training.layers import InterestAttention, MultiHeadResidual
+from training.models.blocks import join, logit, mlp
 from training.models.config import KerasConfig
-from training.models.towers import EmbeddingConfig, Towers, join, logit, mlp, model_inputs
+from training.models.embeddings import EmbeddingConfig, model_inputs
+from training.models.search import search_network, search_numbers
+from training.models.towers import CONTEXT, ITEM, USER, Towers
+
+if TYPE_CHECKING:
+    import optuna
 
 
 class MMDINConfig(KerasConfig):
@@ -16,10 +23,10 @@ class MMDINConfig(KerasConfig):
 
     Args:
         embedding: widths and regularisation of embeddings.
-        multimodal: read the poster features; False is the ablation without them.
-        poster_gate: where the gates of the poster features and their products start (see `ModalityGate`).
-        poster_dropout: share of rows that lose them while training.
-        poster_match: number of products between the user's taste in posters and the candidate's poster (see
+        multimodal: read the features of other modalities than behaviour; False is the ablation without them.
+        modality_gate: where the gates of those features and of their products start (see `ModalityGate`).
+        modality_dropout: share of rows that lose them while training.
+        modality_match: number of products between what the user and what the item has of a modality (see
             `BilinearMatch`); 0 for none.
         products: give the products of the pooled history and of the user's lists with the candidate too.
         pooling: "attention", or the ablation "sum" of the history.
@@ -36,9 +43,9 @@ class MMDINConfig(KerasConfig):
     inputs: InputConfig = InputConfig(shrinkage=5.0)
     embedding: EmbeddingConfig = EmbeddingConfig()
     multimodal: bool = True
-    poster_gate: float = -4.0
-    poster_dropout: float = Field(default=0.2, ge=0, lt=1)
-    poster_match: int = Field(default=8, ge=0)
+    modality_gate: float = -4.0
+    modality_dropout: float = Field(default=0.2, ge=0, lt=1)
+    modality_match: int = Field(default=8, ge=0)
     products: bool = True
     pooling: Literal["attention", "sum"] = "attention"
     attention_units: tuple[int, ...] = Field(default=(32,), min_length=1)
@@ -54,8 +61,8 @@ class MMDINConfig(KerasConfig):
 def build(config: MMDINConfig, spec: InputSpec) -> Any:
     """The network, from the spec's dictionary of tensors to logits (batch, 1).
 
-    User, candidate, the history pooled by attention, and scene side by side; the poster features of candidate
-    and user join the features of their side; a `MultiHeadResidual` above.
+    User, item, the history pooled by attention, and context side by side; the features of other modalities
+    than behaviour join those of their side, each modality behind a gate; a `MultiHeadResidual` above.
 
     Raises:
         MarqueeError: the feature service has no history.
@@ -73,15 +80,16 @@ def build(config: MMDINConfig, spec: InputSpec) -> Any:
         items = keras.ops.cast(mask, "float32")[:, :, None]
         pooled = keras.ops.sum(history * items, axis=1)
     parts = []
-    for side in ("user", "movie"):
+    gate, dropout = config.modality_gate, config.modality_dropout
+    for side in (USER, ITEM):
         parts += towers.behaviour(side)
         if config.multimodal:
-            parts += towers.poster(side, config.poster_gate, config.poster_dropout)
+            parts += towers.gated(side, gate, dropout)
     if config.products:
         parts += [pooled * candidate, *towers.matches()]
     if config.multimodal:
-        parts += towers.poster_match(config.poster_match, config.poster_gate, config.poster_dropout)
-    joined = join([*parts, pooled, *towers.scene()], "features")
+        parts += towers.modality_matches(config.modality_match, gate, dropout)
+    joined = join([*parts, pooled, *towers.side(CONTEXT)], "features")
     if config.tower == "resnet":
         penalty = keras.regularizers.L2(config.l2) if config.l2 else None
         hidden = MultiHeadResidual(
@@ -95,3 +103,12 @@ def build(config: MMDINConfig, spec: InputSpec) -> Any:
     else:
         hidden = mlp(joined, (config.width,) * (1 + 2 * config.blocks), config.dropout, config.l2, "tower")
     return keras.Model(inputs, logit(hidden), name="mmdin")
+
+
+def space(trial: "optuna.Trial") -> dict[str, Any]:
+    """What is searched."""
+    return {
+        **search_network(trial),
+        **search_numbers(trial),
+        "modality_gate": trial.suggest_float("modality_gate", -6.0, -1.0),
+    }

@@ -1,14 +1,21 @@
 """NeuralCF: who and what, by their ids alone."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from common.errors import MarqueeError
 from training.backend import keras
-from training.inputs.spec import InputConfig, InputSpec
+from training.inputs.config import InputConfig
+from training.inputs.spec import InputSpec
+from training.models.blocks import join, logit, mlp
 from training.models.config import KerasConfig
-from training.models.towers import EmbeddingConfig, Towers, join, logit, mlp, model_inputs
+from training.models.embeddings import EmbeddingConfig, model_inputs
+from training.models.search import search_network
+from training.models.towers import ITEM, USER, Towers
+
+if TYPE_CHECKING:
+    import optuna
 
 
 class NeuralCFConfig(KerasConfig):
@@ -22,7 +29,9 @@ class NeuralCFConfig(KerasConfig):
         l2: on their kernels.
     """
 
-    inputs: InputConfig = InputConfig(numeric=False, bucketised=False, lists=False, scene=False)
+    inputs: InputConfig = InputConfig(
+        numeric=False, bucketised=False, categories=False, lists=False, vectors=False, context=False
+    )
     embedding: EmbeddingConfig = EmbeddingConfig(id_dim=10)
     tower_units: tuple[int, ...] = Field(default=(16,), min_length=1)
     units: tuple[int, ...] = Field(default=(16,), min_length=1)
@@ -42,14 +51,19 @@ def build(config: NeuralCFConfig, spec: InputSpec) -> Any:
     """
     inputs = model_inputs(spec)
     towers = Towers(spec, inputs, config.embedding)
-    ids = {side: towers.ids(side) for side in ("user", "movie")}
+    ids = {side: towers.ids(side) for side in (USER, ITEM)}
     for side, found in ids.items():
         if not found:
             raise MarqueeError(f"NeuralCF needs the id of the {side}, which {spec.service} does not give.")
-    user, movie = (
+    user, item = (
         mlp(join(found, f"{side}_ids"), config.tower_units, config.dropout, config.l2, f"{side}_tower")
         for side, found in ids.items()
     )
-    product = keras.layers.Multiply(name="product")([*ids["user"], *ids["movie"]])
-    hidden = mlp(join([user, movie, product], "features"), config.units, config.dropout, config.l2)
+    product = keras.layers.Multiply(name="product")([*ids[USER], *ids[ITEM]])
+    hidden = mlp(join([user, item, product], "features"), config.units, config.dropout, config.l2)
     return keras.Model(inputs, logit(hidden), name="neuralcf")
+
+
+def space(trial: "optuna.Trial") -> dict[str, Any]:
+    """What is searched."""
+    return search_network(trial)

@@ -1,67 +1,33 @@
-"""From the inputs that a spec declares to the tensors that models are made of.
+"""One list of tensors for each side (user, item, context) and modality, and the history with its candidate.
 
-What the models share: the embedding tables of a spec's vocabularies, one vector for each side (user, movie,
-scene), and the history with its candidate. Everything follows from the spec.
+Everything follows from the spec.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field
-
 from common.errors import MarqueeError
+from feature_repo.define.view import BEHAVIOUR
 from training.backend import keras
-from training.inputs.spec import BEHAVIOUR, POSTER, SCENE, InputSpec
-from training.layers import (
-    BilinearMatch,
-    BucketisedEmbedding,
-    IdDropout,
-    ModalityGate,
-    MultiValuedEmbedding,
-    NumericEmbedding,
-)
-from training.settings import Settings
+from training.inputs.spec import InputSpec
+from training.layers import BilinearMatch, ModalityGate
+from training.models.blocks import join
+from training.models.embeddings import EmbeddingConfig, Embeddings, masked_mean
 
-
-class EmbeddingConfig(Settings):
-    """Widths and regularisation of embeddings.
-
-    Args:
-        id_dim: of users and movies.
-        list_dim: of the values of multi-valued inputs (genres).
-        bucket_dim: of a bucketised number.
-        id_dropout: share of ids that become "unseen" while training.
-        l2: pulls the embeddings looked up towards 0 (mean over the batch).
-    """
-
-    id_dim: int = Field(default=8, ge=1)
-    list_dim: int = Field(default=8, ge=1)
-    bucket_dim: int = Field(default=4, ge=1)
-    id_dropout: float = Field(default=0.3, ge=0, lt=1)
-    l2: float = Field(default=0.0, ge=0)
-
-
-def model_inputs(spec: InputSpec) -> dict[str, Any]:
-    """One `keras.Input` for each of the spec's inputs, by name; numbers float32, all else int32."""
-    return {
-        item.name: keras.Input(
-            shape=item.shape, dtype="float32" if item.kind == "numeric" else "int32", name=item.name
-        )
-        for item in spec.inputs
-    }
+USER, ITEM, CONTEXT = "user", "item", "context"
 
 
 class Towers:
     """Looks up and joins the inputs of a spec.
 
+    Every input but the history is in just one of `part(side, modality)`, so a model that reads all sides and
+    modalities reads every input. The history is the user's sequences; a sequence of another side is read as
+    the mean of its elements.
+
     Args:
         spec: the inputs.
         inputs: from `model_inputs`.
         config: of the embeddings.
-        prefix: of the layers' names, where a model has two sets of tables.
-
-    A vocabulary has one table, which all inputs of that vocabulary share: the candidate's id and those of the
-    history meet in the same space.
+        prefix: of the layers' names, where a model has several sets of tables.
     """
 
     def __init__(
@@ -69,180 +35,160 @@ class Towers:
     ) -> None:
         self.spec = spec
         self.inputs = inputs
-        self.config = config
         self.prefix = prefix
-        self.forget = IdDropout(config.id_dropout, name=f"{prefix}id_dropout")
-        id_spaces = {item.vocabulary for item in spec.select("categorical")}
-        penalty = keras.regularizers.L2(config.l2) if config.l2 else None
-        self.tables: dict[str, Any] = {}
-        for vocabulary in spec.vocabularies:
-            size = spec.size(vocabulary)
-            if vocabulary in id_spaces:
-                self.tables[vocabulary] = keras.layers.Embedding(
-                    size,
-                    config.id_dim,
-                    embeddings_initializer=keras.initializers.RandomNormal(stddev=0.05),
-                    activity_regularizer=penalty,
-                    name=f"{prefix}{vocabulary}_embedding",
-                )
-            else:
-                self.tables[vocabulary] = MultiValuedEmbedding(
-                    size,
-                    config.list_dim,
-                    activity_regularizer=penalty,
-                    name=f"{prefix}{vocabulary}_embedding",
-                )
-        self._embedded: dict[str, Any] = {}
+        self.embeddings = Embeddings(spec, inputs, config, prefix)
+        self._parts: dict[tuple[str, str], list[Any]] = {}
 
-    def embed(self, name: str) -> Any:
-        """The embedding of a categorical, multi-valued or sequence input: (batch, dim) or (batch, T, dim)."""
-        if name not in self._embedded:
-            item = self.spec[name]
-            table = self.tables[item.vocabulary]  # type: ignore[union-attr]
-            ids = self.inputs[name]
-            is_id = isinstance(table, keras.layers.Embedding)
-            self._embedded[name] = table(self.forget(ids) if is_id else ids)
-        return self._embedded[name]
-
-    def ids(self, side: str) -> list[Any]:
-        """The id embeddings of a side, each (batch, id_dim)."""
-        return [self.embed(item.name) for item in self.spec.select("categorical", side)]
-
-    def numbers(self, side: str, modality: str) -> list[Any]:
-        """A side's numbers of one modality: the standardised block and the embedded buckets, (batch, …)."""
-        parts = [self.inputs[item.name] for item in self.spec.select("numeric", side, modality)]
-        for item in [
-            *self.spec.select("bucketised", side, modality),
-            *self.spec.select("scene", side, modality),
-        ]:
-            embedded = BucketisedEmbedding(item.sizes, self.config.bucket_dim, name=f"{item.name}_embedding")(
-                self.inputs[item.name]
-            )
-            parts.append(keras.layers.Flatten(name=f"{self.prefix}{item.name}_flat")(embedded))
-        return parts
-
-    def bags(self, side: str) -> list[Any]:
-        """The mean embeddings of a side's multi-valued inputs, each (batch, list_dim)."""
-        return [self.embed(item.name) for item in self.spec.select("multi_valued", side)]
+    def part(self, side: str, modality: str) -> list[Any]:
+        """All inputs of one side and modality but the history, each (batch, n)."""
+        if (side, modality) not in self._parts:
+            self._parts[side, modality] = [
+                *self.ids(side, modality),
+                *self._words(side, modality),
+                *self._numbers(side, modality),
+                *(self.inputs[item.name] for item in self.spec.select("vector", side, modality)),
+            ]
+        return self._parts[side, modality]
 
     def behaviour(self, side: str) -> list[Any]:
-        """All of a side but its poster features and its history."""
-        return [*self.ids(side), *self.bags(side), *self.numbers(side, BEHAVIOUR)]
+        """A side's inputs of modality `BEHAVIOUR` but its history, each (batch, n)."""
+        return self.part(side, BEHAVIOUR)
 
-    def scene(self) -> list[Any]:
-        """The features of the request itself."""
-        return self.numbers(SCENE, SCENE)
-
-    def poster(self, side: str, gate: float, dropout: float) -> list[Any]:
-        """A side's poster features behind a `ModalityGate`."""
-        parts = self.numbers(side, POSTER)
-        if not parts:
-            return []
-        joined = join(parts, f"{side}_poster")
-        return [ModalityGate(gate, dropout, name=f"{side}_poster_gate")(joined)]
-
-    def matches(self) -> list[Any]:
-        """The product of both embeddings, for each of the user's bags whose vocabulary the candidate has."""
-        found = []
-        for bag in self.spec.select("multi_valued", "user"):
-            found += [
-                self.embed(bag.name) * self.embed(item.name)
-                for item in self.spec.select("multi_valued", "movie")
-                if item.vocabulary == bag.vocabulary
-            ]
-        return found
-
-    def poster_match(self, rank: int, gate: float, dropout: float) -> list[Any]:
-        """How the user's taste in posters meets the candidate's poster, by `BilinearMatch` of the numbers,
-        behind a `ModalityGate`."""
-        users = self.spec.select("numeric", "user", POSTER)
-        movies = self.spec.select("numeric", "movie", POSTER)
+    def side(self, side: str) -> list[Any]:
+        """A side's inputs of every modality but its history, each (batch, n)."""
         return [
-            ModalityGate(gate, dropout, name="poster_match_gate")(
-                BilinearMatch(rank, name="poster_match")(self.inputs[user.name], self.inputs[movie.name])
-            )
-            for user, movie in zip(users, movies, strict=True)
-            if rank
+            *self.behaviour(side),
+            *(tensor for modality in self.modalities for tensor in self.part(side, modality)),
         ]
 
-    def fields(self) -> Any:
-        """Every input as embeddings of one width, (batch, fields, dim).
+    def gated(self, side: str, gate: float, dropout: float) -> list[Any]:
+        """A side's inputs of every modality but `BEHAVIOUR`, each modality joined behind a `ModalityGate`.
 
-        A field is an id, a bag, a history (the mean of its items), a number, a number's bucket, or a part of
-        the scene. The widths in the configuration must be equal.
+        Args:
+            side: the side.
+            gate: where the gate starts.
+            dropout: share of rows that lose the modality while training.
         """
-        ops = keras.ops
-        fields = []
-        for item in self.spec.inputs:
-            match item.kind:
-                case "categorical" | "multi_valued":
-                    fields.append(self.embed(item.name)[:, None, :])
-                case "sequence":
-                    ids = self.inputs[item.name]
-                    there = (ops.max(ids, axis=-1) if item.bag else ids) != 0
-                    there = ops.cast(there, "float32")[:, :, None]
-                    total = ops.sum(self.embed(item.name) * there, axis=1, keepdims=True)
-                    fields.append(total / ops.maximum(ops.sum(there, axis=1, keepdims=True), 1))
-                case "numeric":
-                    name = f"{self.prefix}{item.name}_embedding"
-                    fields.append(NumericEmbedding(self.config.bucket_dim, name=name)(self.inputs[item.name]))
-                case "bucketised" | "scene":
-                    name = f"{self.prefix}{item.name}_embedding"
-                    embedding = BucketisedEmbedding(item.sizes, self.config.bucket_dim, name=name)
-                    fields.append(embedding(self.inputs[item.name]))
-        return keras.layers.Concatenate(axis=1, name=f"{self.prefix}fields")(fields)
+        found = []
+        for modality in self.modalities:
+            if parts := self.part(side, modality):
+                name = f"{self.prefix}{side}_{modality}"
+                found.append(ModalityGate(gate, dropout, name=f"{name}_gate")(join(parts, name)))
+        return found
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities but `BEHAVIOUR`, in the order of the spec."""
+        return tuple(dict.fromkeys(item.modality for item in self.spec.inputs if item.modality != BEHAVIOUR))
+
+    def ids(self, side: str, modality: str | None = None) -> list[Any]:
+        """The embeddings of a side's ids, each (batch, id_dim)."""
+        return [
+            self.embeddings.values(item.name)
+            for item in self.spec.select("categorical", side, modality)
+            if item.identity
+        ]
+
+    def matches(self) -> list[Any]:
+        """The product of both embeddings, for each category and bag of the user and each of the item of the
+        same vocabulary."""
+        embed = self.embeddings.values
+        return [
+            embed(mine.name) * embed(theirs.name)
+            for mine in self._worded(USER)
+            for theirs in self._worded(ITEM)
+            if mine.vocabulary == theirs.vocabulary
+        ]
+
+    def modality_matches(self, rank: int, gate: float, dropout: float) -> list[Any]:
+        """How the user's numbers and vectors of a modality meet the item's, by `BilinearMatch` behind a
+        `ModalityGate`, for each modality but `BEHAVIOUR` that both have.
+
+        Args:
+            rank: number of products; 0 for none.
+            gate, dropout: as in `gated`.
+        """
+        found = []
+        for modality in self.modalities if rank else ():
+            users, items = (
+                [
+                    self.inputs[item.name]
+                    for kind in ("numeric", "vector")
+                    for item in self.spec.select(kind, side, modality)
+                ]
+                for side in (USER, ITEM)
+            )
+            if users and items:
+                name = f"{self.prefix}{modality}_match"
+                layers = ModalityGate(gate, dropout, name=f"{name}_gate"), BilinearMatch(rank, name=name)
+                met = layers[1](join(users, f"{name}_user"), join(items, f"{name}_item"))
+                found.append(layers[0](met))
+        return found
 
     def history(self) -> tuple[Any, Any, Any]:
         """The candidate (batch, d), the history (batch, T, d) and its mask (batch, T).
 
-        An item is described by what the sequences hold of it: each sequence gives one part, and the
-        candidate's part of the same vocabulary stands opposite. The mask follows the first sequence of ids.
+        An element of the history is described by what the user's sequences hold of it: each sequence gives
+        one part, and the item's part of the same vocabulary stands opposite. The mask follows the first
+        sequence of ids.
 
         Raises:
-            MarqueeError: the service has no history, or nothing of the candidate in a sequence's vocabulary.
+            MarqueeError: the service has no history, one of several lengths, or nothing of the item in a
+                sequence's vocabulary.
         """
-        sequences = self.spec.select("sequence")
+        sequences = self.spec.select("sequence", USER)
         if not sequences:
             raise MarqueeError(
                 f"The feature service {self.spec.service} has no history: attention needs a padded list."
+            )
+        if len({sequence.length for sequence in sequences}) > 1:
+            raise MarqueeError(
+                f"The sequences {', '.join(item.name for item in sequences)} of {self.spec.service} differ in"
+                " length: together they describe one history, so they must have one."
             )
         candidate, history = [], []
         for sequence in sequences:
             opposite = [
                 item
-                for item in (*self.spec.select("categorical"), *self.spec.select("multi_valued"))
-                if item.vocabulary == sequence.vocabulary and item.side != sequence.side
+                for kind in ("categorical", "multi_valued")
+                for item in self.spec.select(kind, ITEM)
+                if item.vocabulary == sequence.vocabulary
             ]
             if not opposite:
                 raise MarqueeError(
                     f"Nothing of the candidate is in the vocabulary '{sequence.vocabulary}' of "
                     f"{sequence.name}: join a view that has it."
                 )
-            candidate.append(self.embed(opposite[0].name))
-            history.append(self.embed(sequence.name))
+            candidate.append(self.embeddings.values(opposite[0].name))
+            history.append(self.embeddings.values(sequence.name))
         ids = next((item.name for item in sequences if not item.bag), None)
         if ids is None:
             raise MarqueeError(f"The history of {self.spec.service} has no list of ids to tell padding by.")
-        mask = self.inputs[ids] != 0
-        return join(candidate, "candidate"), join(history, "history"), mask
+        mask = self.embeddings.present(ids)
+        return (
+            join(candidate, f"{self.prefix}candidate"),
+            join(history, f"{self.prefix}history"),
+            mask,
+        )
 
+    def _worded(self, side: str, modality: str | None = None) -> list[Any]:
+        """A side's bags and categories."""
+        categories = [item for item in self.spec.select("categorical", side, modality) if not item.identity]
+        return [*self.spec.select("multi_valued", side, modality), *categories]
 
-def join(parts: Sequence[Any], name: str) -> Any:
-    """Concatenate along the last axis; one part stays as it is."""
-    return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name=name)(list(parts))
+    def _words(self, side: str, modality: str) -> list[Any]:
+        """A side's bags, categories, and sequences that are no history, embedded, each (batch, dim)."""
+        found = [self.embeddings.values(item.name) for item in self._worded(side, modality)]
+        for item in self.spec.select("sequence", side, modality) if side != USER else ():
+            elements = self.embeddings.values(item.name)
+            found.append(masked_mean(elements, self.embeddings.present(item.name)))
+        return found
 
-
-def mlp(x: Any, units: Sequence[int], dropout: float, l2: float, name: str = "mlp") -> Any:
-    """Dense layers with PReLU and dropout: (batch, n) to (batch, units[-1])."""
-    penalty = keras.regularizers.L2(l2) if l2 else None
-    for i, width in enumerate(units):
-        x = keras.layers.Dense(width, kernel_regularizer=penalty, name=f"{name}_{i}")(x)
-        x = keras.layers.PReLU(name=f"{name}_{i}_prelu")(x)
-        if dropout:
-            x = keras.layers.Dropout(dropout, name=f"{name}_{i}_dropout")(x)
-    return x
-
-
-def logit(x: Any) -> Any:
-    """One unit, no activation: (batch, n) to (batch, 1)."""
-    return keras.layers.Dense(1, name="logit")(x)
+    def _numbers(self, side: str, modality: str) -> list[Any]:
+        """A side's numbers: the standardised block and the embedded buckets, each (batch, n)."""
+        found = [self.inputs[item.name] for item in self.spec.select("numeric", side, modality)]
+        for kind in ("bucketised", "clock"):
+            for item in self.spec.select(kind, side, modality):
+                flat = keras.layers.Flatten(name=f"{self.prefix}{item.name}_flat")
+                found.append(flat(self.embeddings.buckets(item.name)))
+        return found

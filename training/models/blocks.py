@@ -1,0 +1,37 @@
+"""What models are put together of, beside the layers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from common.errors import MarqueeError
+from training.backend import keras
+
+
+def join(parts: Sequence[Any], name: str) -> Any:
+    """Concatenate along the last axis; one part stays as it is.
+
+    Raises:
+        MarqueeError: there is no part.
+    """
+    if not parts:
+        raise MarqueeError(
+            f"The model has nothing to read as its {name.replace('_', ' ')}: the feature service has no such"
+            " columns, or their inputs are switched off."
+        )
+    return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name=name)(list(parts))
+
+
+def mlp(x: Any, units: Sequence[int], dropout: float, l2: float, name: str = "mlp") -> Any:
+    """Dense layers with PReLU and dropout: (batch, n) to (batch, units[-1])."""
+    penalty = keras.regularizers.L2(l2) if l2 else None
+    for i, width in enumerate(units):
+        x = keras.layers.Dense(width, kernel_regularizer=penalty, name=f"{name}_{i}")(x)
+        x = keras.layers.PReLU(name=f"{name}_{i}_prelu")(x)
+        if dropout:
+            x = keras.layers.Dropout(dropout, name=f"{name}_{i}_dropout")(x)
+    return x
+
+
+def logit(x: Any) -> Any:
+    """One unit, no activation: (batch, n) to (batch, 1)."""
+    return keras.layers.Dense(1, name="logit")(x)
