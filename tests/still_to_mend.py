@@ -27,7 +27,6 @@ DOMAIN_IMPORTS: set[str] = {
     "training/evaluate/attainable.py",
     "training/fit/again.py",
     "training/fit/run.py",
-    "training/inputs/spec.py",
 }
 """Files that import a domain, or the old names in `feature_repo/schema.py`."""
 LONG: set[str] = {
@@ -44,7 +43,6 @@ LONG: set[str] = {
     "tests/test_training.py",
     "tests/test_validation.py",
     "training/fit/run.py",
-    "training/inputs/spec.py",
     "training/papers/reproduce.py",
 }
 """Files of more than 400 lines."""
@@ -86,17 +84,8 @@ SPEAKING: set[str] = {
     "training/fit/run.py",
     "training/fit/trainer.py",
     "training/fit/tune.py",
-    "training/inputs/spec.py",
-    "training/layers/bilinear_match.py",
-    "training/layers/modality_gate.py",
-    "training/layers/multivalued_embedding.py",
     "training/models/__init__.py",
-    "training/models/din.py",
-    "training/models/embedding_mlp.py",
     "training/models/gbt.py",
     "training/models/logistic.py",
-    "training/models/mmdin.py",
-    "training/models/neuralcf.py",
-    "training/models/towers.py",
 }
 """Files with words of movies."""

@@ -7,8 +7,8 @@ import pytest
 from feature_repo.define.column import EVENT, Column, Type
 from feature_repo.define.domain import Domain
 from feature_repo.define.operation import Count, Fact, LastK, MeanStd
+from feature_repo.define.role import Bag, Category, Id, Instant, Number, Role, Sequence, Unread, Vector
 from feature_repo.define.role import Count as CountRole
-from feature_repo.define.role import Id, Number, Sequence, Unread
 from feature_repo.define.rule import Reference
 from feature_repo.define.table import Table
 from feature_repo.define.task import Binary
@@ -67,6 +67,7 @@ def test_keys_of_a_view_are_in_the_catalogue_that_its_events_refer_to() -> None:
     ("view", "says"),
     [
         (replace(BY_READER, by=replace(READER, side="")), "no side"),
+        (replace(BY_READER, by=replace(READER, role=Number())), "role of its key reader_id is not Id"),
         (replace(BY_READER, over=Over(ARTICLES)), "no column reader_id"),
         (replace(BY_READER, features=(Fact("words", number("length")),)), "facts come from a catalogue"),
         (replace(BY_READER, features=(MeanStd("stars", number("a"), number("b")),)), "no column stars"),
@@ -82,6 +83,36 @@ def test_keys_of_a_view_are_in_the_catalogue_that_its_events_refer_to() -> None:
 def test_a_view_that_contradicts_itself_is_refused(view: View, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         domain(view)
+
+
+@pytest.mark.parametrize(
+    ("kind", "length", "role", "says"),
+    [
+        (Type.STRING, None, Number(), "a is String, but its role Number needs Int64 or Float64"),
+        (Type.TIMESTAMP, None, CountRole(), "role Count needs Int64 or Float64"),
+        (Type.INT64, None, Instant(), "role Instant needs UnixTimestamp"),
+        (Type.FLOAT64, None, Id("a"), "role Id needs Int64 or String"),
+        (Type.STRING_LIST, 2, Category("a"), "role Category needs Int64 or String"),
+        (Type.STRING, None, Bag("a"), r"role Bag needs Array\(Int64\) or Array\(String\)"),
+        (Type.FLOAT64_LIST, 2, Sequence("a"), "role Sequence needs"),
+        (Type.INT64_LIST, 2, Vector(2), r"role Vector needs Array\(Float64\)"),
+        (Type.STRING_LIST, None, Sequence("a"), "a is a sequence, so it needs a length"),
+        (Type.INT64_LIST, 2, Sequence("a", "|"), "a has a separator, but it is no list of words"),
+        (Type.FLOAT64_LIST, 2, Vector(3), "a is a vector of 3 numbers, not 2"),
+        (
+            Type.INT64,
+            None,
+            Category("article"),
+            "article_id and a share .* article, but only one holds words",
+        ),
+    ],
+)
+def test_a_role_that_a_column_cannot_play_is_refused(
+    kind: Type, length: int | None, role: Role, says: str
+) -> None:
+    facts = Fact("words", Column("a", kind, "A feature.", length=length, role=role))
+    with pytest.raises(ValueError, match=says):
+        domain(View("facts", ARTICLE, Over(ARTICLES), (facts,), "Facts."))
 
 
 @pytest.mark.parametrize(

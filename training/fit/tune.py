@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.errors import MarqueeError
-from feature_repo.domains.movies import DOMAIN
+from training.data.rows import InMemory
 from training.data.splits import Cut, before_test
 from training.evaluate.metrics import roc_auc
 from training.fit import predictor as predictors
@@ -95,7 +95,7 @@ def tune(
     def inputs(settings: ModelConfig, *parts: np.ndarray) -> tuple[InputSpec, list[Arrays]]:
         """Fitted to the rows of the first part."""
         tables = [prepared.table.take(part) for part in parts]
-        spec = InputSpec.fit(tables[0], entry.service, DOMAIN.services[entry.service], settings.inputs)
+        spec = InMemory(prepared.table).fit(parts[0], entry.service, settings.inputs)
         return spec, [spec.apply(table) for table in tables]
 
     def fit(

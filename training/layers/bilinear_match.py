@@ -12,7 +12,7 @@ class BilinearMatch(keras.layers.Layer):  # type: ignore[misc]
         out = (x U) ⊙ (y V)
 
     Each of the `rank` outputs is a product of one direction of x and one of y. Layers that only add have to
-    approximate such a product piece by piece; here a user's taste and a movie's looks meet at once.
+    approximate such a product piece by piece; here a user's taste and an item's looks meet at once.
 
     Args:
         rank: number of products. Default 8.
@@ -25,7 +25,7 @@ class BilinearMatch(keras.layers.Layer):  # type: ignore[misc]
 
     Example:
         ```python
-        match = BilinearMatch(rank=8)(user_poster_taste, movie_poster)
+        match = BilinearMatch(rank=8)(taste, looks)  # (batch, 27) and (batch, 13) to (batch, 8)
         ```
 
     Reference: J.-H. Kim et al., Hadamard Product for Low-rank Bilinear Pooling, ICLR 2017, eq. 5 without

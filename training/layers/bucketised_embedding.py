@@ -38,7 +38,8 @@ class BucketisedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         layer(np.array([[0, 2], [3, 1]])).shape  # (2, 2, 8)
         ```
 
-    Reference: one-hot by bucket, then embedded, as in the MultiHead MultiModal Deep Interest Network.
+    Reference: one-hot by bucket, then embedded, as in MultiHead MultiModal Deep Interest Network (Yang, Li,
+    Zhou, Zhang, Zhang).
     """
 
     def __init__(

@@ -21,7 +21,7 @@ class IdDropout(keras.layers.Layer):  # type: ignore[misc]
         unseen: what they become. Default 1.
         seed: of the random numbers. Default None: Keras' global seed.
 
-    Input shape: integers of any shape. Output shape: the same.
+    Input shape: integers of any shape. Output shape: that of the input.
 
     Raises:
         ValueError: `rate` is outside [0, 1).
@@ -30,6 +30,9 @@ class IdDropout(keras.layers.Layer):  # type: ignore[misc]
         ```python
         IdDropout(0.3)(np.array([5, 9, 0]), training=True)  # e.g. [1, 9, 0]
         ```
+
+    Reference: after M. Volkovs et al., DropoutNet: Addressing Cold Start in Recommender Systems, NIPS 2017,
+    which forgets the whole of a user or item.
     """
 
     def __init__(self, rate: float, unseen: int = 1, seed: int | None = None, **kwargs: Any) -> None:

@@ -21,15 +21,18 @@ class ModalityGate(keras.layers.Layer):  # type: ignore[misc]
         rate: share of rows that lose the modality while training, in [0, 1). Default 0.
         seed: of the random numbers. Default None: Keras' global seed.
 
-    Input shape: `(batch, d)`. Output shape: the same.
+    Input shape: `(batch, d)`. Output shape: `(batch, d)`.
 
     Raises:
         ValueError: `rate` is outside [0, 1), or the input is not `(batch, d)`.
 
     Example:
         ```python
-        gated = ModalityGate(initial=-2.0, rate=0.2)(poster_features)
+        gated = ModalityGate(initial=-2.0, rate=0.2)(looks)  # (batch, 13) to (batch, 13)
         ```
+
+    Reference: gates as in J. Arevalo et al., Gated Multimodal Units for Information Fusion, 2017, without the
+    input's say; dropping a modality as in N. Neverova et al., ModDrop, TPAMI 2016.
     """
 
     def __init__(

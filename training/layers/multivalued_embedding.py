@@ -29,12 +29,13 @@ class MultiValuedEmbedding(keras.layers.Layer):  # type: ignore[misc]
 
     Example:
         ```python
-        genres = MultiValuedEmbedding(size=22, dim=8)
-        genres(np.array([[3, 7, 0]])).shape  # (1, 8): a movie's genres
-        genres(np.array([[[3, 0], [0, 0]]])).shape  # (1, 2, 8): those of a history of two
+        topics = MultiValuedEmbedding(size=22, dim=8)
+        topics(np.array([[3, 7, 0]])).shape  # (1, 8): an item's topics
+        topics(np.array([[[3, 0], [0, 0]]])).shape  # (1, 2, 8): those of a history of two
         ```
 
-    Reference: multi-valued fields in IARM, eq. "the mean of its embeddings".
+    Reference: multi-valued fields in IARM ("the mean of its embeddings") and in W. Song et al., AutoInt, CIKM
+    2019, eq. 3.
     """
 
     def __init__(
