@@ -1,7 +1,6 @@
 """What is in the lake."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from common.settings import Settings
 from feature_repo.define.column import EVENT_TIMESTAMP
@@ -29,23 +28,22 @@ class TableFacts:
 
 def describe_lake(settings: Settings, domain: Domain) -> dict[str, TableFacts | None]:
     """Every table that a lake may have, by name; None where it is not there yet."""
-    return {name: describe_table(settings.lake / name) for name in (*domain.tables, QUARANTINE)}
+    return {name: describe_table(settings, name) for name in (*domain.tables, QUARANTINE)}
 
 
-def describe_table(folder: Path) -> TableFacts | None:
-    """One table by its folder; None where there is none."""
-    import duckdb
-    from deltalake import DeltaTable
+def describe_table(settings: Settings, name: str) -> TableFacts | None:
+    """One table of the lake; None where it is not there."""
+    from lake import tables
+    from lake.duckdb import connection as duckdb
 
-    if not (folder / "_delta_log").is_dir():  # to ask Delta would make the folder
+    if not tables.exists(settings.lake, name):
         return None
-    table = DeltaTable(folder)
+    table = tables.open_table(settings.lake, name)
     rows = table.to_pyarrow_dataset()
-    size = sum((folder / file).stat().st_size for file in table.files())
+    size = sum((settings.lake / name / file).stat().st_size for file in table.files())
     first = last = ""
     if EVENT_TIMESTAMP in rows.schema.names:
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        with duckdb(settings.duckdb_memory) as connection:
             connection.register("rows", rows)
             bounds = connection.execute(
                 f"SELECT min({EVENT_TIMESTAMP})::VARCHAR, max({EVENT_TIMESTAMP})::VARCHAR FROM rows"

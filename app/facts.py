@@ -50,14 +50,17 @@ class Refusal:
     record: str
 
 
-def event_facts(lake: Path, domain: Domain) -> EventFacts:
+def event_facts(lake: Path, domain: Domain, memory: str) -> EventFacts:
     """Counts over the domain's events.
 
+    Args:
+        memory: DuckDB's limit, such as "2GB".
+
     Raises:
-        deltalake.exceptions.TableNotFoundError: there are none.
+        MarqueeError: the lake has no table of them.
     """
-    import duckdb
-    from deltalake import DeltaTable
+    from lake import tables
+    from lake.duckdb import connection as duckdb
 
     events, task = domain.events, domain.tasks[0]
     user = next(column.name for column in events.key if column.side == "user")
@@ -68,9 +71,8 @@ def event_facts(lake: Path, domain: Domain) -> EventFacts:
             f"SELECT {value}, count(*) FROM events GROUP BY ALL ORDER BY ALL"
         ).fetchall()
 
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.register("events", DeltaTable(lake / events.name).to_pyarrow_dataset())
+    with duckdb(memory) as connection:
+        connection.register("events", tables.open_table(lake, events.name).to_pyarrow_dataset())
         totals = connection.execute(
             f"SELECT count(*), strftime(min({EVENT_TIMESTAMP}), '%Y-%m-%d'),"
             f" strftime(max({EVENT_TIMESTAMP}), '%Y-%m-%d'), {positive},"
@@ -96,13 +98,20 @@ def identified(key: Column) -> str:
     return getattr(key.role, "vocabulary", key.name)
 
 
-def refusals(lake: Path) -> list[Refusal]:
-    """The quarantine by table and rule."""
-    import duckdb
-    from deltalake import DeltaTable
+def refusals(lake: Path, memory: str) -> list[Refusal]:
+    """The quarantine by table and rule.
 
-    with duckdb.connect() as connection:
-        connection.register("quarantine", DeltaTable(lake / QUARANTINE).to_pyarrow_dataset())
+    Args:
+        memory: DuckDB's limit, such as "2GB".
+
+    Raises:
+        MarqueeError: the lake has none.
+    """
+    from lake import tables
+    from lake.duckdb import connection as duckdb
+
+    with duckdb(memory) as connection:
+        connection.register("quarantine", tables.open_table(lake, QUARANTINE).to_pyarrow_dataset())
         found = connection.execute(
             'SELECT "table", rule, count(*), first(reason ORDER BY source, row),'
             " first(source ORDER BY source, row), first(row ORDER BY source, row),"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.home import writing
+from app.ingest import require_sources
 from app.spark import spark_stage
 from common.files import file_to_write
 from common.progress import Stages
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from pipelines.features.job import Update
 
 
-def compute(settings: Settings, names: list[str], stages: Stages, full: bool = False) -> "list[Update]":
+def compute(
+    settings: Settings, domain: Domain, names: list[str], stages: Stages, full: bool = False
+) -> "list[Update]":
     """Bring feature tables up to date with the lake, or compute them anew (`full`).
 
     Args:
@@ -31,6 +34,9 @@ def compute(settings: Settings, names: list[str], stages: Stages, full: bool = F
     from pipelines.features.jobs import job_names
 
     jobs = job_names(names)
+    require_sources(
+        settings, dict.fromkeys(table for name in jobs for table in domain.view(name).over.tables)
+    )
     with writing(settings.home):
         return compute_stage(spark_stage(settings, stages), settings, jobs, stages, full)
 

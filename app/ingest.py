@@ -1,13 +1,16 @@
 """From a source to the clean tables of the lake."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from app.home import writing
 from app.sources import SourceOptions, check_source, open_source
 from app.spark import spark_stage
+from common.errors import MarqueeError
 from common.progress import Stages
 from common.settings import Settings
 from common.words import count
+from feature_repo.define.table import Table
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -30,6 +33,22 @@ def ingest_source(
         with stages.stage("source") as stage:
             source = open_source(spark, settings, options, stage)
         return ingest_stage(spark, settings, source, stages, adding)
+
+
+def require_sources(settings: Settings, tables: Iterable[Table]) -> None:
+    """Refuse a lake that lacks a table that sources fill, before anything is started.
+
+    Raises:
+        MarqueeError: naming the first that is missing.
+    """
+    from lake.tables import exists
+
+    for table in tables:
+        if not exists(settings.lake, table.name):
+            raise MarqueeError(
+                f"There is no table {table.name} in {settings.lake}: "
+                "run `marquee run` or `marquee pipeline ingest` first."
+            )
 
 
 def ingest_stage(

@@ -42,14 +42,14 @@ def write_report(settings: Settings, domain: Domain, summary: Summary, folder: P
     from common.page import render
     from training.models import MODELS
 
-    facts, task = event_facts(settings.lake, domain), domain.tasks[0]
+    facts, task = event_facts(settings.lake, domain, settings.duckdb_memory), domain.tasks[0]
     values: dict[str, Any] = {
         "summary": summary,
         "events": domain.events.name,
         "facts": facts,
         "label": task.name,
         "left_out": summary.tables[domain.events.name].left_out,
-        "quarantine": refusals(settings.lake),
+        "quarantine": refusals(settings.lake, settings.duckdb_memory),
         "descriptions": {name: table.description for name, table in domain.tables.items()},
         "titles": {name: MODELS[name].title for name in summary.models},
         "data_figures": data_figures(domain, facts),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.home import writing
+from app.ingest import require_sources
 from app.spark import spark_stage
 from common.progress import Stages
 from common.settings import Settings
@@ -23,6 +24,7 @@ def validate_lake(settings: Settings, domain: Domain, out: Path, stages: Stages)
     Raises:
         MarqueeError: a table is not there.
     """
+    require_sources(settings, domain.sources)
     with writing(settings.home):
         return validation_stage(spark_stage(settings, stages), settings, domain, domain.tables, out, stages)
 

@@ -45,7 +45,7 @@ def run(
 
     settings = load_settings(home)
     listing = Table("table", "what was done", "new ratings", "late keys", "rows written")
-    for update in compute(settings, jobs or [], stages(), full):
+    for update in compute(settings, DOMAIN, jobs or [], stages(), full):
         listing.add_row(
             update.table, update.how, count(update.new_ratings), count(update.late_keys), count(update.rows)
         )

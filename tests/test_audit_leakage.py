@@ -7,6 +7,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -20,6 +21,7 @@ from feature_repo.domains.movies import DOMAIN
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from tests.audit_lake import Row, World, build_home, feature_rows, movies, open_with, overwrite, press
 from validation.audit.leakage import audit_leakage
+from validation.audit.leakage_cost import auc_by_trees
 from validation.audit.leakage_report import FeatureFinding, LeakageReport
 from validation.audit.page import write_audit
 from validation.audit.verdict import failure, require_passed
@@ -289,3 +291,11 @@ def test_the_sentence_names_three_others_and_counts_the_rest() -> None:
     )
     assert failure("leakage", findings[0], findings[:2]).endswith("; so does f1.")
     assert failure("leakage", findings[0], findings[:1]).endswith("breaks it (1 row missing).")
+
+
+def test_cost_is_measured_without_the_columns_that_have_no_value_yet() -> None:
+    numbers = np.arange(200.0)
+    positive = numbers % 100 >= 50
+    inputs = np.column_stack([numbers % 100, np.where(numbers < 100, np.nan, numbers), np.full(200, np.nan)])
+    assert auc_by_trees(inputs, positive, train=100, seed=0) == 1.0
+    assert auc_by_trees(inputs[:, 2:], positive, train=100, seed=0) == 0.5

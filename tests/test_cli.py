@@ -35,6 +35,8 @@ REFUSED = [
     ("run --source movielens --path FOLDER --posters ABSENT", "posters' folder"),
     ("pipeline ingest --source movielens", "--path"),
     ("pipeline run user_rating_stat", "did you mean user_rating_stats"),
+    ("pipeline run", "marquee pipeline ingest"),
+    ("validate", "marquee pipeline ingest"),
     ("pipeline maintain foo", "no table 'foo'"),
     ("pipeline maintain", "no tables"),
     ("data synth --ratings 0", "ratings=0"),

@@ -40,7 +40,7 @@ def test_facts_are_those_of_plain_loops(tmp_path: Path) -> None:
     minutes = [0.25, 1.0, 3.0, 3.0, 5.5] * 8
     rows = reads(tmp_path, minutes).to_pylist()
     together = Counter((row["reader_id"], row["event_timestamp"]) for row in rows)
-    assert event_facts(tmp_path, PRESS) == EventFacts(
+    assert event_facts(tmp_path, PRESS, "1GB") == EventFacts(
         rows=40,
         keys={
             "reader": len({row["reader_id"] for row in rows}),
@@ -57,14 +57,14 @@ def test_facts_are_those_of_plain_loops(tmp_path: Path) -> None:
 
 def test_no_bars_for_a_value_that_hardly_repeats(tmp_path: Path) -> None:
     reads(tmp_path, [number / 4 for number in range(MOST_VALUES + 1)])
-    facts = event_facts(tmp_path, PRESS)
+    facts = event_facts(tmp_path, PRESS, "1GB")
     assert facts.values == {}
     assert [figure.caption for figure in data_figures(PRESS, facts)] == ["Reads by year."]
 
 
 def test_figures_are_named_after_the_events(tmp_path: Path) -> None:
     reads(tmp_path, [1.0, 2.0])
-    captions = [figure.caption for figure in data_figures(PRESS, event_facts(tmp_path, PRESS))]
+    captions = [figure.caption for figure in data_figures(PRESS, event_facts(tmp_path, PRESS, "1GB"))]
     assert captions == ["Reads by minutes.", "Reads by year."]
 
 
@@ -82,7 +82,7 @@ def test_quarantine_is_shown_by_table_and_rule_with_its_first_row(tmp_path: Path
     write_deltalake(
         tmp_path / QUARANTINE, pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows])
     )
-    early, late = refusals(tmp_path)
+    early, late = refusals(tmp_path, "1GB")
     assert (early.rule, early.rows, early.row) == ("early", 1, 3)
     assert (late.rule, late.rows, late.reason, late.source, late.row, late.record) == (
         *("late", 2, "too late indeed", "a.csv", 7, "y"),

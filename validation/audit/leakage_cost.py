@@ -86,7 +86,9 @@ def leak_costs(store: FeatureStore, domain: Domain, labels: pa.Table, seed: int 
     groups: dict[str, Sequence[View]] = {view.name: (view,) for view in domain.views if not view.is_timeless}
 
     def cost(name: str, views: Sequence[View]) -> LeakCost:
-        aucs = (_auc(_inputs(rows, domain, views), positive, train, seed) for rows in (honest, leaking))
+        aucs = (
+            auc_by_trees(_inputs(rows, domain, views), positive, train, seed) for rows in (honest, leaking)
+        )
         return LeakCost(name, next(aucs), next(aucs), labels.num_rows)
 
     return tuple(cost(name, views) for name, views in (groups | {ALL: domain.views}).items())
@@ -100,10 +102,20 @@ def _is_label(task: Binary, values: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.fill_null(pc.or_(labelled, pc.less(values, task.below)), False)
 
 
-def _auc(inputs: Floats, positive: Flags, train: int, seed: int) -> float:
+def auc_by_trees(inputs: Floats, positive: Flags, train: int, seed: int) -> float:
+    """The ROC-AUC that boosted trees reach on the rows after the first `train`, on which they are trained.
+
+    Args:
+        inputs: (n, numbers); NaN where there is no value.
+        positive: (n,) the labels; both kinds are among the rows to train on, and among the others.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
 
+    # Trees learn nothing from a column without a value, and scikit-learn fails on it.
+    inputs = inputs[:, ~np.isnan(inputs[:train]).all(axis=0)]
+    if not inputs.shape[1]:
+        return 0.5
     trees = HistGradientBoostingClassifier(max_iter=40, early_stopping=False, random_state=seed)
     trees.fit(inputs[:train], positive[:train])
     return float(roc_auc_score(positive[train:], trees.predict_proba(inputs[train:])[:, 1]))
