@@ -41,7 +41,6 @@ LONG: set[str] = {
     "tests/test_scale.py",
     "tests/test_synthetic.py",
     "tests/test_training.py",
-    "tests/test_validation.py",
     "training/fit/run.py",
     "training/papers/reproduce.py",
 }

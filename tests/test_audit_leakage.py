@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
@@ -17,13 +18,15 @@ from common.page import external_resources
 from common.settings import Settings
 from feature_repo.define.column import EVENT_TIMESTAMP, KNOWN_AFTER
 from feature_repo.define.domain import Domain
+from feature_repo.define.task import Binary, Regression
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from tests.audit_lake import Row, World, build_home, feature_rows, movies, open_with, overwrite, press
 from validation.audit.leakage import audit_leakage
-from validation.audit.leakage_cost import auc_by_trees
+from validation.audit.leakage_cost import auc_by_trees, leak_costs
 from validation.audit.leakage_report import FeatureFinding, LeakageReport
 from validation.audit.page import write_audit
+from validation.audit.reading import lake, read_labels
 from validation.audit.verdict import failure, require_passed
 
 ENGINES = {
@@ -273,6 +276,20 @@ def test_corrected_rows_are_judged_by_their_newest_version(home: Home) -> None:
     report = home.audit()
     assert report.passed, report.sentence
     assert next(v for v in report.views if v.view == "movie_rating_stats").superseded == 3
+
+
+def test_what_the_protocol_leaks_is_measured_on_the_labels_of_the_first_task(press_home: Home) -> None:
+    store, domain = open_with(press_home.folder, ENGINES["duckdb"]), press_home.domain
+    with lake(store, domain) as con:
+        labels = read_labels(con, domain)
+    minutes = [event["minutes"] for event in press_home.world.events]
+    gap = replace(domain, tasks=(Binary("long", "minutes", 4.0, below=2.0), *domain.tasks))
+    wanted = len([value for value in minutes if value >= 4 or value < 2])
+    assert wanted < len(minutes)
+    assert {cost.labels for cost in leak_costs(store, gap, labels)} == {wanted}
+    assert leak_costs(store, replace(domain, tasks=(Regression("long", "minutes"),)), labels) == ()
+    assert leak_costs(store, replace(domain, tasks=(Binary("none", "minutes", 1000.0),)), labels) == ()
+    assert leak_costs(store, replace(domain, tasks=()), labels) == ()
 
 
 def test_a_lake_without_tables_is_one_sentence(tmp_path: Path) -> None:

@@ -4,17 +4,12 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType
@@ -22,48 +17,18 @@ from rich.console import Console
 
 from common.errors import MarqueeError
 from common.page import external_resources
-from feature_repo.arrow import arrow_schema
-from feature_repo.define.column import BEGINNING, EVENT, Column, Type
-from feature_repo.define.rule import Rule
-from feature_repo.define.table import QUARANTINE_COLUMNS, Table
+from feature_repo.define.column import BEGINNING
+from feature_repo.define.table import QUARANTINE_COLUMNS
 from feature_repo.domains.movies import DOMAIN
-from feature_repo.domains.movies.tables import USER_ID
-from feature_repo.spark import spark_schema, spark_schema_of
-from validation.gate.gate import judge, open_project, validate
+from feature_repo.spark import spark_schema_of
+from tests.gate_tables import frame, good_rows
+from tests.toy_domain import PRESS
+from validation.gate.gate import open_project, validate
 from validation.gate.page import page
 from validation.gate.report import CheckResult, ValidationReport, render_table, require_passed, to_json
-from validation.gate.suites import checks, spark_types, suite
+from validation.gate.suites import checks
 
-Row = dict[str, Any]
 TABLES = DOMAIN.tables
-NOW = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-# --- clean tables, from the schema alone ----------------------------------------------------------------
-
-
-def good_value(column: Column, place: int) -> Any:
-    """A value that breaks no rule; of keys and times, another one for each place."""
-    if column.type is Type.TIMESTAMP:
-        return NOW + timedelta(seconds=place)
-    if column.type is Type.STRING:
-        return f"text {place}"
-    if column.type is Type.STRING_LIST:
-        return ["Drama"] * (column.length or 2)
-    if column.type is Type.INT64_LIST:
-        return [1] * (column.length or 2)
-    number = column.low if column.low is not None else 0
-    if column.type is Type.FLOAT64:
-        return float(number)
-    return place + 1 if column.name.endswith("_id") else int(number)
-
-
-def good_rows(table: Table, count: int = 4) -> list[Row]:
-    return [{c.name: good_value(c, place) for c in table.all_columns} for place in range(count)]
-
-
-def frame(spark: SparkSession, table: Table, rows: list[Row]) -> DataFrame:
-    return spark.createDataFrame(pa.Table.from_pylist(rows, schema=arrow_schema(table)))
 
 
 def clean(spark: SparkSession) -> dict[str, DataFrame]:
@@ -74,43 +39,6 @@ def result(report: ValidationReport, table: str, check: str) -> CheckResult:
     (found,) = (t for t in report.tables if t.name == table)
     (wanted,) = (r for r in found.results if r.check.name == check)
     return wanted
-
-
-# --- suites ---------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
-def test_every_declaration_is_checked(table: Table) -> None:
-    by_name = {check.name: check for check in checks(table, TABLES)}
-    assert len(by_name) == len(checks(table, TABLES)), "names are unique"
-    for rule in table.row_rules:
-        assert by_name[rule.name].sql == rule.predicate
-    for reference in table.references:
-        assert reference.rule in by_name
-    assert {"columns_as_declared", "types_as_declared", "row_count", f"{table.name}_are_unique"} <= set(
-        by_name
-    )
-
-
-@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
-def test_each_check_is_an_expectation_of_the_suite(table: Table) -> None:
-    expectations = suite(table, checks(table, TABLES)).expectations
-    assert [e.meta["check"] for e in expectations] == [c.name for c in checks(table, TABLES)]
-
-
-@pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
-def test_the_types_that_are_checked_are_those_that_the_lake_stores(table: Table) -> None:
-    stored = {field.name: field.dataType.simpleString() for field in spark_schema(table)}
-    assert spark_types(table) == stored
-
-
-def test_a_new_column_brings_its_checks() -> None:
-    new = Column("user_mood", Type.INT64_LIST, "Mood.", low=0, high=9, length=3)
-    old = TABLES["user_recent_likes"]
-    grown = replace(old, columns=(*old.columns, new))
-    brought = {c.name for c in checks(grown, TABLES)} - {c.name for c in checks(old, TABLES)}
-    assert brought == {"user_mood_is_present", "user_mood_in_range", "user_mood_has_length"}
-    assert "user_mood" in spark_types(grown)
 
 
 # --- clean tables pass ----------------------------------------------------------------------------------
@@ -293,14 +221,36 @@ def test_a_failed_gate_stops_the_run_with_one_sentence(failed: tuple[ValidationR
     assert str(out / "validation.html") in str(e.value)
 
 
-def test_posters_and_what_follows_from_them_may_be_empty(spark: SparkSession, tmp_path: Path) -> None:
+def test_what_follows_from_some_events_or_an_empty_catalogue_may_be_empty(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    empty = ("posters", "user_recent_likes", "movie_poster_colour", "user_poster_taste")
     frames = {
         "movies": frame(spark, TABLES["movies"], good_rows(TABLES["movies"])),
-        **{n: frame(spark, TABLES[n], []) for n in ("posters", "movie_poster_colour", "user_poster_taste")},
+        **{name: frame(spark, TABLES[name], []) for name in empty},
     }
     report = validate(frames, tmp_path, DOMAIN)
     assert report.passed, report.failures
-    assert [table.rows for table in report.tables] == [4, 0, 0, 0]
+    assert [table.rows for table in report.tables] == [4, 0, 0, 0, 0]
+
+
+def test_tables_of_another_domain_are_judged_by_their_own_declarations(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    tables = PRESS.tables
+    rows = {name: good_rows(table) for name, table in tables.items()}
+    rows["reader_recent"], rows["article_stats"] = [], []
+    rows["reads"][1]["article_id"] = "gone"
+    frames = {name: frame(spark, tables[name], rows[name]) for name in tables}
+    report = validate(frames, tmp_path, PRESS)
+    found = {(table.name, each.check.name, each.unexpected) for table, each in report.failures}
+    assert found == {
+        ("reads", "article_id_in_articles", 1),
+        ("article_stats", "row_count", 0),
+    }
+    assert "article_id = gone" in result(report, "reads", "article_id_in_articles").examples[0]
+    html = (tmp_path / "validation.html").read_text()
+    assert all(table.description in unescape(html) for table in tables.values())
 
 
 def test_a_table_that_cannot_be_computed_fails_without_breaking_the_gate(
@@ -327,114 +277,6 @@ def test_what_the_gate_cannot_do_is_said(spark: SparkSession, tmp_path: Path) ->
     movies = frame(spark, TABLES["movies"], good_rows(TABLES["movies"]))
     with pytest.raises(MarqueeError, match="Cannot write"):
         validate({"movies": movies}, tmp_path / "file" / "out", DOMAIN)
-
-
-# --- the gate judges as the quarantine does, and as the declaration says ---------------------------------
-
-TOY = Table(
-    name="toy",
-    kind="event",
-    key=(USER_ID,),
-    columns=(
-        Column("both", Type.FLOAT64, "A float with both bounds.", low=-1, high=2.5),
-        Column("above", Type.FLOAT64, "A float with a lower bound.", low=0),
-        Column("below", Type.FLOAT64, "A float with an upper bound.", high=3, nullable=True),
-        Column("whole", Type.INT64, "An integer.", low=1, high=3, nullable=True),
-        Column("ids", Type.INT64_LIST, "A list of numbers.", low=0, length=2, nullable=True),
-        Column("words", Type.STRING_LIST, "A list of any length."),
-        Column("text", Type.STRING, "Text."),
-        EVENT,
-    ),
-    description="Every kind of column.",
-    unique=("user_id",),
-    rules=(Rule("above_exceeds_both", "above > both", "above is not above both"),),
-)
-
-FLOATS = st.sampled_from(
-    [None, math.nan, math.inf, -math.inf, -1.0, math.nextafter(-1.0, -2.0), 2.5, 2.6, 0.0, -0.0, 3.0, 3.5]
-)
-TIMES = st.sampled_from(
-    [None, BEGINNING, BEGINNING - timedelta(microseconds=1), NOW, datetime(2150, 1, 1, tzinfo=UTC)]
-)
-ROWS = st.lists(
-    st.fixed_dictionaries(
-        {
-            "user_id": st.sampled_from([None, 0, 1, 2, 3, 4, 5]),
-            "both": FLOATS,
-            "above": FLOATS,
-            "below": FLOATS,
-            "whole": st.sampled_from([None, 0, 1, 3, 4]),
-            "ids": st.none() | st.lists(st.sampled_from([None, -1, 0, 7]), max_size=3),
-            "words": st.none() | st.lists(st.sampled_from([None, "", "a"]), max_size=2),
-            "text": st.sampled_from([None, "", "a"]),
-            "event_timestamp": TIMES,
-        }
-    ),
-    min_size=1,
-    max_size=40,
-)
-
-
-def breaks_slowly(column: Column, kind: str, value: Any) -> bool:
-    """The declaration's meaning, one value at a time."""
-    if kind == "present":
-        return value is None
-    if value is None:
-        return False
-    if kind == "length":
-        return len(value) != column.length
-    if column.type is Type.TIMESTAMP:
-        return not BEGINNING <= value <= datetime.now(UTC)
-    for element in value if column.type.is_list else [value]:
-        if element is None or math.isnan(element):
-            return True
-        if column.low is not None and element < column.low:
-            return True
-        if column.high is not None and element > column.high:
-            return True
-    return False
-
-
-def counts_slowly(rows: list[Row]) -> dict[str, int]:
-    columns = {column.name: column for column in TOY.all_columns}
-    counts = {
-        rule.name: sum(breaks_slowly(columns[rule.column], rule.kind, row[rule.column]) for row in rows)
-        for rule in TOY.row_rules
-        if rule.kind != "custom"
-    }
-
-    def above_exceeds_both(row: Row) -> bool:
-        above, both = row["above"], row["both"]
-        if above is None or both is None or math.isnan(both):
-            return False
-        return math.isnan(above) or above > both  # to Spark, NaN is the largest number
-
-    counts["above_exceeds_both"] = sum(not above_exceeds_both(row) for row in rows)
-    keys = [row["user_id"] for row in rows]
-    counts["toy_are_unique"] = len({key for key in keys if keys.count(key) > 1})
-    return counts
-
-
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    yield open_project(tmp_path_factory.mktemp("toy"), fresh=True)
-
-
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-@given(ROWS)
-def test_the_gate_the_quarantine_and_the_declaration_agree(
-    spark: SparkSession, context: Any, rows: list[Row]
-) -> None:
-    df = frame(spark, TOY, rows)
-    report = judge(context, TOY, df, TABLES)
-    gate = {r.check.name: r.unexpected for r in report.results if r.check.sql}
-    breaks = {rule.name: ~F.coalesce(F.expr(rule.predicate), F.lit(False)) for rule in TOY.row_rules}
-    by_quarantine = df.select([F.count_if(broken).alias(name) for name, broken in breaks.items()]).first()
-    assert by_quarantine is not None
-    assert gate == counts_slowly(rows)
-    assert {rule.name: gate[rule.name] for rule in TOY.row_rules} == by_quarantine.asDict()
-    assert report.rows == len(rows)
-    assert all((r.outcome == "passed") == (r.unexpected == 0) for r in report.results)
 
 
 # --- the page -------------------------------------------------------------------------------------------

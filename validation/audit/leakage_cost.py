@@ -6,7 +6,7 @@ kinds of features come from the same offline store, by the same join: honestly a
 leaking at the end of the data. Both are scored by the same gradient-boosted trees on the same split in time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from feature_repo.define import operation as op
 from feature_repo.define.column import EVENT_TIMESTAMP, KNOWN_AFTER, PADDING, Column, Type
 from feature_repo.define.domain import Domain
 from feature_repo.define.role import Id, Vector
-from feature_repo.define.role import Sequence as SequenceRole
 from feature_repo.define.task import Binary
 from feature_repo.define.view import View
 from validation.audit.reading import offline_rows
@@ -103,7 +102,7 @@ def _is_label(task: Binary, values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def auc_by_trees(inputs: Floats, positive: Flags, train: int, seed: int) -> float:
-    """The ROC-AUC that boosted trees reach on the rows after the first `train`, on which they are trained.
+    """The ROC-AUC of boosted trees, trained on the first `train` rows, on the others.
 
     Args:
         inputs: (n, numbers); NaN where there is no value.
@@ -142,7 +141,8 @@ def _numbers(rows: pa.Table, domain: Domain, column: Column) -> list[Floats]:
         width = column.role.width
         return list(np.array([vector or [np.nan] * width for vector in values.to_pylist()], float).T)
     if column.type.is_list:
-        return [_fitting(values, *_fit_for(rows, domain, column))]
+        separator = getattr(column.role, "separator", "")
+        return [_fitting(values, _fits(rows, domain, column.vocabulary), separator)]
     if column.type is Type.STRING:
         place = pc.rank(values, sort_keys="ascending", tiebreaker="dense")
         values = pc.if_else(pc.is_valid(values), place.cast(pa.int64()), None)
@@ -151,38 +151,35 @@ def _numbers(rows: pa.Table, domain: Domain, column: Column) -> list[Floats]:
     return [np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)]
 
 
-Entries = Callable[[Any], Sequence[Any]]
-"""From an element of a list to the values that it joins."""
-
-
-def _fit_for(rows: pa.Table, domain: Domain, column: Column) -> tuple[list[Sequence[Any]], Entries]:
-    """What fits the label's item, row by row: its id, or its facts of the list's vocabulary, none where it
-    has no such fact; and how elements are read."""
+def _fits(rows: pa.Table, domain: Domain, vocabulary: str) -> list[Sequence[Any]]:
+    """What fits the label's item, row by row: its id, or its facts of a vocabulary; none where it has no such
+    fact."""
     for key in domain.keys:
-        if isinstance(key.role, Id) and key.role.vocabulary == column.vocabulary:
-            return [(value,) for value in rows[key.name].to_pylist()], lambda element: (element,)
-    separator = column.role.separator if isinstance(column.role, SequenceRole) else ""
-    entries: Entries = lambda element: element.split(separator) if separator else (element,)  # noqa: E731
-    facts = (
-        each.column
-        for view in domain.views
-        if view.side == "item"
-        for each in view.features
-        if isinstance(each, op.Fact)
-    )
-    for fact in facts:
-        if fact.vocabulary == column.vocabulary:
-            told = rows[fact.name].to_pylist()
-            return [value or () if fact.type.is_list else (value,) for value in told], entries
-    return [()] * rows.num_rows, entries
+        if isinstance(key.role, Id) and key.role.vocabulary == vocabulary:
+            return [(value,) for value in rows[key.name].to_pylist()]
+    for view in domain.views:
+        for each in view.features:
+            if isinstance(each, op.Fact) and view.side == "item" and each.column.vocabulary == vocabulary:
+                told = rows[each.column.name].to_pylist()
+                return [value or () if each.column.type.is_list else (value,) for value in told]
+    return [()] * rows.num_rows
 
 
-def _fitting(values: pa.ChunkedArray, fits: Sequence[Sequence[Any]], entries: Entries) -> Floats:
-    """(n,) how many values of each list fit; NaN where there is no list."""
+def _fitting(values: pa.ChunkedArray, fits: Sequence[Sequence[Any]], separator: str) -> Floats:
+    """(n,) how many values of each list fit; NaN where there is no list.
+
+    Args:
+        separator: stands between the values that an element joins; "" where an element is one value.
+    """
     counts = [
         np.nan
         if listed is None
-        else sum(value in fit for element in listed for value in entries(element) if value not in NONE)
+        else sum(
+            value in fit
+            for element in listed
+            for value in (element.split(separator) if separator else (element,))
+            if value not in NONE
+        )
         for listed, fit in zip(values.to_pylist(), fits, strict=True)
     ]
     return np.asarray(counts, dtype=float)
