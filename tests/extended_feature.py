@@ -12,7 +12,8 @@ def main() -> None:
     fields = {field.name for view in feast_objects(DOMAIN, "marquee").views.values() for field in view.schema}
     assert FEATURE in fields
     spec = toy_spec(toy_table(service=SERVICE), SERVICE)
-    assert any(FEATURE in item.columns for item in spec.inputs if item.kind == "numeric")
+    (numbers,) = (each for each in spec.inputs if each.name == "user_behaviour_numeric")
+    assert FEATURE in [column.column for column in numbers.columns]
 
 
 if __name__ == "__main__":
