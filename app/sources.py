@@ -115,7 +115,7 @@ def fetch_archive(settings: Settings, name: str, stages: Stages) -> Path:
             name,
             settings.sources,
             base_url=settings.download_base_url,
-            on_progress=lambda done, total: stage.report(f"{done / 1e6:,.1f} MB", done, total or 0),
+            on_progress=stage.report,
             on_note=stages.note,
         )
         stage.outcome = str(folder)

@@ -130,14 +130,14 @@ def test_archive_is_unpacked_without_its_top_folder_and_nothing_else_stays(
     site: Site, tmp_path: Path
 ) -> None:
     site.publish(archive())
-    progress: list[tuple[int, int | None]] = []
+    progress: list[tuple[str, int, int]] = []
     target = fetch(NAME, tmp_path / "data", base_url=site.url, on_progress=lambda *at: progress.append(at))
     assert target == tmp_path / "data" / NAME
     assert_whole(target)
     assert left_in(tmp_path / "data") == [NAME]
     size = len(site.files[f"/{NAME}.zip"])
-    assert progress[-1] == (size, size)
-    assert [here for here, _ in progress] == sorted(here for here, _ in progress)
+    assert progress[-1][1:] == (size, size)
+    assert [here for _, here, _ in progress] == sorted(here for _, here, _ in progress)
 
 
 def test_archive_without_a_top_folder_is_unpacked_as_it_is(site: Site, tmp_path: Path) -> None:

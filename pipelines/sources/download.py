@@ -20,6 +20,7 @@ import httpx
 
 from common.errors import MarqueeError
 from common.files import cannot_write, folder_atomically, write_atomically
+from common.progress import Progress, ignore
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens"
 ARCHIVES = (
@@ -43,9 +44,6 @@ PAUSE_SECONDS = 0.5
 """Before the second try; doubled for each further one."""
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CHUNK_BYTES = 1 << 18
-
-Progress = Callable[[int, int | None], None]
-"""Told the bytes that are here and the bytes that there will be (None where the server does not say)."""
 
 
 def check_archive(name: str) -> None:
@@ -79,6 +77,7 @@ def fetch(
         name: one of `ARCHIVES`.
         folder: where the archive's folder goes.
         base_url: the folder of the archives on the server.
+        on_progress: told the bytes that are here, and those that there will be.
         on_note: told in a sentence what a person should know, such as that there was no checksum.
 
     Returns:
@@ -97,7 +96,7 @@ def fetch(
     with httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client, _locked(target.parent):
         if target.is_dir() and any(target.iterdir()):  # another run was faster
             return target
-        _download(client, url, part, on_progress or (lambda _here, _total: None))
+        _download(client, url, part, on_progress or ignore)
         try:
             _verify(client, url, part.path, on_note or (lambda _note: None))
             _unpack(part.path, target)
@@ -202,7 +201,7 @@ def _transfer(client: httpx.Client, url: str, part: _Part, on_progress: Progress
         if resuming and response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             same = _validator(response) in ("", validator)
             if same and response.headers.get("Content-Range") == f"bytes */{start}":
-                on_progress(start, start)
+                _tell(on_progress, start, start)
                 return  # it was all here
             part.forget()
             raise _CutError("the archive has changed")
@@ -217,13 +216,17 @@ def _transfer(client: httpx.Client, url: str, part: _Part, on_progress: Progress
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None
         here = start
-        on_progress(here, total)
+        _tell(on_progress, here, total)
         with part.path.open("ab") as file:
             # As it comes: chunks of a fixed size would lose up to one of them at a cut.
             for chunk in response.iter_raw():
                 file.write(chunk)
                 here += len(chunk)
-                on_progress(here, total)
+                _tell(on_progress, here, total)
+
+
+def _tell(on_progress: Progress, here: int, total: int | None) -> None:
+    on_progress(f"{here / 1e6:,.1f} MB", here, total or 0)
 
 
 def _validator(response: httpx.Response) -> str:
