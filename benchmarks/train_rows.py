@@ -7,8 +7,8 @@ import numpy as np
 from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.view import BEHAVIOUR
 from feature_repo.domains.movies.features import POSTER
-from training.inputs.fit import CONTEXT
 from training.inputs.kinds import (
+    CONTEXT,
     REQUEST,
     BucketColumn,
     Bucketised,

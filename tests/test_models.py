@@ -260,10 +260,12 @@ def test_what_a_history_cannot_be_made_of_is_one_sentence() -> None:
         built_on("din", (READER_STATS, words, ARTICLE_FACTS))
 
 
-def test_a_network_without_any_input_is_refused() -> None:
+def test_a_network_without_an_input_that_it_can_read_is_refused() -> None:
     off = dict.fromkeys(InputConfig().model_dump(include=SWITCHES), False)
     with pytest.raises(MarqueeError, match="inputs of a_service are all switched off"):
         built_on("deepfm", PRESS.views, {"inputs": off})
+    with pytest.raises(MarqueeError, match="cannot read numbers that stay missing"):
+        built_on("din", PRESS.views, {"inputs.missing": "nan"})
     with pytest.raises(MarqueeError, match="nothing to read as its features"):
         built_on("embedding_mlp", (READER_RECENT,), {"inputs": off | {"lists": True}})
 

@@ -15,6 +15,7 @@ from feature_repo.define.view import BEHAVIOUR, View, check_view, check_vocabula
 from training.inputs.columns import check_shape, days_since, numbers, read
 from training.inputs.config import InputConfig
 from training.inputs.kinds import (
+    CONTEXT,
     REQUEST,
     BucketColumn,
     Bucketised,
@@ -28,9 +29,6 @@ from training.inputs.kinds import (
     Vector,
 )
 from training.inputs.vocabulary import padding_of, separator_of
-
-CONTEXT = "context"
-"""The side that the request itself is on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +119,7 @@ def _place(
     raise MarqueeError(f"No input reads a column of role {what}.")
 
 
-def fit_inputs(
+def inputs_of(
     table: pa.Table, service: str, views: Sequence[View], config: InputConfig
 ) -> tuple[list[Input], list[Column]]:
     """The inputs of a service, fitted to training rows, and the columns that they read.

@@ -14,6 +14,8 @@ PADDING_ID, UNSEEN_ID, FIRST_ID = 0, 1, 2
 """Indices of padding, of any value unseen in training, and of the first value seen."""
 MISSING_BUCKET = 0
 HOURS, WEEKDAYS = 24, 7
+USER, ITEM, CONTEXT = "user", "item", "context"
+"""The sides: who acts, what is acted on, and the circumstances, such as the request itself."""
 REQUEST = "request"
 """The name of the input that holds the time of the request."""
 

@@ -31,7 +31,7 @@ from feature_repo.define.view import View
 from training.inputs.apply import array_of
 from training.inputs.columns import check_shape
 from training.inputs.config import InputConfig
-from training.inputs.fit import fit_inputs
+from training.inputs.fit import inputs_of
 from training.inputs.kinds import FIRST_ID, Input, MultiValued, ValueSequence, Vector
 from training.inputs.vocabulary import VocabularyCounts, as_arrays
 from training.settings import Settings
@@ -92,7 +92,7 @@ class InputSpec(Settings):
         config = config or InputConfig()
         if table.num_rows == 0:
             raise MarqueeError(f"There are no training rows to fit the inputs of {service} to.")
-        inputs, columns = fit_inputs(table, service, views, config)
+        inputs, columns = inputs_of(table, service, views, config)
         counts = VocabularyCounts(views, config)
         counts.add(table)
         return cls(

@@ -36,10 +36,12 @@ def model_inputs(spec: InputSpec) -> dict[str, Any]:
     """One `keras.Input` for each of the spec's inputs, by name: float32 for numbers and vectors, else int32.
 
     Raises:
-        MarqueeError: every kind of input is switched off.
+        MarqueeError: every kind of input is switched off, or missing numbers stay missing, as for trees.
     """
     if not spec.inputs:
         raise MarqueeError(f"The inputs of {spec.service} are all switched off: a model needs one at least.")
+    if any(item.missing == "nan" for item in spec.select("numeric")):
+        raise MarqueeError("A network cannot read numbers that stay missing: set inputs.missing to mean.")
     return {
         item.name: keras.Input(
             shape=item.shape, dtype="float32" if item.kind in FLOATS else "int32", name=item.name
