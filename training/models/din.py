@@ -6,13 +6,14 @@ from pydantic import Field
 
 from training.backend import keras
 from training.inputs.config import InputConfig
+from training.inputs.kinds import CONTEXT, ITEM, USER
 from training.inputs.spec import InputSpec
 from training.layers import InterestAttention
 from training.models.blocks import join, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import EmbeddingConfig, model_inputs
 from training.models.search import search_network, search_numbers
-from training.models.towers import CONTEXT, ITEM, USER, Towers
+from training.models.towers import Towers
 
 if TYPE_CHECKING:
     import optuna

@@ -7,12 +7,13 @@ from pydantic import Field
 from common.errors import MarqueeError
 from training.backend import keras
 from training.inputs.config import InputConfig
+from training.inputs.kinds import ITEM, USER
 from training.inputs.spec import InputSpec
 from training.models.blocks import join, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import EmbeddingConfig, model_inputs
 from training.models.search import search_network
-from training.models.towers import ITEM, USER, Towers
+from training.models.towers import Towers
 
 if TYPE_CHECKING:
     import optuna

@@ -8,12 +8,11 @@ from typing import Any
 from common.errors import MarqueeError
 from feature_repo.define.view import BEHAVIOUR
 from training.backend import keras
+from training.inputs.kinds import ITEM, USER
 from training.inputs.spec import InputSpec
 from training.layers import BilinearMatch, ModalityGate
 from training.models.blocks import join
 from training.models.embeddings import EmbeddingConfig, Embeddings, masked_mean
-
-USER, ITEM, CONTEXT = "user", "item", "context"
 
 
 class Towers:
