@@ -30,8 +30,6 @@ DOMAIN_IMPORTS: set[str] = {
 }
 """Files that import a domain, or the old names in `feature_repo/schema.py`."""
 LONG: set[str] = {
-    "benchmarks/feature_build.py",
-    "benchmarks/pit_join.py",
     "feature_repo/offline/duckdb_asof.py",
     "pipelines/ingest/ingest.py",
     "pipelines/sources/movielens.py",
