@@ -85,7 +85,9 @@ def online_line(sent: "list[Sent]") -> str:
     return f"{count(rows)} keys of {len(sent)} views online{older}"
 
 
-def join_labels(settings: Settings, service: str, labels: Path, out: Path, stages: Stages) -> int:
+def join_labels(
+    settings: Settings, domain: Domain, service: str, labels: Path, out: Path, stages: Stages
+) -> int:
     """Join a service's features to the labels of a Parquet file; how many rows `out` then has.
 
     Raises:
@@ -96,6 +98,6 @@ def join_labels(settings: Settings, service: str, labels: Path, out: Path, stage
 
     file_to_write(out)
     with stages.stage("dataset") as stage:
-        rows = dataset_file(open_store(settings, must_exist=True), service, labels, out)
+        rows = dataset_file(open_store(settings, must_exist=True), domain, service, labels, out)
         stage.outcome = f"{count(rows)} labels with the features of {service} in {out}"
     return rows

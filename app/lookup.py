@@ -14,14 +14,15 @@ from feast.type_map import feast_value_type_to_python_type
 
 from common.errors import MarqueeError
 from feature_repo.arrow import arrow_field
-from feature_repo.schema import FEATURE_TABLES
-from training.data.dataset import KEYS, find_service
+from feature_repo.domains.movies import DOMAIN
+from training.data.dataset import find_service
 
 MAX_ID = 2**63 - 1
 MAX_KEYS = 10_000
 """Keys asked for at a time; SQLite allows some 32,000."""
 
-ARROW_FIELDS = {column.name: arrow_field(column) for table in FEATURE_TABLES for column in table.columns}
+KEYS = tuple(key.name for key in DOMAIN.keys)
+ARROW_FIELDS = {column.name: arrow_field(column) for view in DOMAIN.views for column in view.columns}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def _views(store: FeatureStore, service: str | None) -> list[tuple[FeatureView, 
         if not views:
             raise MarqueeError("The registry has no views yet: run marquee features apply first.")
         return [(view, [feature.name for feature in view.features]) for _, view in sorted(views.items())]
-    projections = find_service(store, service).feature_view_projections
+    projections = find_service(store, DOMAIN, service).feature_view_projections
     return [
         (views[projection.name], [feature.name for feature in projection.features])
         for projection in projections

@@ -13,7 +13,7 @@ from feature_repo.define.domain import Domain
 from feature_repo.define.task import Task
 
 if TYPE_CHECKING:
-    from training.evaluate.figures import Picture
+    from training.evaluate.picture import Picture
 
 PAGE = "report.html"
 SAMPLE = 20_000
@@ -82,10 +82,10 @@ def feature_figures(settings: Settings, domain: Domain) -> "list[Picture]":
     from training.data.labels import read_labels
     from training.evaluate.figures import histograms
 
-    labels = read_labels(settings.lake).table
+    labels = read_labels(settings.lake, domain).table
     sample = np.random.default_rng(0).permutation(labels.num_rows)[:SAMPLE]
     service, views = max(domain.services.items(), key=lambda named: len(named[1]))
-    rows = point_in_time(open_store(settings, must_exist=True), service, labels.take(sample))
+    rows = point_in_time(open_store(settings, must_exist=True), domain, service, labels.take(sample))
     pictures = []
     for view in views:
         numbers = {
@@ -105,23 +105,21 @@ def model_figures(folder: Path, task: Task, models: list[str]) -> "list[Picture]
         folder: of the run.
         models: keys in the zoo; the run has an artefact of each.
     """
-    from training.evaluate import figures
+    from training.evaluate.figures import training_curves
     from training.fit import artefact
     from training.models import MODELS
+    from training.tasks import Scored, objective_of
 
     if not models:
         return []
+    objective = objective_of(task)
     scores, curves = {}, {}
     for model in models:
         artefact_folder = folder / "models" / model
         rows = artefact.read_predictions(artefact_folder)
-        scores[MODELS[model].title] = figures.Scores(
-            rows[task.name].to_numpy(zero_copy_only=False).astype(bool), rows["score"].to_numpy()
-        )
+        scores[MODELS[model].title] = Scored(objective.targets(rows), rows[artefact.SCORE].to_numpy())
         curve = artefact.read_history(artefact_folder)
         if curve.epochs:
             curves[MODELS[model].title] = curve
-    pictures = [figures.roc_curves(scores), figures.precision_recall_curves(scores)]
-    if curves:
-        pictures.append(figures.training_curves(curves))
-    return pictures + [figures.score_histogram(name, found) for name, found in scores.items()]
+    pictures = objective.figures(scores)
+    return [*pictures, training_curves(curves, objective.loss)] if curves else pictures

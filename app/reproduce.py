@@ -10,22 +10,21 @@ from app.features import apply_stage
 from app.home import writing
 from app.run import new_run, tables_of_run
 from app.sources import SourceOptions, check_source
-from common.errors import MarqueeError
 from common.files import file_to_write, folder_to_write, write_atomically
 from common.progress import Stage, Stages
 from common.settings import Settings
 from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
-    from training.evaluate.figures import Picture
-    from training.papers.reproduce import Report, Results
+    from training.evaluate.picture import Picture
+    from training.papers.paper import Paper
+    from training.papers.results import Results
+    from training.papers.runner import OnCell
 
-PAPERS = ("mmdin",)
 MARK = "source.json"
 """In a home: the source that its tables were made from, and the versions that they were left at."""
 PAGE = "report.html"
 TEMPLATES = Path(__file__).parent / "templates"
-TITLE = "MMDIN, reproduced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,53 +46,52 @@ class ReproduceOptions:
 
 def reproduce(
     settings: Settings,
-    domain: Domain,
-    paper: str,
+    key: str,
     source: SourceOptions,
     options: ReproduceOptions,
     command: str,
     stages: Stages,
-) -> tuple["Results", Path]:
+) -> tuple["Paper", "Results", Path]:
     """Make a paper's whole table; what is trained is not trained again.
 
     Args:
+        key: the paper's name.
         command: as it was typed, which the page records.
 
     Returns:
-        The results, and the HTML page.
+        The paper, the results, and the HTML page.
 
     Raises:
         MarqueeError: the paper or a protocol is unknown, or the source cannot be used.
     """
     from feature_repo.store import open_store
-    from training.fit.run import check_protocol
-    from training.papers.reproduce import reproduce
+    from training.papers import paper as paper_of
+    from training.papers.runner import check_request, reproduce
 
-    if paper not in PAPERS:
-        raise MarqueeError(f"There is no paper '{paper}' to reproduce: known are {', '.join(PAPERS)}.")
-    for protocol in options.protocols:
-        check_protocol(protocol)
+    paper = paper_of(key)
+    check_request(paper, options.seeds, options.protocols)
     check_source(source)
     doc = None if options.doc is None else file_to_write(options.doc)
-    folder = folder_to_write(options.out or settings.home / "reproduce" / paper)
+    folder = folder_to_write(options.out or settings.home / "reproduce" / key)
     with writing(settings.home):
-        likelihood = tables_in_place(settings, domain, source, stages)
+        truth = tables_in_place(settings, paper.domain, source, stages)
         with stages.stage("table") as stage:
             stage.report("joining features to labels", 0, 0)
             results = reproduce(
+                paper,
                 open_store(settings),
                 settings.lake,
                 folder,
                 seeds=options.seeds,
                 protocols=options.protocols,
-                likelihood=likelihood,
+                truth=truth,
                 on_cell=_cells(stage),
             )
             stage.outcome = f"{len(results.rows)} rows of {options.seeds} seeds"
         with stages.stage("pages") as stage:
-            page = write_pages(results, folder, source, command, doc)
+            page = write_pages(paper, results, folder, source, command, doc)
             stage.outcome = str(page)
-    return results, page
+    return paper, results, page
 
 
 def tables_in_place(
@@ -136,7 +134,7 @@ def _versions(settings: Settings, domain: Domain) -> dict[str, int]:
     }
 
 
-def _cells(stage: Stage) -> "Report":
+def _cells(stage: Stage) -> "OnCell":
     """Tells of each cell, and how long the others will take by those trained so far."""
     trained = 0
     began = stage.seconds
@@ -153,7 +151,12 @@ def _cells(stage: Stage) -> "Report":
 
 
 def write_pages(
-    results: "Results", folder: Path, options: SourceOptions, command: str, doc: Path | None
+    paper: "Paper",
+    results: "Results",
+    folder: Path,
+    options: SourceOptions,
+    command: str,
+    doc: Path | None,
 ) -> Path:
     """Write the figures as PNG, the HTML page, and where `doc` is given its part of that Markdown.
 
@@ -161,21 +164,23 @@ def write_pages(
         The HTML page.
     """
     from common.page import render
-    from training.papers import reproduced
+    from training.evaluate.metrics import TITLES
+    from training.papers import page as written
+    from training.papers.drawings import pictures as drawn
 
     data = f"On {options.words}"
     shown: dict[str, dict[str, Picture]] = {}
     for protocol in results.parts:
-        shown[protocol] = reproduced.pictures(results, folder, protocol)
+        shown[protocol] = drawn(paper, results, folder, protocol)
         for name, picture in shown[protocol].items():
             write_atomically(folder / "figures" / f"{protocol}-{name}.png", picture.png())
     tables: list[dict[str, Any]] = [
         {
             "protocol": protocol,
-            "heading": reproduced.HEADINGS[protocol],
-            "summary": " ".join(reproduced.summary_of(results, protocol)),
-            "table": reproduced.table_of(results, protocol),
-            "bands": reproduced.bands_of(results, protocol),
+            "heading": paper.protocols[protocol],
+            "summary": " ".join(written.summary_of(paper, results, protocol)),
+            "table": written.table_of(paper, results, protocol),
+            "bands": written.bands_table(paper, results, protocol),
             "pictures": list(pictures.values()),
         }
         for protocol, pictures in shown.items()
@@ -183,12 +188,14 @@ def write_pages(
     page = render(
         TEMPLATES,
         "reproduce.html",
-        title=TITLE,
+        title=paper.title,
+        judged_by=TITLES[paper.judged_by],
+        bands_title="" if paper.histories is None else paper.histories.title,
         data=data,
         command=command,
         tables=tables,
-        gap_model=results.gap_model,
-        gaps=reproduced.gaps_of(results),
+        leak_title=results.leak_title,
+        leaks=written.leaks_table(paper, results),
     )
     write_atomically(folder / PAGE, page)
     if doc is not None:
@@ -198,7 +205,7 @@ def write_pages(
                 file = doc.parent / doc.stem / f"{options.key}-{protocol}-{name}.png"
                 write_atomically(file, picture.png())
                 links[f"{protocol}-{name}"] = f"{doc.stem}/{file.name}"
-        part = reproduced.markdown(results, command, data, links)
+        part = written.markdown(paper, results, command, data, links)
         before = doc.read_text() if doc.is_file() else ""
-        write_atomically(doc, reproduced.with_part(before, TITLE, options.key, part))
+        write_atomically(doc, written.with_part(before, paper.title, options.key, part))
     return folder / PAGE

@@ -15,7 +15,7 @@ from app.report import PAGE, write_report
 from app.sources import SourceOptions, check_source, open_source
 from app.spark import spark_stage
 from app.summary import Summary, TableCount
-from app.train import TrainOptions, check_training, train_stage
+from app.train import TrainOptions, recipe_for, train_stage
 from app.validate import validation_stage
 from common.progress import Stages
 from common.settings import Settings
@@ -23,7 +23,7 @@ from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
     from pipelines.ingest.ingest import IngestReport
-    from training.fit.run import Result
+    from training.fit.train import Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +59,18 @@ def run(
         MarqueeError: a model is unknown, the source cannot be used, or a table breaks a rule.
     """
     training = TrainOptions(seed=source.seed)
-    for model in models:
-        check_training(model, training)
+    recipes = [recipe_for(domain, model, training) for model in models]
     check_source(source)
     with writing(settings.home):
         folder = new_run(settings.runs, source.source)
-        tables, likelihood = tables_of_run(settings, domain, source, folder, stages)
+        tables, truth = tables_of_run(settings, domain, source, folder, stages)
         apply_stage(settings, domain, stages)
         materialize_stage(settings, stages)
         results = {
-            model: train_stage(settings, model, folder / "models" / model, training, stages, likelihood)
-            for model in models
+            recipe.model: train_stage(
+                settings, domain, recipe, folder / "models" / recipe.model, training, stages, truth
+            )
+            for recipe in recipes
         }
         found = Summary(
             run=folder.name,
@@ -155,7 +156,7 @@ def model_summary(result: "Result") -> dict[str, Any]:
         "folder": str(result.folder),
         "labels": {"asked": result.labels_asked, "returned": result.labels_returned},
         "rows": result.rows,
-        "leaky": result.leaky,
+        "leaky": result.recipe.is_leaky,
         "metrics": dict(result.metrics),
         "best_attainable_auc": result.best_auc,
         "attainable_share": result.attainable,

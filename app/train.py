@@ -5,15 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.home import writing
-from common.errors import MarqueeError, unknown
+from common.errors import MarqueeError
 from common.progress import Stage, Stages
 from common.settings import Settings
 from common.words import count
+from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
-    from training.evaluate.metrics import Metrics
-    from training.fit.again import Again
-    from training.fit.run import Result
+    from training.fit.curve import Epoch, OnEpoch
+    from training.fit.repeat import Repeated
+    from training.fit.train import Result
+    from training.recipe import Recipe
+    from training.tasks import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,92 +40,89 @@ class TrainOptions:
     block_rows: int | None = None
 
 
-def check_training(model: str, options: TrainOptions) -> None:
-    """Refuse what cannot be trained before anything is started.
+def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
+    """What is to be trained, refused here if it cannot be, before anything is started.
 
     Raises:
         MarqueeError: the model, the protocol or the split is unknown, the options contradict each other, or
             a file cannot be used.
     """
-    from training.data.splits import LEAKY
-    from training.fit.run import check_protocol
-    from training.models import model as entry_of
+    from training.recipe import check_protocol, recipe_of
 
-    entry_of(model)
-    check_protocol(options.protocol or "honest")
-    if options.split is not None and options.split not in LEAKY:
-        raise unknown("split", options.split, LEAKY)
+    protocol = options.protocol or "honest"
+    check_protocol(protocol)
     if options.data is not None and not options.data.is_file():
         raise MarqueeError(f"There is no file {options.data}: `marquee features dataset` makes one.")
     if options.data is None and options.block_rows is not None:
         raise MarqueeError("--block-rows belongs to --data: add it, or leave it out.")
     if options.data is not None and options.protocol is not None:
         raise MarqueeError("--protocol says how features are joined, and those of --data are: leave it out.")
-    configuration(model, options.protocol or "honest", options.config)
+    return recipe_of(
+        domain,
+        model,
+        config=configuration(model, protocol, options.config),
+        protocol=protocol,
+        split=options.split,
+        seed=options.seed or 0,
+    )
 
 
 def train(
-    settings: Settings, model: str, out: Path | None, options: TrainOptions, stages: Stages
+    settings: Settings, domain: Domain, model: str, out: Path | None, options: TrainOptions, stages: Stages
 ) -> "Result":
     """Train one model on the tables in the lake; called again after it was cut off, it goes on.
 
     Args:
+        domain: whose events are the labels.
         model: key in the zoo.
         out: folder of the artefact; by default one of the model's name in the home.
 
     Raises:
-        MarqueeError: it cannot be trained so; see `check_training`.
+        MarqueeError: it cannot be trained so; see `recipe_for`.
     """
     from training.fit.artefact import check_replaceable
 
-    check_training(model, options)
+    recipe = recipe_for(domain, model, options)
     folder = out or settings.home / "models" / model
     check_replaceable(folder)
     with writing(settings.home):
-        return train_stage(settings, model, folder, options, stages)
+        return train_stage(settings, domain, recipe, folder, options, stages)
 
 
 def train_stage(
     settings: Settings,
-    model: str,
+    domain: Domain,
+    recipe: "Recipe",
     folder: Path,
     options: TrainOptions,
     stages: Stages,
-    likelihood: Path | None = None,
+    truth: Path | None = None,
 ) -> "Result":
     """The part of `train` after the checks; the caller holds the home.
 
     Args:
-        likelihood: Parquet of the events' true probabilities, where they are known.
+        truth: Parquet of the events' true probabilities, where they are known.
     """
     from feature_repo.store import open_store
-    from training.data.rows import BLOCK
-    from training.fit.run import prepare, prepare_file, train_on
-    from training.models import model as entry_of
+    from training.data.prepared import prepare, prepare_file
+    from training.data.storage import BLOCK
+    from training.fit.train import train_on
 
-    protocol, service = options.protocol or "honest", entry_of(model).service
-    with stages.stage(f"train {model}") as stage:
+    with stages.stage(f"train {recipe.model}") as stage:
         if options.data is None:
             stage.report("joining features to labels", 0, 0)
-            prepared = prepare(open_store(settings), settings.lake, service, protocol=protocol)
+            prepared = prepare(open_store(settings), settings.lake, domain, recipe)
         else:
             stage.report(f"reading {options.data}", 0, 0)
-            prepared = prepare_file(options.data, service, block=options.block_rows or BLOCK)
-        result = train_on(
-            prepared,
-            model,
-            folder,
-            seed=options.seed or 0,
-            config=configuration(model, protocol, options.config),
-            split_by=options.split,
-            likelihood=likelihood,
-            on_progress=_epochs(stage),
-        )
+            prepared = prepare_file(options.data, domain, recipe, block=options.block_rows or BLOCK)
+        result = train_on(prepared, recipe, folder, truth=truth, on_epoch=_epochs(stage))
         stage.outcome = _outcome(result)
     return result
 
 
-def train_again(settings: Settings, run: Path, out: Path | None, stages: Stages) -> "Again":
+def train_again(
+    settings: Settings, domain: Domain, run: Path, out: Path | None, stages: Stages
+) -> "Repeated":
     """Train again what made the artefact `run`: the same rows, configuration and seed.
 
     Args:
@@ -131,20 +131,28 @@ def train_again(settings: Settings, run: Path, out: Path | None, stages: Stages)
     Raises:
         MarqueeError: `run` is no artefact, or its rows cannot be had any more.
     """
-    from training.fit.again import train_like
+    from feature_repo.store import open_store
     from training.fit.artefact import check_replaceable, read_manifest
+    from training.fit.repeat import train_like
 
-    model = read_manifest(run).model
+    model = read_manifest(run).recipe.model
     folder = out or settings.home / "models" / f"{run.absolute().name}-again"
     check_replaceable(folder)
     with writing(settings.home), stages.stage(f"train {model} like {run}") as stage:
         stage.report("joining features as of the recorded versions", 0, 0)
-        again = train_like(run, settings, folder, on_progress=_epochs(stage))
+        again = train_like(
+            run,
+            settings.lake,
+            folder,
+            domain,
+            lambda versions: open_store(settings, versions),
+            on_epoch=_epochs(stage),
+        )
         stage.outcome = _outcome(again.result)
     return again
 
 
-def evaluate(settings: Settings, artefact: Path, stages: Stages) -> "Metrics":
+def evaluate(settings: Settings, domain: Domain, artefact: Path, stages: Stages) -> "Metrics":
     """Score a trained model again on its test rows, features joined anew.
 
     Raises:
@@ -152,31 +160,35 @@ def evaluate(settings: Settings, artefact: Path, stages: Stages) -> "Metrics":
     """
     from feature_repo.store import open_store
     from training.fit.artefact import read_manifest
-    from training.fit.run import evaluate
+    from training.fit.rescore import rescore
 
     read_manifest(artefact)
     with stages.stage("evaluate") as stage:
-        metrics = evaluate(artefact, open_store(settings, must_exist=True), settings.lake)
+        metrics = rescore(artefact, open_store(settings, must_exist=True), settings.lake, domain)
         stage.outcome = f"{count(metrics['rows'])} test rows"
     return metrics
 
 
 def configuration(model: str, protocol: str, file: Path | None = None) -> dict[str, Any]:
     """What a model is trained with: the file's configuration, else the committed one, else no changes."""
-    from training.fit.tuned import committed, read_tuned
+    from training.fit.configuration import committed, read_configuration
 
-    return committed(model, protocol) if file is None else read_tuned(file, model).config
+    return committed(model, protocol) if file is None else read_configuration(file, model).config
 
 
-def _epochs(stage: Stage) -> Any:
-    def progress(*, epoch: int, of: int, loss: float, val_auc: float) -> None:
-        stage.report(f"loss {loss:.4f}, validation AUC {val_auc:.4f}", epoch, of)
+def _epochs(stage: Stage) -> "OnEpoch":
+    def told(point: "Epoch", of: int) -> None:
+        watched, value = next(iter(point.validation.items()))
+        stage.report(f"loss {point.loss:.4f}, validation {watched} {value:.4f}", point.epoch, of)
 
-    return progress
+    return told
 
 
 def _outcome(result: "Result") -> str:
-    outcome = f"test ROC-AUC {result.metrics['roc_auc']:.4f}"
+    from training.evaluate.metrics import TITLES
+
+    first = next(iter(result.metrics))
+    outcome = f"test {TITLES[first]} {result.metrics[first]:.4f}"
     if result.attainable is not None:
         outcome += f", {result.attainable:.0%} of the attainable gain"
     if result.resumed:

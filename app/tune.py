@@ -8,6 +8,7 @@ from common.files import file_to_write
 from common.progress import Stages
 from common.settings import Settings
 from common.words import count
+from feature_repo.define.domain import Domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,14 @@ class TuneOptions:
     out: Path | None = None
 
 
-def tune(settings: Settings, model: str, options: TuneOptions, command: str, stages: Stages) -> Path:
+def tune(
+    settings: Settings, domain: Domain, model: str, options: TuneOptions, command: str, stages: Stages
+) -> Path:
     """Search a model's configuration, never on the test rows; called again, it goes on where it was.
 
     Args:
+        domain: whose events are the labels.
+        model: key in the zoo.
         command: as it was typed, which the file records.
 
     Returns:
@@ -44,47 +49,47 @@ def tune(settings: Settings, model: str, options: TuneOptions, command: str, sta
         MarqueeError: the model or the protocol is unknown, or a file cannot be used.
     """
     from feature_repo.store import open_store
-    from training.fit.run import check_protocol, prepare
+    from training.data.prepared import prepare
+    from training.evaluate.metrics import TITLES
+    from training.fit.configuration import ConfigurationFile, read_configuration, write_configuration
     from training.fit.tune import tune
-    from training.fit.tuned import Tuned, read_tuned, write_tuned
-    from training.models import model as entry_of
+    from training.recipe import recipe_of
 
-    entry = entry_of(model)
-    check_protocol(options.protocol)
-    fixed = {} if options.config is None else read_tuned(options.config, model).config
+    recipe = recipe_of(domain, model, protocol=options.protocol)
+    fixed = {} if options.config is None else read_configuration(options.config, model).config
     file = file_to_write(options.out or settings.home / "tuned" / f"{model}.{options.protocol}.yaml")
     study = file_to_write(options.study or settings.home / "tuned" / "studies.db")
     with writing(settings.home), stages.stage(f"tune {model}") as stage:
         stage.report("joining features to labels", 0, 0)
-        store = open_store(settings)
-        prepared = prepare(store, settings.lake, entry.service, protocol=options.protocol)
+        prepared = prepare(open_store(settings), settings.lake, domain, recipe)
 
         def told(number: int, of: int, best: float) -> None:
             left = stage.seconds / max(number, 1) * (of - number)
-            stage.report(f"best validation AUC {best:.4f}, at most {left / 60:.0f} min left", number, of)
+            stage.report(f"best validation value {best:.4f}, at most {left / 60:.0f} min left", number, of)
 
         found = tune(
             prepared,
-            model,
+            recipe,
             study,
             trials=options.trials,
             seeds=options.seeds,
-            config=fixed,
+            fixed=fixed,
             on_trial=told,
         )
         stage.outcome = (
-            f"validation ROC-AUC {found.validation_auc:.4f}, best of {found.trials} trials"
+            f"validation {TITLES[found.metric]} {found.value:.4f}, best of {found.trials} trials"
             f" ({found.pruned} more given up early)"
         )
     versions = ", ".join(f"{name} {version}" for name, version in sorted(prepared.versions.items()))
-    write_tuned(
-        Tuned(
+    write_configuration(
+        ConfigurationFile(
             model=model,
             config=found.config,
             command=command,
             protocol=options.protocol,
             data=f"{count(prepared.asked)} labels; versions of tables: {versions}",
-            validation_auc=found.validation_auc,
+            metric=found.metric,
+            validation=found.value,
             trials=found.trials,
             pruned=found.pruned,
         ),

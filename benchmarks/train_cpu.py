@@ -65,7 +65,8 @@ def train_ours(contender: str, folder: Path, epochs: int) -> None:
     seed_everything(0)
     network = entry_of(key).build(config, spec)
     batches = Batches(arrays, liked, BATCH, seed=0)
-    compile_model(network, config.training, len(batches))  # type: ignore[attr-defined]
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    compile_model(network, config.training, loss, len(batches))  # type: ignore[attr-defined]
     if contender.endswith("_xla"):
         network.jit_compile = True
     _report(lambda n: network.fit(batches, epochs=n, verbose=0, shuffle=False), epochs, len(liked))

@@ -83,7 +83,8 @@ def train(key: str, rows: int, size: int, epochs: int) -> None:
     drawn, flags = draw(spec, rows)
     config = entry_of(key).config_class.of({"training.batch_size": size, "training.epochs": epochs + 1})
     network = entry_of(key).build(config, spec)
-    compile_model(network, config.training, -(-rows // size))  # type: ignore[attr-defined]
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    compile_model(network, config.training, loss, -(-rows // size))  # type: ignore[attr-defined]
     network.optimizer.build(network.trainable_variables)
     arrays = jax.device_put(drawn)
     liked = jax.device_put(flags.astype(np.float32))

@@ -182,4 +182,4 @@ def dataset(
     from cli.console import stages
     from common.settings import load_settings
 
-    join_labels(load_settings(home), service, labels, out, stages())
+    join_labels(load_settings(home), DOMAIN, service, labels, out, stages())

@@ -5,21 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import LARGEST_SEED, Config, Home, Protocol, command_line
+from cli.options import DOMAIN, LARGEST_SEED, Config, Home, Protocol, command_line
 from common.errors import MarqueeError
 
 if TYPE_CHECKING:
-    from training.fit.again import Again
+    from training.fit.repeat import Repeated
 
-SHOWN = {
-    "roc_auc": "ROC-AUC",
-    "pr_auc": "PR-AUC",
-    "log_loss": "log loss",
-    "f1": "F1",
-    "precision": "precision",
-    "recall": "recall",
-}
-"""The metrics that a terminal has room for, and their names for people."""
+SHOWN = ("roc_auc", "pr_auc", "log_loss", "f1", "precision", "recall", "rmse", "mae")
+"""The metrics that a terminal has room for, where a task has them."""
 
 
 def train(
@@ -58,13 +51,13 @@ def train(
             raise MarqueeError(
                 "--like repeats a run as it was: leave out the model and every option but --out and --home."
             )
-        _print_again(like.name, training.train_again(load_settings(home), like, out, stages()))
+        _print_again(like.name, training.train_again(load_settings(home), DOMAIN, like, out, stages()))
         return
     if model is None:
         raise MarqueeError("Give a model to train, such as din, or --like FOLDER of a trained one.")
-    result = training.train(load_settings(home), model, out, options, stages())
+    result = training.train(load_settings(home), DOMAIN, model, out, options, stages())
     print_metrics({model: dict(result.metrics)})
-    if result.leaky:
+    if result.recipe.is_leaky:
         console.print(
             "[yellow]The future leaks into these rows:[/] the numbers flatter the model"
             " (a random split, or the papers' features of the whole data)."
@@ -88,7 +81,7 @@ def tune(
     from common.settings import load_settings
 
     options = tuning.TuneOptions(protocol or "honest", trials, seeds, study, config, out)
-    file = tuning.tune(load_settings(home), model, options, command_line(), stages())
+    file = tuning.tune(load_settings(home), DOMAIN, model, options, command_line(), stages())
     console.print(f"Configuration: {file}; marquee train {model} --config {file} uses it.", markup=False)
 
 
@@ -101,11 +94,11 @@ def evaluate(
     from cli.console import stages
     from common.settings import load_settings
 
-    metrics = training.evaluate(load_settings(home), artefact, stages())
+    metrics = training.evaluate(load_settings(home), DOMAIN, artefact, stages())
     print_metrics({artefact.name: dict(metrics)})
 
 
-def _print_again(name: str, again: "Again") -> None:
+def _print_again(name: str, again: "Repeated") -> None:
     """A repeated training beside the first one."""
     from cli.console import console
     from common.words import count
@@ -126,9 +119,12 @@ def print_metrics(models: dict[str, dict[str, Any]]) -> None:
 
     from cli.console import console
     from common.words import count
+    from training.evaluate.metrics import TITLES
 
-    rows = next(iter(models.values()))["rows"]
-    listing = Table("model", *SHOWN.values(), title=f"On the {count(rows)} test rows", title_justify="left")
+    first = next(iter(models.values()))
+    shown = [name for name in SHOWN if name in first]
+    title = f"On the {count(first['rows'])} test rows"
+    listing = Table("model", *(TITLES[name] for name in shown), title=title, title_justify="left")
     for model, metrics in models.items():
-        listing.add_row(model, *(f"{metrics[name]:.4f}" for name in SHOWN))
+        listing.add_row(model, *(f"{metrics[name]:.4f}" for name in shown))
     console.print(listing)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import (
-    DOMAIN,
     FirstMovies,
     Folder,
     Home,
@@ -19,7 +18,8 @@ from cli.options import (
 )
 
 if TYPE_CHECKING:
-    from training.papers.reproduce import Results
+    from training.papers.paper import Paper
+    from training.papers.results import Results
 
 
 def reproduce(
@@ -45,22 +45,22 @@ def reproduce(
 
     data = SourceOptions(source.value, path, posters, first_movies, seed)
     options = papers.ReproduceOptions(seeds, names(protocols), out, doc)
-    results, page = papers.reproduce(
-        load_settings(home), DOMAIN, paper, data, options, command_line(), stages()
+    found, results, page = papers.reproduce(
+        load_settings(home), paper, data, options, command_line(), stages()
     )
-    _print(results)
+    _print(found, results)
     console.print(f"Report: {page}" + (f"; Markdown: {doc}" if doc else ""), markup=False)
 
 
-def _print(results: "Results") -> None:
+def _print(paper: "Paper", results: "Results") -> None:
     from rich.table import Table
 
     from cli.console import console
-    from training.papers.reproduced import HEADINGS, table_of
+    from training.papers.page import table_of
 
     for protocol in results.parts:
-        head, *rows = table_of(results, protocol)
-        listing = Table(*head, title=HEADINGS[protocol], title_justify="left")
+        head, *rows = table_of(paper, results, protocol)
+        listing = Table(*head, title=paper.protocols[protocol], title_justify="left")
         for row in rows:
             listing.add_row(*row)
         console.print(listing)

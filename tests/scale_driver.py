@@ -20,6 +20,7 @@ from pyspark.sql import DataFrame
 
 from app.spark import start_spark
 from common.settings import load_settings
+from feature_repo.domains.movies import DOMAIN
 from feature_repo.schema import RATINGS
 from feature_repo.store import open_store
 from pipelines.features import incremental
@@ -67,7 +68,8 @@ def main(mode: str, home: Path, gate: Path) -> None:
     for name in JOBS:
         run_job(spark, settings.lake, name, full=True, created=CREATED)
     labels = pq.read_table(home / "labels.parquet")
-    pq.write_table(point_in_time(open_store(settings), SERVICE, labels), home / "joined.parquet")
+    joined = point_in_time(open_store(settings), DOMAIN, SERVICE, labels)
+    pq.write_table(joined, home / "joined.parquet")
     read = incremental.read
 
     def slow(session: Any, folder: Path, name: str, **which: Any) -> DataFrame:
@@ -76,7 +78,9 @@ def main(mode: str, home: Path, gate: Path) -> None:
 
     incremental.read = slow
     run_job(spark, settings.lake, HELD_UP, full=True, created=CREATED)
-    pq.write_table(point_in_time(open_store(settings), SERVICE, labels), home / "joined_again.parquet")
+    pq.write_table(
+        point_in_time(open_store(settings), DOMAIN, SERVICE, labels), home / "joined_again.parquet"
+    )
 
 
 if __name__ == "__main__":

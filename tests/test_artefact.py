@@ -8,38 +8,28 @@ import pytest
 
 from common.errors import MarqueeError
 from tests.toy_features import toy_spec, toy_table
-from training.backend import seed_everything
+from tests.training_runs import LIKED, recipe
+from training.estimators import Model
+from training.estimators.network import Network
 from training.fit import artefact as artefacts
 from training.fit.artefact import Artefact, Manifest, check_replaceable
 from training.fit.curve import Curve, Epoch
-from training.fit.predictor import Predictor
 from training.models import model
+from training.tasks import objective_of
 
 TABLE = toy_table(80, "din_v1")
 
 
 def made(config: dict[str, object] | None = None) -> Artefact:
-    entry = model("din")
-    settings = entry.config_class.of(config)
-    spec = toy_spec(TABLE, entry.service, settings.inputs)
-    seed_everything(0)
-    predictor = Predictor(entry, spec, entry.build(settings, spec))
+    entry, asked = model("din"), recipe("din", config=config, seed=3)
+    spec = toy_spec(TABLE, entry.service, asked.settings.inputs)
+    network = Network(Model(entry, asked.settings, spec, objective_of(LIKED)))
+    network.build(None, seed=0)
     return Artefact(
-        manifest=Manifest(
-            "din",
-            entry.service,
-            3,
-            {"strategy": "time"},
-            3.5,
-            {"ratings": 4},
-            {"test": 80},
-            "tensorflow",
-            "now",
-        ),
-        config=settings,
-        predictor=predictor,
+        manifest=Manifest(asked, {"ratings": 4}, {"test": 80}, "tensorflow", "now"),
+        estimator=network,
         metrics={"test": {"roc_auc": 0.75}},
-        history=Curve([Epoch(1, 0.6, 0.5, 0.7, 1.5)], 1),
+        history=Curve([Epoch(1, 0.6, {"auc": 0.7, "log_loss": 0.5}, 1.5)], 1),
         predictions=TABLE.select(["user_id", "movie_id", "event_timestamp", "liked"]),
     )
 
@@ -51,7 +41,7 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     back = artefacts.load(tmp_path / "run")
     np.testing.assert_array_equal(back.predict(TABLE), before)
     assert back.manifest == artefact.manifest
-    assert back.config == artefact.config
+    assert back.estimator.model.config == artefact.estimator.model.config
     assert back.spec == artefact.spec
     assert back.metrics == artefact.metrics
     assert back.history == artefact.history
@@ -64,7 +54,6 @@ def test_files_are_the_documented_ones(tmp_path: Path) -> None:
     artefacts.save(made(), tmp_path / "run")
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "manifest.json",
-        "config.json",
         "inputs.json",
         "model.weights.h5",
         "metrics.json",
@@ -86,20 +75,20 @@ def test_a_failed_save_leaves_the_old_artefact_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artefacts.save(made(), tmp_path / "run")
-    before = (tmp_path / "run" / "config.json").read_text()
+    before = (tmp_path / "run" / "manifest.json").read_text()
 
-    def full(_: Predictor, folder: Path) -> None:
+    def full(_: Network, folder: Path) -> None:
         (folder / "half").write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Predictor, "save", full)
+    monkeypatch.setattr(Network, "save", full)
     with pytest.raises(MarqueeError, match="No space left on device"):
         artefacts.save(made({"dropout": 0.4}), tmp_path / "run")
-    assert (tmp_path / "run" / "config.json").read_text() == before
+    assert (tmp_path / "run" / "manifest.json").read_text() == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "config.json", "inputs.json", "model.weights.h5"])
+@pytest.mark.parametrize("name", ["manifest.json", "inputs.json", "model.weights.h5", "history.json"])
 def test_a_missing_or_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     artefacts.save(made(), tmp_path / "run")
     path = tmp_path / "run" / name
@@ -113,10 +102,10 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path, name: str) -> None:
 
 def test_weights_of_another_configuration_are_refused(tmp_path: Path) -> None:
     artefacts.save(made(), tmp_path / "run")
-    path = tmp_path / "run" / "config.json"
-    config = json.loads(path.read_text())
-    config["units"] = [16]
-    path.write_text(json.dumps(config))
+    path = tmp_path / "run" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["recipe"]["config"]["units"] = [16]
+    path.write_text(json.dumps(manifest))
     with pytest.raises(MarqueeError, match="do not fit the model"):
         artefacts.load(tmp_path / "run")
 
@@ -126,14 +115,26 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run" / "manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "format": 99}))
-    with pytest.raises(MarqueeError, match="has format 99, this version reads 1"):
+    with pytest.raises(MarqueeError, match="has format 99, this version reads 2: train the model again"):
         artefacts.load(tmp_path / "run")
+
+
+def test_an_artefact_of_the_old_layout_says_that_it_must_be_trained_anew(tmp_path: Path) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    # As manifests were before there were recipes.
+    old = {"model": "din", "service": "din_v1", "seed": 0, "liked_rating": 3.5, "format": 1}
+    (tmp_path / "run" / "manifest.json").write_text(json.dumps(old))
+    for read in (artefacts.load, artefacts.read_manifest):
+        with pytest.raises(MarqueeError, match="has format 1, this version reads 2: train the model again"):
+            read(tmp_path / "run")
 
 
 def test_a_configuration_of_another_version_is_refused(tmp_path: Path) -> None:
     artefacts.save(made(), tmp_path / "run")
-    path = tmp_path / "run" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "unheard_of": 1}))
+    path = tmp_path / "run" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["recipe"]["config"]["unheard_of"] = 1
+    path.write_text(json.dumps(manifest))
     with pytest.raises(MarqueeError, match="does not fit this version of Marquee: unheard_of"):
         artefacts.load(tmp_path / "run")
 

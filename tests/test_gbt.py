@@ -1,98 +1,116 @@
-"""Boosted trees: what they read, when they stop, that they come back the same."""
-
-from pathlib import Path
+"""Boosted trees and logistic regression: what they read, when they stop, what they do without values."""
 
 import numpy as np
 import pytest
 
 from common.errors import MarqueeError
-from feature_repo import schema
+from feature_repo.define.task import Regression
+from feature_repo.domains.movies import DOMAIN
 from tests.toy_features import toy_spec, toy_table
+from tests.training_runs import LIKED
+from training.estimators import Examples, Model
+from training.estimators.scikit import ScikitModel
 from training.evaluate.metrics import log_loss_of, roc_auc
-from training.fit import predictor
-from training.inputs.spec import InputSpec
-from training.models import model
-from training.models.gbt import GBTConfig, fit, matrix
+from training.inputs.spec import Arrays, InputSpec
+from training.models import logistic, model
+from training.models.gbt import GBTConfig, matrix
+from training.tasks import objective_of
 
-ENTRY = model("gbt")
+OBJECTIVE = objective_of(LIKED)
 
 
-def parts(rows: int = 1500, seed: int = 0) -> tuple[InputSpec, tuple[dict[str, np.ndarray], ...], np.ndarray]:
+def parts(rows: int = 1500, seed: int = 0) -> tuple[InputSpec, Examples, Examples, Examples]:
     table = toy_table(rows, "gbt_v1", seed=seed)
     spec = toy_spec(table.slice(0, 1000), "gbt_v1", GBTConfig().inputs)
-    arrays = spec.apply(table)
-    cut = tuple(
-        {name: array[a:b] for name, array in arrays.items()}
-        for a, b in ((0, 1000), (1000, 1250), (1250, rows))
+    first, valid, test = (
+        Examples(spec.apply(part), OBJECTIVE.targets(part))
+        for part in (table.slice(0, 1000), table.slice(1000, 250), table.slice(1250))
     )
-    liked: np.ndarray = table["liked"].to_numpy(zero_copy_only=False).astype(bool)
-    return spec, cut, liked
+    return spec, first, valid, test
+
+
+def trees(spec: InputSpec, config: GBTConfig) -> ScikitModel:
+    return ScikitModel(Model(model("gbt"), config, spec, OBJECTIVE))
 
 
 def test_matrix_is_every_number_of_the_service_missing_ones_left_missing() -> None:
-    spec, (train, _, _), _ = parts()
+    spec, train, _, _ = parts()
     numbers = [
-        column for view in schema.SERVICES["gbt_v1"] for column in view.columns if column.type.is_number
+        column for view in DOMAIN.services["gbt_v1"] for column in view.columns if column.type.is_number
     ]
-    rows = matrix(spec, train)
+    rows = matrix(spec, train.arrays)
     assert rows.shape == (1000, len(numbers))
     assert np.isnan(rows).any()
 
 
 def test_trees_learn_and_stop_at_the_least_validation_loss() -> None:
-    spec, (train, valid, test), liked = parts()
-    config = GBTConfig(patience=5, min_leaf=10, iterations=150)
-    trees, curve = fit(config, spec, train, liked[:1000], valid, liked[1000:1250])
-    losses = [epoch.val_log_loss for epoch in curve.epochs]
+    spec, train, valid, test = parts()
+    found = trees(spec, GBTConfig(patience=5, min_leaf=10, iterations=150))
+    curve = found.fit(train, valid)
+    losses = [epoch.validation["log_loss"] for epoch in curve.epochs]
     assert curve.epochs[curve.best - 1].epoch == curve.best
     assert losses[curve.best - 1] == min(losses)
-    assert trees.n_iter_ == curve.best
+    assert found.fitted.n_iter_ == curve.best
     assert len(losses) < 150
-    found = predictor.Predictor(ENTRY, spec, trees)
     # The trees that were kept have the loss that the curve says.
-    assert log_loss_of(liked[1000:1250], found.predict(valid)) == pytest.approx(min(losses), rel=1e-4)
-    assert roc_auc(liked[1250:], found.predict(test)) > 0.8
+    assert log_loss_of(valid.targets, found.predict(valid.arrays)) == pytest.approx(min(losses), rel=1e-4)
+    assert roc_auc(test.targets, found.predict(test.arrays)) > 0.8
 
 
-def test_same_seed_same_trees() -> None:
-    spec, (train, valid, test), liked = parts()
-    config = GBTConfig(iterations=20)
-    scores = [
-        predictor.fit(ENTRY, config, spec, train, liked[:1000], valid, liked[1000:1250], seed=seed)[
-            0
-        ].predict(test)
-        for seed in (0, 0, 1)
-    ]
-    np.testing.assert_array_equal(scores[0], scores[1])
-    assert not np.array_equal(scores[0], scores[2])
+def test_the_curve_of_a_regression_is_the_mean_squared_error() -> None:
+    table = toy_table(1500, "gbt_v1")
+    spec = toy_spec(table.slice(0, 1000), "gbt_v1", GBTConfig().inputs)
+    values = np.nan_to_num(table["movie_rating_mean"].to_numpy(), nan=2.5)
+    first, valid = (
+        Examples(spec.apply(table.slice(*part)), values[part[0] : part[0] + part[1]])
+        for part in ((0, 1000), (1000, 500))
+    )
+    objective = objective_of(Regression("stars", "rating"))
+    found = ScikitModel(Model(model("gbt"), GBTConfig(iterations=40, min_leaf=10), spec, objective))
+    curve = found.fit(first, valid)
+    error = float(np.mean((found.predict(valid.arrays) - valid.targets) ** 2))
+    assert curve.epochs[curve.best - 1].validation["mse"] == pytest.approx(error, rel=1e-4)
+    assert error < 0.05 * values.var()
 
 
-def test_trees_save_and_load_to_the_same_scores(tmp_path: Path) -> None:
-    spec, (train, valid, test), liked = parts()
-    config = GBTConfig(iterations=20)
-    found, _ = predictor.fit(ENTRY, config, spec, train, liked[:1000], valid, liked[1000:1250])
-    found.save(tmp_path)
-    back = predictor.load(ENTRY, config, spec, tmp_path)
-    np.testing.assert_array_equal(back.predict(test), found.predict(test))
-    nothing = {name: array[:0] for name, array in test.items()}
-    assert back.predict(nothing).shape == (0,)
+@pytest.mark.parametrize("refit", [False, True])
+def test_a_column_without_a_value_in_training_changes_nothing(refit: bool) -> None:
+    spec, train, valid, test = parts()
+    config = GBTConfig(iterations=20, features=1.0)
+    name = spec.select("numeric", "user")[0].name
+    scores = []
+    for hole in (np.nan, 0.0):
+        found = trees(spec, config)
+        holed = [Examples(with_hole(rows.arrays, name, hole), rows.targets) for rows in (train, valid)]
+        curve = found.fit(*holed)
+        if refit:
+            found.refit(holed[0], curve)
+        scores.append(found.predict(with_hole(test.arrays, name, hole)))
+    np.testing.assert_array_equal(*scores)
 
 
-def test_damaged_or_missing_trees_are_refused(tmp_path: Path) -> None:
-    spec, _, _ = parts()
-    with pytest.raises(MarqueeError, match=r"has no model.joblib"):
-        predictor.load(ENTRY, GBTConfig(), spec, tmp_path)
-    (tmp_path / predictor.SKLEARN_FILE).write_bytes(b"not a pickle")
-    with pytest.raises(MarqueeError, match="cannot be read"):
-        predictor.load(ENTRY, GBTConfig(), spec, tmp_path)
+def with_hole(arrays: Arrays, name: str, value: float) -> Arrays:
+    """The first number of an input, the same in all rows."""
+    block = arrays[name].copy()
+    block[:, 0] = value
+    return arrays | {name: block}
+
+
+def test_inputs_without_a_number_are_one_sentence() -> None:
+    table = toy_table(100, "gbt_v1")
+    for key in ("gbt", "logistic"):
+        config = model(key).config_class.of({"inputs.numeric": False, "inputs.bucketised": False})
+        spec = toy_spec(table, "gbt_v1", config.inputs.model_copy(update={"ids": True}))
+        rows = Examples(spec.apply(table), OBJECTIVE.targets(table))
+        with pytest.raises(MarqueeError, match="the inputs of gbt_v1 have none: set inputs"):
+            ScikitModel(Model(model(key), config, spec, OBJECTIVE)).fit(rows, rows)
 
 
 def test_logistic_regression_reads_numbers_and_one_column_for_each_bucket() -> None:
-    entry = model("logistic")
-    config = entry.config_class.of({"inputs.buckets": 4})
+    config = model("logistic").config_class.of({"inputs.buckets": 4})
     table = toy_table(300, "gbt_v1")
     spec = toy_spec(table, "gbt_v1", config.inputs)
-    rows = entry.matrix(spec, spec.apply(table))
+    rows = logistic.matrix(spec, spec.apply(table))
     numeric = sum(len(item.columns) for item in spec.select("numeric"))
     sizes = [size for item in spec.select("bucketised") for size in item.sizes]
     assert rows.shape == (300, numeric + sum(sizes))
@@ -101,21 +119,18 @@ def test_logistic_regression_reads_numbers_and_one_column_for_each_bucket() -> N
     assert np.isfinite(rows).all()
 
 
-def test_logistic_regression_keeps_the_strength_of_the_least_validation_loss(tmp_path: Path) -> None:
-    entry = model("logistic")
-    config = entry.config_class.of({"strengths": [1e-6, 0.1, 1e-5]})
+def test_logistic_regression_keeps_the_strength_of_the_least_validation_loss() -> None:
+    config = model("logistic").config_class.of({"strengths": [1e-6, 0.1, 1e-5]})
     table = toy_table(1500, "gbt_v1")
     spec = toy_spec(table.slice(0, 1000), "gbt_v1", config.inputs)
-    arrays = spec.apply(table)
     first, rest = (
-        {name: array[rows] for name, array in arrays.items()} for rows in (slice(1000), slice(1000, None))
+        Examples(spec.apply(part), OBJECTIVE.targets(part))
+        for part in (table.slice(0, 1000), table.slice(1000))
     )
-    liked = table["liked"].to_numpy(zero_copy_only=False).astype(bool)
-    found, curve = predictor.fit(entry, config, spec, first, liked[:1000], rest, liked[1000:])
+    found = ScikitModel(Model(model("logistic"), config, spec, OBJECTIVE))
+    curve = found.fit(first, rest)
     assert curve.best == 2
-    assert curve.epochs[1].val_log_loss == min(epoch.val_log_loss for epoch in curve.epochs)
-    assert log_loss_of(liked[1000:], found.predict(rest)) == pytest.approx(curve.epochs[1].val_log_loss)
-    assert roc_auc(liked[1000:], found.predict(rest)) > 0.8
-    found.save(tmp_path)
-    back = predictor.load(entry, config, spec, tmp_path)
-    np.testing.assert_array_equal(back.predict(rest), found.predict(rest))
+    losses = [epoch.validation["log_loss"] for epoch in curve.epochs]
+    assert losses[1] == min(losses)
+    assert log_loss_of(rest.targets, found.predict(rest.arrays)) == pytest.approx(losses[1])
+    assert roc_auc(rest.targets, found.predict(rest.arrays)) > 0.8

@@ -1,8 +1,5 @@
 """The model zoo: registry, configuration, and what every model must do."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from common.errors import MarqueeError
@@ -20,20 +16,19 @@ from feature_repo.domains.movies import DOMAIN
 from tests.toy_domain import ARTICLE_FACTS, ARTICLE_STATS, PRESS, READER_RECENT, READER_STATS
 from tests.toy_features import toy_spec, toy_table
 from tests.toy_press import EVERY_KIND, drawn_table
+from tests.training_runs import LIKED
 from training.backend import keras, seed_everything
+from training.estimators import Model
+from training.estimators.network import Network
 from training.evaluate.metrics import roc_auc
-from training.fit import artefact as artefacts
-from training.fit import predictor as predictors
-from training.fit.artefact import Artefact, Manifest
-from training.fit.curve import Curve
-from training.fit.predictor import Predictor
-from training.fit.trainer import logits
+from training.fit.trainer import outputs
 from training.inputs.config import InputConfig
 from training.inputs.spec import InputSpec
 from training.models import MODELS, check_models, model
 from training.models.embeddings import EmbeddingConfig, model_inputs
 from training.models.fields import FieldConfig, fields_of
 from training.models.towers import Towers
+from training.tasks import objective_of
 
 NETWORKS = [key for key, entry in MODELS.items() if entry.kind == "keras"]
 WITH_HISTORY = [key for key in NETWORKS if key in ("din", "mmdin")]
@@ -47,6 +42,11 @@ def built(key: str, config: dict[str, Any] | None = None, rows: int = 200, seed:
     spec = toy_spec(table, entry.service, settings.inputs)
     seed_everything(seed)
     return entry.build(settings, spec), spec, table
+
+
+def logits(network: Any, arrays: Any) -> np.ndarray:
+    """The network's logits, float32 (rows,)."""
+    return outputs(network, arrays)[:, 0]
 
 
 def liked(table: pa.Table) -> np.ndarray:
@@ -129,9 +129,10 @@ class TestEveryNetwork:
         assert (((logits(network, arrays) > 0) == flags).mean()) == 1.0
 
         entry, settings = model(key), model(key).config_class.of({"embedding.id_dropout": 0.0})
-        trained = Predictor(entry, spec, network)
+        of = Model(entry, settings, spec, objective_of(LIKED))
+        trained, again = Network(of, network), Network(of)
         trained.save(tmp_path)
-        again = predictors.load(entry, settings, spec, tmp_path)
+        again.load(tmp_path)
         np.testing.assert_array_equal(again.predict(arrays), trained.predict(arrays))
 
     def test_a_row_scores_the_same_whatever_is_beside_it(self, key: str) -> None:
@@ -340,47 +341,6 @@ class TestAblationsOfMMDIN:
     def test_sum_pooling_for_attention(self) -> None:
         assert not any("interest" in path for path in self.weights({"pooling": "sum"}))
         assert any("interest" in path for path in self.weights({}))
-
-
-OTHER_BACKEND = """
-import sys, numpy, pyarrow.parquet as pq
-from pathlib import Path
-from training.fit import artefact, trainer
-from training.backend import keras
-for folder in Path(sys.argv[1]).iterdir():
-    found = artefact.load(folder / "artefact")
-    rows = found.spec.apply(pq.read_table(folder / "rows.parquet"))
-    numpy.save(folder / "logits.npy", trainer.logits(found.predictor.model, rows))
-print(keras.backend.backend())
-"""
-
-
-def test_another_backend_gives_the_same_outputs_from_the_same_weights(tmp_path: Path) -> None:
-    pytest.importorskip("jax")
-    expected = {}
-    for key in NETWORKS:
-        network, spec, table = built(key)
-        entry = model(key)
-        manifest = Manifest(key, entry.service, 0, {}, 3.5, {}, {}, keras.backend.backend(), "")
-        found = Predictor(entry, spec, network)
-        artefact = Artefact(manifest, entry.config_class(), found, {}, Curve(), table.select(["user_id"]))
-        artefacts.save(artefact, tmp_path / key / "artefact")
-        pq.write_table(table, tmp_path / key / "rows.parquet")
-        expected[key] = logits(network, spec.apply(table))
-    other = "jax" if keras.backend.backend() != "jax" else "tensorflow"
-    done = subprocess.run(
-        [sys.executable, "-c", OTHER_BACKEND, str(tmp_path)],
-        env=os.environ | {"KERAS_BACKEND": other, "JAX_PLATFORMS": "cpu"},
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == other
-    for key, mine in expected.items():
-        theirs = np.load(tmp_path / key / "logits.npy")
-        np.testing.assert_allclose(theirs, mine, rtol=1e-5, atol=1e-5, err_msg=key)
 
 
 def test_a_service_without_history_is_refused_by_attention() -> None:

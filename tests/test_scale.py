@@ -241,7 +241,7 @@ def expected(
     labels = pq.read_table(applied / "labels.parquet")
     opened = store.open_store(Settings(home=local))
     assert isinstance(opened._get_provider().offline_store, AsOfSparkOfflineStore)
-    return local, point_in_time(opened, SERVICE, labels)
+    return local, point_in_time(opened, DOMAIN, SERVICE, labels)
 
 
 @pytest.fixture(scope="module")
@@ -345,7 +345,7 @@ def test_both_profiles_give_the_same_data_set(
     store.apply(Settings(home=local), DOMAIN)
     opened = store.open_store(Settings(home=local))
     assert isinstance(opened._get_provider().offline_store, AsOfDuckDBOfflineStore)
-    assert point_in_time(opened, SERVICE, pq.read_table(applied / "labels.parquet")).equals(joined)
+    assert point_in_time(opened, DOMAIN, SERVICE, pq.read_table(applied / "labels.parquet")).equals(joined)
 
 
 def test_changed_keys_go_to_redis_and_are_served(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from common.errors import MarqueeError
-from training.evaluate.bootstrap import _Ranked, auc_difference
+from training.evaluate.bootstrap import _Auc, paired_difference
 
 
 @settings(max_examples=60, deadline=None)
@@ -20,7 +20,7 @@ def test_weighted_auc_is_that_of_the_rows_repeated(rows: list[tuple[bool, int, i
     if not repeated.any() or repeated.all():
         return
     expected = roc_auc_score(repeated, np.repeat(scores, weights))
-    assert _Ranked(liked, scores).auc(weights) == pytest.approx(expected)
+    assert _Auc(liked, scores)(weights) == pytest.approx(expected)
 
 
 def scores_of(liked: np.ndarray, strength: float, seed: int) -> np.ndarray:
@@ -31,7 +31,7 @@ def test_difference_is_that_of_the_mean_over_seeds() -> None:
     liked = np.arange(200) % 2 == 0
     first = [scores_of(liked, 1.0, seed) for seed in (1, 2)]
     second = [scores_of(liked, 0.5, seed) for seed in (3, 4, 5)]
-    found = auc_difference(liked, first, second, replicates=50)
+    found = paired_difference("roc_auc", liked, first, second, replicates=50)
     expected = np.mean([roc_auc_score(liked, x) for x in first]) - np.mean(
         [roc_auc_score(liked, x) for x in second]
     )
@@ -42,7 +42,7 @@ def test_difference_is_that_of_the_mean_over_seeds() -> None:
 def test_the_same_scores_differ_by_nothing() -> None:
     liked = np.arange(100) % 3 == 0
     scores = scores_of(liked, 1.0, 0)
-    found = auc_difference(liked, [scores], [scores], replicates=50)
+    found = paired_difference("roc_auc", liked, [scores], [scores], replicates=50)
     assert (found.difference, found.low, found.high) == (0.0, 0.0, 0.0)
     assert not found.beyond_noise
 
@@ -50,15 +50,17 @@ def test_the_same_scores_differ_by_nothing() -> None:
 def test_a_clear_difference_is_beyond_noise_and_luck_is_not() -> None:
     liked = np.arange(2000) % 2 == 0
     weak, same = scores_of(liked, 0.3, 1), scores_of(liked, 0.3, 2)
-    assert auc_difference(liked, [scores_of(liked, 1.5, 3)], [weak], replicates=200).beyond_noise
-    assert not auc_difference(liked, [same], [weak], replicates=200).beyond_noise
+    assert paired_difference(
+        "roc_auc", liked, [scores_of(liked, 1.5, 3)], [weak], replicates=200
+    ).beyond_noise
+    assert not paired_difference("roc_auc", liked, [same], [weak], replicates=200).beyond_noise
 
 
 def test_draws_repeat_with_their_seed() -> None:
     liked = np.arange(100) % 2 == 0
     first, second = scores_of(liked, 1.0, 1), scores_of(liked, 0.5, 2)
     one, again, other = (
-        auc_difference(liked, [first], [second], replicates=50, seed=seed) for seed in (1, 1, 2)
+        paired_difference("roc_auc", liked, [first], [second], replicates=50, seed=seed) for seed in (1, 1, 2)
     )
     assert one == again
     assert one != other
@@ -67,6 +69,25 @@ def test_draws_repeat_with_their_seed() -> None:
 def test_scores_that_do_not_match_are_refused() -> None:
     liked = np.array([True, False])
     with pytest.raises(MarqueeError, match="2 labels but 3 scores"):
-        auc_difference(liked, [np.zeros(3)], [np.zeros(2)])
+        paired_difference("roc_auc", liked, [np.zeros(3)], [np.zeros(2)])
     with pytest.raises(MarqueeError, match="scores of both models"):
-        auc_difference(liked, [], [np.zeros(2)])
+        paired_difference("roc_auc", liked, [], [np.zeros(2)])
+
+
+@pytest.mark.parametrize("by", ["rmse", "mae"])
+def test_differences_of_errors_are_those_of_the_rows_repeated(by: str) -> None:
+    random = np.random.default_rng(0)
+    values, first, second = random.random((3, 300))
+    found = paired_difference(by, values, [first], [second], replicates=100)
+
+    def error(scores: np.ndarray) -> float:
+        off = np.abs(scores - values)
+        return float(np.sqrt((off**2).mean()) if by == "rmse" else off.mean())
+
+    assert found.difference == pytest.approx(error(first) - error(second))
+    assert found.low < found.difference < found.high
+
+
+def test_a_metric_without_weights_is_refused() -> None:
+    with pytest.raises(MarqueeError, match="no metric to draw intervals of 'f1'"):
+        paired_difference("f1", np.zeros(2), [np.zeros(2)], [np.zeros(2)])

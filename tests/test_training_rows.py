@@ -4,18 +4,30 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from common.errors import MarqueeError
+from feature_repo.domains.movies import DOMAIN
 from tests.toy_features import toy_spec, toy_table
-from training.data.rows import OnDisk, Streamed
+from tests.training_runs import SERVICES, prepared, recipe
+from training.data.prepared import Prepared, prepare_file
+from training.data.storage import OnDisk, Streamed
 from training.fit import artefact as artefacts
-from training.fit.run import Prepared, prepare_file, train_on
+from training.fit.train import train_on
 from training.fit.trainer import Batches
 from training.inputs.config import InputConfig
 
 CONFIG = {"training.epochs": 2, "training.batch_size": 64, "inputs.min_count": 2}
+
+
+NEURALCF = recipe("neuralcf", config=CONFIG)
+
+
+def from_file(path: Path, block: int = 1_000_000) -> Prepared:
+    return prepare_file(path, DOMAIN, NEURALCF, block=block)
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +39,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_block_gives_the_very_result_of_memory(file: Path, tmp_path: Path) -> None:
-    table = toy_table(420, "din_v1")
-    inside = train_on(
-        Prepared(table, "din_v1", "honest", 3.5, {}, 420), "neuralcf", tmp_path / "in", config=CONFIG
-    )
-    streamed = train_on(prepare_file(file, "din_v1"), "neuralcf", tmp_path / "out", config=CONFIG)
+    inside = train_on(prepared("din_v1", 420), NEURALCF, tmp_path / "in")
+    streamed = train_on(from_file(file), NEURALCF, tmp_path / "out")
     assert streamed.metrics == inside.metrics
     tables = [artefacts.read_predictions(run.folder) for run in (inside, streamed)]
     assert tables[0].equals(tables[1])
@@ -39,7 +48,7 @@ def test_one_block_gives_the_very_result_of_memory(file: Path, tmp_path: Path) -
 
 
 def test_small_blocks_train_too_with_the_vocabularies_of_all_rows(file: Path, tmp_path: Path) -> None:
-    result = train_on(prepare_file(file, "din_v1", block=100), "neuralcf", tmp_path / "out", config=CONFIG)
+    result = train_on(from_file(file, block=100), NEURALCF, tmp_path / "out")
     assert result.rows == {"train": 302, "valid": 34, "test": 84}
     spec = artefacts.load(result.folder).spec
     whole = toy_spec(toy_table(420, "din_v1").slice(0, 302), "din_v1", spec_config())
@@ -52,9 +61,9 @@ def spec_config() -> InputConfig:
 
 def test_streamed_arrays_are_those_of_the_table(file: Path, tmp_path: Path) -> None:
     table = toy_table(420, "din_v1")
-    rows = Streamed(file, 1000, tmp_path)
+    rows = Streamed(file, SERVICES["din_v1"], 1000, tmp_path)
     parts = np.array([0, 3, 49, 50, 51, 300]), np.arange(310, 420)
-    spec = rows.fit(parts[0], "din_v1", InputConfig())
+    spec = rows.fit(parts[0], InputConfig())
     assert spec == toy_spec(table.take(parts[0]), "din_v1")
     expected = spec.apply(table)
     for found, part in zip(rows.arrays(spec, *parts), parts, strict=True):
@@ -103,10 +112,39 @@ def test_an_epoch_over_many_blocks_holds_about_one(tmp_path: Path) -> None:
 
 def test_bad_files_are_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(MarqueeError, match="not a Parquet file that can be read"):
-        prepare_file(tmp_path / "none.parquet", "din_v1")
-    bare = tmp_path / "bare.parquet"
-    pq.write_table(pq.read_table(file).drop_columns(["liked"]), bare)
-    with pytest.raises(MarqueeError, match="lacks liked or rating"):
-        prepare_file(bare, "din_v1")
+        from_file(tmp_path / "none.parquet")
+    table = pq.read_table(file)
+    bad = tmp_path / "bad.parquet"
+    for other, sentence in (
+        (table.drop_columns(["liked"]), "lacks liked or rating"),
+        (table.drop_columns(["movie_id"]), "lacks movie_id"),
+        (table.append_column("user_id", table["user_id"]), "several columns named user_id"),
+        (table.slice(0, 0), "has no rows"),
+        (changed(table, "liked", pa.array([None, *[True] * 419])), "1 of 420 rows have no liked"),
+        (changed(table, "event_timestamp", pa.array(np.arange(420))), "event_timestamp holds int64"),
+    ):
+        pq.write_table(other, bad)
+        with pytest.raises(MarqueeError, match=sentence):
+            from_file(bad)
     with pytest.raises(MarqueeError, match="gbt needs all rows in memory"):
-        train_on(prepare_file(file, "gbt_v1"), "gbt", tmp_path / "x")
+        train_on(prepare_file(file, DOMAIN, recipe("gbt")), recipe("gbt"), tmp_path / "x")
+
+
+def changed(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
+    return table.set_column(table.column_names.index(name), name, values)
+
+
+def test_keys_and_instants_of_other_types_train_to_the_same_result(file: Path, tmp_path: Path) -> None:
+    table = pq.read_table(file)
+    table = changed(table, "user_id", table["user_id"].cast(pa.float64()))
+    table = changed(table, "movie_id", table["movie_id"].cast(pa.uint16()).dictionary_encode())
+    text = pc.strftime(table["event_timestamp"], "%Y-%m-%dT%H:%M:%SZ")
+    table = changed(table, "event_timestamp", text)
+    table = changed(table, "liked", table["liked"].cast(pa.int8()))
+    pq.write_table(table, tmp_path / "odd.parquet", row_group_size=50)
+    plain, odd = (
+        train_on(from_file(path), NEURALCF, tmp_path / path.stem) for path in (file, tmp_path / "odd.parquet")
+    )
+    assert odd.metrics == plain.metrics
+    scores = [artefacts.read_predictions(run.folder)["score"].to_numpy() for run in (plain, odd)]
+    np.testing.assert_array_equal(*scores)

@@ -3,67 +3,70 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pyarrow as pa
 import pytest
 
 from common.errors import MarqueeError
+from feature_repo.define.task import Regression
 from tests.toy_features import toy_table
+from tests.training_runs import prepared, recipe
+from training.data.labels import with_label
 from training.data.splits import split
 from training.fit import tune as tuning
-from training.fit.run import Prepared
 from training.fit.tune import pruner, tune
+from training.inputs.spec import InputSpec
 from training.models import MODELS
 
-
-def prepared(service: str = "gbt_v1", rows: int = 900) -> Prepared:
-    return Prepared(toy_table(rows, service), service, "honest", 3.5, {}, rows)
-
-
+ROWS = prepared("gbt_v1", 900)
+GBT = recipe("gbt")
 QUICK: dict[str, Any] = {"iterations": 15}
 
 
 def test_every_model_has_a_space_whose_settings_exist() -> None:
     for entry in MODELS.values():
         trial = optuna.create_study().ask()
-        entry.config_class.of(entry.space(trial))
-        assert trial.params
+        found = entry.space(trial)
+        assert found == trial.params
+        entry.config_class.of(found)
 
 
 def test_finds_the_best_of_its_trials_and_keeps_what_is_fixed(tmp_path: Path) -> None:
     told: list[tuple[int, int, float]] = []
     found = tune(
-        prepared(), "gbt", tmp_path / "studies.db", trials=3, config=QUICK, on_trial=lambda *x: told.append(x)
+        ROWS, GBT, tmp_path / "studies.db", trials=3, fixed=QUICK, on_trial=lambda *x: told.append(x)
     )
     assert found.trials == 3
+    assert found.metric == "auc"
     assert found.config["iterations"] == 15
     assert [(number, of) for number, of, _ in told] == [(1, 3), (2, 3), *[(3, 3)] * 4]  # 3 are finalists
-    assert told[-1][2] == found.validation_auc
+    assert told[-1][2] == found.value
     MODELS["gbt"].config_class.of(found.config)
 
 
 def test_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
-    first = tune(prepared(), "gbt", tmp_path / "studies.db", trials=2, config=QUICK)
+    first = tune(ROWS, GBT, tmp_path / "studies.db", trials=2, fixed=QUICK)
     told: list[int] = []
     more = tune(
-        prepared(),
-        "gbt",
+        ROWS,
+        GBT,
         tmp_path / "studies.db",
         trials=3,
-        config=QUICK,
+        fixed=QUICK,
         on_trial=lambda number, *_: told.append(number),
     )
     assert (first.trials, more.trials) == (2, 3)
     assert set(told) == {3}
-    assert more.validation_auc >= first.validation_auc
+    assert more.value >= first.value
 
 
 def test_never_looks_at_a_test_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = prepared()
+    given = ROWS
     latest = split(given.table).test
     first_of_test = given.table["event_timestamp"][int(latest[0])].as_py()
     seen: list[pa.Table] = []
-    fit, apply = tuning.InputSpec.fit.__func__, tuning.InputSpec.apply  # type: ignore[attr-defined]
+    fit, apply = InputSpec.fit.__func__, InputSpec.apply  # type: ignore[attr-defined]
 
     def watched_fit(cls: Any, table: pa.Table, *rest: Any) -> Any:
         seen.append(table)
@@ -73,9 +76,9 @@ def test_never_looks_at_a_test_row(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         seen.append(table)
         return apply(self, table)
 
-    monkeypatch.setattr(tuning.InputSpec, "fit", classmethod(watched_fit))
-    monkeypatch.setattr(tuning.InputSpec, "apply", watched_apply)
-    tune(given, "gbt", tmp_path / "studies.db", trials=2, config=QUICK)
+    monkeypatch.setattr(InputSpec, "fit", classmethod(watched_fit))
+    monkeypatch.setattr(InputSpec, "apply", watched_apply)
+    tune(given, GBT, tmp_path / "studies.db", trials=2, fixed=QUICK)
     # Of each training: fitted to, trained on, scored. Both trials are trained twice on each cut at the end.
     assert len(seen) == 3 * (2 + 2 * 2 * tuning.CUTS)
     assert all(max(table["event_timestamp"].to_pylist()) < first_of_test for table in seen)
@@ -83,10 +86,10 @@ def test_never_looks_at_a_test_row(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_networks_are_tuned_and_pruned_by_epoch(tmp_path: Path) -> None:
     config = {"training.epochs": 1, "training.batch_size": 256}
-    found = tune(prepared("din_v1", 400), "neuralcf", tmp_path / "s.db", trials=1, config=config)
+    found = tune(prepared("din_v1", 400), recipe("neuralcf"), tmp_path / "s.db", trials=1, fixed=config)
     assert found.trials == 1
     assert found.config["training.epochs"] == 1
-    assert 0 <= found.validation_auc <= 1
+    assert 0 <= found.value <= 1
 
 
 def test_a_trial_has_the_epochs_of_its_patience_before_it_is_given_up() -> None:
@@ -105,17 +108,41 @@ def test_a_trial_has_the_epochs_of_its_patience_before_it_is_given_up() -> None:
 
 def test_bad_requests_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MarqueeError, match="din reads din_v1, but the features are those of gbt_v1"):
-        tune(prepared(), "din", tmp_path / "s.db")
+        tune(ROWS, recipe("din"), tmp_path / "s.db")
     with pytest.raises(MarqueeError, match="no setting leafs"):
-        tune(prepared(), "gbt", tmp_path / "s.db", config={"leafs": 3})
+        tune(ROWS, GBT, tmp_path / "s.db", fixed={"leafs": 3})
     with pytest.raises(MarqueeError, match="No trial of gbt has finished"):
-        tune(prepared(), "gbt", tmp_path / "s.db", trials=0)
+        tune(ROWS, GBT, tmp_path / "s.db", trials=0)
 
 
 def test_a_study_that_is_no_database_is_one_sentence(tmp_path: Path) -> None:
     study = tmp_path / "s.db"
     study.write_text("no database, but long enough to be looked at" * 40)
     with pytest.raises(MarqueeError, match="cannot be used: file is not a database"):
-        tune(prepared(), "gbt", study, trials=1)
+        tune(ROWS, GBT, study, trials=1)
     with pytest.raises(MarqueeError, match="no setting 3"):
-        tune(prepared(), "gbt", study, config={3: 2})  # type: ignore[dict-item]
+        tune(ROWS, GBT, study, fixed={3: 2})  # type: ignore[dict-item]
+
+
+def test_a_regression_is_tuned_to_the_least_error(tmp_path: Path) -> None:
+    task = Regression("stars", "rating")
+    table = with_label(toy_table(900, "gbt_v1").append_column("rating", pa.array(stars())), task)
+    given = prepared("gbt_v1", table=table, task=task)
+    seen: list[float] = []
+    found = tune(
+        given,
+        recipe("gbt", task=task),
+        tmp_path / "s.db",
+        trials=2,
+        fixed=QUICK,
+        on_trial=lambda *told: seen.append(told[2]),
+    )
+    assert found.metric == "rmse"
+    assert seen[1] <= seen[0]
+    assert found.value == seen[-1] == min(seen[2:])
+
+
+def stars() -> np.ndarray:
+    means = toy_table(900, "gbt_v1")["movie_rating_mean"].to_numpy()
+    found: np.ndarray = np.nan_to_num(means, nan=2.5)
+    return found

@@ -1,4 +1,4 @@
-"""Labels: who rated what, when, and whether they liked it."""
+"""Labels: a domain's events, and what a task makes of each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,64 +7,129 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.errors import MarqueeError
-from feature_repo import schema
-
-LIKED = "liked"
-ORDER = (schema.EVENT_TIMESTAMP, *(column.name for column in schema.RATINGS.key))
-"""Labels are sorted by these, so that one Delta version always gives the same rows in the same order."""
+from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.define.domain import Domain
+from feature_repo.define.table import Table
+from feature_repo.define.task import Binary, Ordinal, Task
+from training.data.columns import flag_values, number_values
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
-    """The rating events as labels.
+class LabelledEvents:
+    """Events with their labels.
 
     Args:
-        table: `user_id`, `movie_id`, `event_timestamp`, `rating`, `liked` (bool), sorted by `ORDER`.
-        version: the Delta version of `ratings` that they were read from.
-        threshold: the rating from which on a movie counts as liked.
+        table: the events' keys, `event_timestamp`, the task's value and its label, sorted by `order_of`.
+        version: the Delta version of the events that they were read from.
+        task: that made the labels.
     """
 
     table: pa.Table
     version: int
-    threshold: float
+    task: Task
 
 
-def read_labels(lake: Path, *, threshold: float = schema.LIKED_RATING, version: int | None = None) -> Labels:
-    """Read the labels from the Delta table `ratings` of the lake.
+def row_names(events: Table) -> tuple[str, ...]:
+    """The columns that tell which event a row is: its keys, then `event_timestamp`."""
+    return (*(column.name for column in events.key), EVENT_TIMESTAMP)
+
+
+def order_of(events: Table) -> tuple[str, ...]:
+    """What labels are sorted by, so that one Delta version always gives the same rows in the same order."""
+    return (EVENT_TIMESTAMP, *(column.name for column in events.key))
+
+
+def read_labels(
+    lake: Path, domain: Domain, task: Task | None = None, *, version: int | None = None
+) -> LabelledEvents:
+    """Read the labels of a task from the domain's table of events.
 
     Args:
         lake: the folder that holds the Delta tables.
-        threshold: `liked` is `rating >= threshold`.
+        domain: whose events.
+        task: that makes the labels; the domain's first where None.
         version: the Delta version to read; the newest where None.
 
     Raises:
-        MarqueeError: there is no such table or version, or it holds no rows.
+        MarqueeError: there is no such table or version, it holds no rows, or a row has no label.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    path = lake / schema.RATINGS.name
+    task = task or domain.tasks[0]
+    events = domain.events
+    path = lake / events.name
     try:
         delta = DeltaTable(path, version=version)
-        columns = [*ORDER, "rating"]
-        table = delta.to_pyarrow_table(columns=columns)
+        table = delta.to_pyarrow_table(columns=[*order_of(events), task.of])
     except TableNotFoundError as error:
-        raise MarqueeError(f"There are no ratings at {path}: run `marquee pipeline run` first.") from error
+        raise MarqueeError(
+            f"There are no {events.name} at {path}: run `marquee pipeline run` first."
+        ) from error
     except (DeltaError, OSError) as error:
         of = "" if version is None else f" at version {version}"
-        raise MarqueeError(f"Cannot read the ratings at {path}{of}: {error}.") from error
+        raise MarqueeError(f"Cannot read the {events.name} at {path}{of}: {error}.") from error
     if table.num_rows == 0:
-        raise MarqueeError(f"The table of ratings at {path} is empty: there is nothing to train on.")
-    return Labels(as_labels(table, threshold), delta.version(), threshold)
+        raise MarqueeError(f"The table of {events.name} at {path} is empty: there is nothing to train on.")
+    return LabelledEvents(as_labels(table, events, task), delta.version(), task)
 
 
-def as_labels(ratings: pa.Table, threshold: float = schema.LIKED_RATING) -> pa.Table:
-    """Sort ratings by `ORDER` and add the column `liked`.
+def as_labels(rows: pa.Table, events: Table, task: Task) -> pa.Table:
+    """Sort events by `order_of` and add the task's label.
 
     Args:
-        ratings: with the columns of `ORDER` and `rating`.
-        threshold: `liked` is `rating >= threshold`.
+        rows: events with the columns of `row_names` and the task's value.
+        events: the table that they are of.
+        task: what makes the labels. Rows that it has no label for are left out.
+
+    Raises:
+        MarqueeError: a row has no value, or none that the task allows.
     """
-    names = [column.name for column in schema.RATINGS.key] + [schema.EVENT_TIMESTAMP, "rating"]
-    table = ratings.select(names).sort_by([(name, "ascending") for name in ORDER])
-    return table.append_column(LIKED, pc.greater_equal(table["rating"], threshold))
+    names = [*row_names(events), task.of]
+    table = rows.select(names).sort_by([(name, "ascending") for name in order_of(events)])
+    return with_label(table, task)
+
+
+def with_label(table: pa.Table, task: Task) -> pa.Table:
+    """A table with the label of a task as its last column, made of the task's value.
+
+    A binary task that leaves values out between its two classes leaves their rows out here.
+
+    Raises:
+        MarqueeError: a row has no value, or none that the task allows.
+    """
+    values = number_values(table[task.of], task.of)
+    if isinstance(task, Binary) and task.below is not None:
+        clear = pc.or_(pc.less(values, task.below), pc.greater_equal(values, task.at_least))
+        table, values = table.filter(clear), values.filter(clear)
+    labels = pc.greater_equal(values, task.at_least) if isinstance(task, Binary) else values
+    _check_values(labels, task)
+    return table if task.name == task.of else table.append_column(task.name, labels)
+
+
+def given_label(table: pa.Table, task: Task) -> pa.Table:
+    """A table whose label column is there already, read as what it plainly means.
+
+    Raises:
+        MarqueeError: a row has no label, or none that the task allows.
+    """
+    read = flag_values if isinstance(task, Binary) else number_values
+    labels = read(table[task.name], task.name)
+    _check_values(labels, task)
+    return table.set_column(table.column_names.index(task.name), task.name, labels)
+
+
+def _check_values(labels: pa.ChunkedArray, task: Task) -> None:
+    """Refuse a value that an ordinal task does not have.
+
+    Raises:
+        MarqueeError: names the row and the values that there are.
+    """
+    if not isinstance(task, Ordinal):
+        return
+    row = pc.index(pc.is_in(labels, pa.array(task.values, pa.float64())), False).as_py()
+    if row >= 0:
+        raise MarqueeError(
+            f"Column {task.of}, row {row + 1}, is {labels[row].as_py():g}, which is none of the values of"
+            f" {task.name}: {', '.join(f'{value:g}' for value in task.values)}."
+        )

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from common.errors import MarqueeError
-from feature_repo import schema
+from feature_repo.define.column import EVENT_TIMESTAMP
 
 Strategy = Literal["time", "random"]
 SHARES = (0.72, 0.08, 0.20)
@@ -32,9 +32,35 @@ class Split:
     strategy: Strategy
 
     @property
+    def parts(self) -> dict[str, np.ndarray]:
+        """The three parts by their names for people."""
+        return {"training": self.train, "validation": self.valid, "test": self.test}
+
+    @property
     def leaky(self) -> bool:
         """Whether the future may have been trained on; stands wherever the numbers do."""
         return LEAKY[self.strategy]
+
+
+def check_strategy(strategy: str) -> Strategy:
+    """A way of cutting, by its name.
+
+    Raises:
+        MarqueeError: there is none of that name.
+    """
+    if strategy not in get_args(Strategy):
+        raise MarqueeError(f"Unknown split '{strategy}': choose one of {', '.join(get_args(Strategy))}.")
+    return "time" if strategy == "time" else "random"
+
+
+def check_shares(shares: tuple[float, float, float]) -> None:
+    """Refuse shares of training, validation and test that are no shares.
+
+    Raises:
+        MarqueeError: one is not positive, or they do not add up to 1.
+    """
+    if abs(sum(shares) - 1) > 1e-9 or min(shares) <= 0:
+        raise MarqueeError(f"The shares of a split must be positive and add up to 1, not {shares}.")
 
 
 def split(
@@ -60,17 +86,15 @@ def split(
     Raises:
         MarqueeError: an unknown strategy, shares that do not add up to 1, or a part that would be empty.
     """
-    if strategy not in get_args(Strategy):
-        raise MarqueeError(f"Unknown split '{strategy}': choose one of {', '.join(get_args(Strategy))}.")
-    if abs(sum(shares) - 1) > 1e-9 or min(shares) <= 0:
-        raise MarqueeError(f"The shares of a split must be positive and add up to 1, not {shares}.")
+    strategy = check_strategy(strategy)
+    check_shares(shares)
     rows = table.num_rows
     cuts = [round(rows * shares[0]), round(rows * (shares[0] + shares[1]))]
     if strategy == "time":
-        column = table[schema.EVENT_TIMESTAMP]
+        column = table[EVENT_TIMESTAMP]
         if column.null_count:
             raise MarqueeError(
-                f"{column.null_count} of {rows} labels have no {schema.EVENT_TIMESTAMP}: they cannot be "
+                f"{column.null_count} of {rows} labels have no {EVENT_TIMESTAMP}: they cannot be "
                 "split by time."
             )
         times = column.cast(pa.int64()).to_numpy()
@@ -84,10 +108,10 @@ def split(
         if not len(part):
             raise MarqueeError(
                 f"{rows} labels are too few to split by {strategy}: no row is left for {name}. "
-                "Give more ratings."
+                "Give more events."
             )
     train, valid, test = parts
-    return Split(train, valid, test, "time" if strategy == "time" else "random")
+    return Split(train, valid, test, strategy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +154,7 @@ def before_test(table: pa.Table, strategy: str, number: int, *, seed: int = 0) -
     if (number + 1) * size >= len(rows):
         raise MarqueeError(f"{len(rows)} rows are too few for {number} cuts in blocks of {size}.")
     if strategy == "time":
-        times = table[schema.EVENT_TIMESTAMP].cast(pa.int64()).to_numpy()
+        times = table[EVENT_TIMESTAMP].cast(pa.int64()).to_numpy()
         cuts, train, later = [], parts.train, parts.valid
         for _ in range(number):
             newest = times[train] >= np.sort(times[train])[-size]  # an instant is not cut in two

@@ -1,71 +1,78 @@
-"""The best that any model can do on rows whose true like-probabilities are known."""
+"""The best that any model can do on rows whose labels' true probabilities are known."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from common.errors import MarqueeError
-from feature_repo import schema
-from training.data.labels import LIKED
+from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.define.task import Task
 from training.evaluate.metrics import roc_auc
 
-LIKELIHOOD = "like_probability"
-KEYS = [column.name for column in schema.RATINGS.key] + [schema.EVENT_TIMESTAMP]
 ROW = "row"
 
 
-def true_likelihood(rows: pa.Table, likelihood: Path) -> np.ndarray:
-    """The true like-probability of each row, float64 (rows,).
+def true_probabilities(rows: pa.Table, names: Sequence[str], truth: Path) -> np.ndarray:
+    """The true probability of each row's label, float64 (rows,).
 
     Args:
-        rows: with the keys and `event_timestamp`.
-        likelihood: Parquet file or folder with the keys, `event_timestamp` and `like_probability`.
+        rows: with the columns `names`.
+        names: the columns that tell which event a row is, `event_timestamp` among them.
+        truth: Parquet file or folder with those columns and one more, the probability.
 
     Raises:
-        MarqueeError: the file is missing or lacks some of the rows.
+        MarqueeError: the file is missing, has not just one more column, or lacks some of the rows.
     """
     import duckdb
 
-    if not likelihood.exists():
-        raise MarqueeError(f"There are no like-probabilities at {likelihood}.")
-    pattern = str(likelihood / "**" / "*.parquet") if likelihood.is_dir() else str(likelihood)
-    instant = schema.EVENT_TIMESTAMP
-    asked = rows.select(KEYS).set_column(
-        KEYS.index(instant), instant, rows[instant].cast(pa.timestamp("us", "UTC"))
-    )
+    if not truth.exists():
+        raise MarqueeError(f"There are no probabilities at {truth}.")
+    pattern = str(truth / "**" / "*.parquet") if truth.is_dir() else str(truth)
+    instants = rows[EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC"))
+    asked = rows.select(list(names))
+    asked = asked.set_column(asked.column_names.index(EVENT_TIMESTAMP), EVENT_TIMESTAMP, instants)
     asked = asked.append_column(ROW, pa.array(np.arange(rows.num_rows)))
-    same = [f"r.{key} = l.{key}" for key in KEYS if key != instant]
-    same.append(f"epoch_us(r.{instant}) = epoch_us(l.{instant})")
+    same = [f'r."{name}" = l."{name}"' for name in names if name != EVENT_TIMESTAMP]
+    same.append(f"epoch_us(r.{EVENT_TIMESTAMP}) = epoch_us(l.{EVENT_TIMESTAMP})")
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("asked", asked)
-        query = (
-            f"SELECT r.{ROW}, l.{LIKELIHOOD} FROM asked r JOIN read_parquet(?) l"
-            f" ON {' AND '.join(same)} ORDER BY r.{ROW}"
-        )
         try:
-            joined = connection.sql(query, params=[pattern]).to_arrow_table()
+            there = connection.sql("SELECT * FROM read_parquet(?) LIMIT 0", params=[pattern]).columns
+            more = [name for name in there if name not in names]
+            if len(more) != 1:
+                raise MarqueeError(
+                    f"{truth} has {len(more)} columns beside {', '.join(names)}: it needs one, the"
+                    " probability."
+                )
+            query = (
+                f'SELECT r.{ROW}, l."{more[0]}" AS p FROM asked r JOIN read_parquet(?) l'
+                f" ON {' AND '.join(same)} ORDER BY r.{ROW}"
+            )
+            found = connection.sql(query, params=[pattern]).to_arrow_table()
         except duckdb.Error as error:
-            raise MarqueeError(f"The like-probabilities at {likelihood} cannot be read: {error}.") from error
-    if joined.num_rows != rows.num_rows:
+            raise MarqueeError(f"The probabilities at {truth} cannot be read: {error}.") from error
+    if found.num_rows != rows.num_rows:
         raise MarqueeError(
-            f"{joined.num_rows} like-probabilities at {likelihood} match the {rows.num_rows} test rows: "
+            f"{found.num_rows} probabilities at {truth} match the {rows.num_rows} test rows: "
             "they must be those of the same data."
         )
-    found: np.ndarray = joined[LIKELIHOOD].to_numpy()
-    return found
+    probabilities: np.ndarray = found["p"].to_numpy()
+    return probabilities
 
 
-def best_attainable_auc(predictions: pa.Table, likelihood: Path) -> float:
-    """The ROC-AUC that the true like-probabilities reach on the same rows: nothing can do better but by luck.
+def best_attainable_auc(predictions: pa.Table, names: Sequence[str], task: Task, truth: Path) -> float:
+    """The ROC-AUC that the true probabilities reach on the same rows: nothing can do better but by luck.
 
     Args:
-        predictions: with the keys, `event_timestamp` and `liked`.
-        likelihood: as in `true_likelihood`.
+        predictions: with the columns `names` and the task's label, true or false.
+        names, truth: as in `true_probabilities`.
+        task: whose label.
 
     Raises:
-        MarqueeError: the file is missing or lacks some of the rows.
+        MarqueeError: as `true_probabilities`.
     """
-    liked: np.ndarray = predictions[LIKED].to_numpy(zero_copy_only=False)
-    return roc_auc(liked.astype(bool), true_likelihood(predictions, likelihood))
+    labels: np.ndarray = predictions[task.name].to_numpy(zero_copy_only=False)
+    return roc_auc(labels.astype(bool), true_probabilities(predictions, names, truth))

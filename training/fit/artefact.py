@@ -2,13 +2,12 @@
 
 | file | holds |
 |---|---|
-| `manifest.json` | what made it: model, feature service, Delta versions, seed, split, rows, packages |
-| `config.json` | the whole configuration |
+| `manifest.json` | what made it: the recipe with the whole configuration, Delta versions, rows, packages |
 | `inputs.json` | the input specification with its vocabularies |
 | `model.weights.h5` or `model.joblib` | the weights |
-| `metrics.json` | of the test rows, and of the validation rows that the threshold was chosen on |
+| `metrics.json` | of the test rows, and of the validation rows that epoch and threshold were chosen on |
 | `history.json` | the training curve |
-| `predictions.parquet` | the test rows: `user_id`, `movie_id`, `event_timestamp`, `liked`, `score` |
+| `predictions.parquet` | the test rows: keys, `event_timestamp`, label, `score`; `probabilities` of classes |
 
 The folder is whole or absent.
 """
@@ -26,15 +25,14 @@ from pydantic import ValidationError
 
 from common.errors import MarqueeError
 from common.files import folder_atomically
-from training.fit import predictor as predictors
+from training.estimators import Estimator, Model, estimator_of
 from training.fit.curve import Curve
-from training.fit.predictor import Predictor
 from training.inputs.spec import InputSpec
-from training.models import model as entry_of
-from training.models.config import ModelConfig
+from training.recipe import Recipe
+from training.tasks import objective_of
 
-FORMAT = 1
-MANIFEST, CONFIG, INPUTS = "manifest.json", "config.json", "inputs.json"
+FORMAT = 2
+MANIFEST, INPUTS = "manifest.json", "inputs.json"
 METRICS, HISTORY, PREDICTIONS = "metrics.json", "history.json", "predictions.parquet"
 PACKAGES = ("marquee", "keras", "tensorflow", "jax", "scikit-learn", "numpy", "pyarrow", "feast", "deltalake")
 SCORE = "score"
@@ -45,34 +43,28 @@ class Manifest:
     """What made an artefact, enough to make it again.
 
     Args:
-        model: key in the zoo.
-        service: feature service.
-        seed: of everything random.
-        split: {"strategy", "shares", "seed", "leaky"}.
-        liked_rating: a rating from here on is a like.
-        versions: Delta version of each table read, by table.
+        recipe: that was followed.
+        versions: Delta version of each table read, by table; empty where a file was.
         rows: {"asked", "returned", "train", "valid", "test"}.
         backend: of Keras; "" for another library.
         created: when, UTC, ISO 8601.
-        protocol: "honest", or the leaky "paper".
         data: fingerprint of the labels with their features, all rows; "" where it was not taken.
         packages: versions of the packages that matter.
         format: version of this layout.
     """
 
-    model: str
-    service: str
-    seed: int
-    split: dict[str, Any]
-    liked_rating: float
+    recipe: Recipe
     versions: dict[str, int]
     rows: dict[str, int]
     backend: str
     created: str
-    protocol: str = "honest"
     data: str = ""
     packages: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
+
+    def as_json(self) -> dict[str, Any]:
+        """The manifest as plain data."""
+        return {**asdict(self), "recipe": self.recipe.as_json()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +73,25 @@ class Artefact:
 
     Args:
         manifest: what made it.
-        config: its configuration.
-        predictor: the fitted model, with the specification of its inputs.
+        estimator: the trained model, with its configuration and the specification of its inputs.
         metrics: as in `metrics.json`.
         history: the training curve.
         predictions: the scored test rows.
     """
 
     manifest: Manifest
-    config: ModelConfig
-    predictor: Predictor
+    estimator: Estimator
     metrics: dict[str, Any]
     history: Curve
     predictions: pa.Table
 
     @property
     def spec(self) -> InputSpec:
-        return self.predictor.spec
+        """The specification of the inputs."""
+        return self.estimator.model.spec
 
     def predict(self, table: pa.Table) -> np.ndarray:
-        """The probability of a like for each row, float64 (rows,).
+        """Predictions for each row, float64: (rows,), or probabilities of classes (rows, classes).
 
         Args:
             table: the features of its service, with keys and `event_timestamp` of the request.
@@ -108,7 +99,11 @@ class Artefact:
         Raises:
             MarqueeError: a column is missing or of another shape than in training.
         """
-        return self.predictor.predict(self.spec.apply(table))
+        return self.estimator.predict(self.spec.apply(table))
+
+    def score(self, table: pa.Table) -> np.ndarray:
+        """One number for each row, by which rows are ranked, float64 (rows,); as `predict` otherwise."""
+        return self.estimator.model.objective.score(self.predict(table))
 
 
 def package_versions() -> dict[str, str]:
@@ -146,13 +141,12 @@ def save(artefact: Artefact, folder: Path) -> None:
     """
     check_replaceable(folder)
     with folder_atomically(folder) as temporary:
-        _write_json(temporary / MANIFEST, asdict(artefact.manifest))
-        (temporary / CONFIG).write_text(artefact.config.model_dump_json(indent=2) + "\n")
+        _write_json(temporary / MANIFEST, artefact.manifest.as_json())
         (temporary / INPUTS).write_text(artefact.spec.model_dump_json() + "\n")
         _write_json(temporary / METRICS, artefact.metrics)
         _write_json(temporary / HISTORY, artefact.history.as_json())
         pq.write_table(artefact.predictions, temporary / PREDICTIONS, compression="zstd")
-        artefact.predictor.save(temporary)
+        artefact.estimator.save(temporary)
 
 
 def load(folder: Path) -> Artefact:
@@ -164,22 +158,23 @@ def load(folder: Path) -> Artefact:
         MarqueeError: a file is missing or damaged, or another version of Marquee wrote it.
     """
     manifest = read_manifest(folder)
-    entry = entry_of(manifest.model)
+    recipe = manifest.recipe
     try:
-        config = entry.config_class.model_validate_json(_read(folder, CONFIG))
         spec = InputSpec.model_validate_json(_read(folder, INPUTS))
+        settings = recipe.entry.config_class.model_validate(recipe.config)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise MarqueeError(
             f"The artefact {folder} does not fit this version of Marquee: {place}: {first['msg'].lower()}."
         ) from error
+    estimator = estimator_of(Model(recipe.entry, settings, spec, objective_of(recipe.task)))
+    estimator.load(folder)
     return Artefact(
         manifest=manifest,
-        config=config,
-        predictor=predictors.load(entry, config, spec, folder),
+        estimator=estimator,
         metrics=_read_json(folder, METRICS),
-        history=Curve.from_json(_read_json(folder, HISTORY)),
+        history=read_history(folder),
         predictions=read_predictions(folder),
     )
 
@@ -193,14 +188,9 @@ def read_manifest(folder: Path) -> Manifest:
             "train the model again."
         )
     try:
-        return Manifest(**values)
-    except TypeError as error:
+        return Manifest(**{**values, "recipe": Recipe.from_json(values["recipe"])})
+    except (TypeError, KeyError, ValueError) as error:
         raise MarqueeError(f"{folder / MANIFEST} is damaged: {error}.") from error
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The whole configuration of an artefact, as plain data."""
-    return _read_json(folder, CONFIG)
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -210,7 +200,10 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def read_history(folder: Path) -> Curve:
     """The training curve of an artefact, without loading it."""
-    return Curve.from_json(_read_json(folder, HISTORY))
+    try:
+        return Curve.from_json(_read_json(folder, HISTORY))
+    except (TypeError, KeyError) as error:
+        raise MarqueeError(f"{folder / HISTORY} is damaged: {error}.") from error
 
 
 def read_predictions(folder: Path) -> pa.Table:

@@ -1,13 +1,10 @@
 """Where a training stands after an epoch, in one file, so that a killed one goes on to the same result."""
 
-import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -44,7 +41,7 @@ class Checkpoint:
 
     Args:
         path: of the file.
-        of: digest of what is trained (`digest`): the state of another training is none.
+        of: digest of what is trained (`Recipe.digest`): the state of another training is none.
     """
 
     path: Path
@@ -82,8 +79,3 @@ class Checkpoint:
     def remove(self) -> None:
         """When the training is done."""
         self.path.unlink(missing_ok=True)
-
-
-def digest(made_of: Mapping[str, Any]) -> str:
-    """One name for all that a training is made of (plain data)."""
-    return hashlib.sha256(json.dumps(made_of, sort_keys=True, default=list).encode()).hexdigest()

@@ -1,7 +1,8 @@
 """Training curves: what happened epoch by epoch."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,17 +10,15 @@ class Epoch:
     """One point of a training curve.
 
     Args:
-        epoch: from 1; of trees, their number.
+        epoch: from 1; of trees, their number; of a penalty, which was tried.
         loss: mean training loss, penalties included.
-        val_log_loss: on the validation rows at its end.
-        val_auc: the same; None where the model does not measure it on the way.
+        validation: metrics of the validation rows at its end, by name; the task's loss is among them.
         seconds: that it took, validation included.
     """
 
     epoch: int
     loss: float
-    val_log_loss: float
-    val_auc: float | None = None
+    validation: dict[str, float]
     seconds: float = 0.0
 
 
@@ -36,14 +35,14 @@ class Curve:
     best: int = 0
 
     def as_json(self) -> dict[str, Any]:
+        """The curve as plain data."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Curve":
+        """What `as_json` gave, as a curve again."""
         return cls([Epoch(**epoch) for epoch in data["epochs"]], data["best"])
 
 
-class Progress(Protocol):
-    """Told after each epoch; `epoch` counts from 1 to at most `of`."""
-
-    def __call__(self, *, epoch: int, of: int, loss: float, val_auc: float) -> None: ...
+OnEpoch = Callable[[Epoch, int], None]
+"""Called after each epoch with what happened and the most epochs that there will be."""

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from training.backend import keras
-from training.data.rows import OnDisk
-from training.evaluate.metrics import log_loss_of, roc_auc
+from training.data.storage import OnDisk
+from training.estimators.heads import loss_of
 from training.fit.checkpoint import Checkpoint, State
-from training.fit.curve import Curve, Epoch, Progress
+from training.fit.curve import Curve, Epoch, OnEpoch
 from training.inputs.spec import Arrays
 from training.models.config import TrainingConfig
+from training.tasks import Objective, check_monitor
 
 PREDICTION_BATCH = 8192
 SMALLEST_BATCH, LARGEST_BATCH = 256, 4500
@@ -28,18 +29,18 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     Args:
         arrays: contiguous arrays of the same number of rows, in memory or on disk.
-        liked: labels (rows,), or None to predict.
+        targets: (rows,), or None to predict.
         size: rows of a batch. The last of a block may be smaller; where rows are shuffled, those that came
             first fill it up, as each shape of batch is compiled for itself.
         seed: of the permutation; None keeps the order.
     """
 
     def __init__(
-        self, arrays: Arrays, liked: np.ndarray | None, size: int, seed: int | None = None, epoch: int = 0
+        self, arrays: Arrays, targets: np.ndarray | None, size: int, seed: int | None = None, epoch: int = 0
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self.arrays = arrays
-        self.liked = liked
+        self.targets = targets
         first = next(iter(arrays.values()))
         self.rows = len(first)
         self.size = size
@@ -64,7 +65,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             return
         rows = slice(block * self.block, min((block + 1) * self.block, self.rows))
         self._arrays = {name: array[rows] for name, array in self.arrays.items()}
-        self._labels = None if self.liked is None else self.liked[rows].astype(np.float32)[:, None]
+        self._labels = None if self.targets is None else self.targets[rows].astype(np.float32)[:, None]
         self._order = None
         if self.seed is not None:
             key = (self.seed, self.epoch) if len(self._blocks) == 1 else (self.seed, self.epoch, 1 + block)
@@ -101,34 +102,36 @@ def batch_size(rows: int, config: TrainingConfig) -> int:
 def fit(
     model: Any,
     train: Arrays,
-    liked: np.ndarray,
+    targets: np.ndarray,
     valid: Arrays,
-    valid_liked: np.ndarray,
+    valid_targets: np.ndarray,
     config: TrainingConfig,
+    objective: Objective,
     *,
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_epoch: OnEpoch | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Curve:
-    """Train `model` in place by Adam on the binary cross-entropy; it ends with its best epoch's weights.
+    """Train `model` in place by Adam on the objective's loss; it ends with its best epoch's weights.
 
     Call `seed_everything(seed)` before the model is built to make its first weights repeatable too.
 
     Args:
-        model: from the dictionary of tensors to logits (batch, 1).
-        train, liked: training rows.
-        valid, valid_liked: validation rows, for early stopping and the choice of the epoch.
+        model: from the dictionary of tensors to the objective's outputs (batch, outputs).
+        train, targets: training rows.
+        valid, valid_targets: validation rows, for early stopping and the choice of the epoch.
         config: how.
+        objective: of the task.
         seed: of the batches.
-        on_progress: called after each epoch.
+        on_epoch: called after each epoch.
         checkpoint: written after each epoch; where it has the state of this training, that goes on from it,
             to the same result as if it had never stopped.
     """
     state = None if checkpoint is None else checkpoint.read()
     start = 0 if state is None else state.epoch
-    batches = Batches(train, liked, batch_size(len(liked), config), seed, epoch=start)
-    compile_model(model, config, len(batches))
-    watch = _Watch(Curve(), valid, valid_liked, config, on_progress)
+    batches = Batches(train, targets, batch_size(len(targets), config), seed, epoch=start)
+    compile_model(model, config, loss_of(objective), len(batches))
+    watch = _Watch(Curve(), valid, valid_targets, config, objective, on_epoch)
     if state is not None:
         _restore(model, watch, state)
     callbacks = [*_averaging(config), watch]
@@ -142,28 +145,36 @@ def fit(
 
 
 def refit(
-    model: Any, rows: Arrays, liked: np.ndarray, config: TrainingConfig, epochs: int, *, seed: int = 0
+    model: Any,
+    rows: Arrays,
+    targets: np.ndarray,
+    config: TrainingConfig,
+    objective: Objective,
+    epochs: int,
+    *,
+    seed: int = 0,
 ) -> None:
     """Train `model` in place for a number of epochs that is known, on all the rows there are.
 
     Args:
-        model, config, seed: as in `fit`; the learning rate falls as it would over `config.epochs`.
-        rows, liked: training rows.
+        model, config, objective, seed: as in `fit`; the learning rate falls as it would over `config.epochs`.
+        rows, targets: training rows.
         epochs: passes over them.
     """
-    batches = Batches(rows, liked, batch_size(len(liked), config), seed)
-    compile_model(model, config, len(batches))
+    batches = Batches(rows, targets, batch_size(len(targets), config), seed)
+    compile_model(model, config, loss_of(objective), len(batches))
     last = _LastWeights()
     model.fit(batches, epochs=epochs, verbose=0, callbacks=[*_averaging(config), last], shuffle=False)
     model.set_weights(last.weights)
 
 
-def compile_model(model: Any, config: TrainingConfig, steps: int) -> None:
+def compile_model(model: Any, config: TrainingConfig, loss: Any, steps: int) -> None:
     """Give the model its optimiser and loss.
 
     Args:
-        model: a network of logits.
+        model: a network.
         config: how it is trained.
+        loss: of its outputs, as Keras has it.
         steps: of one epoch.
     """
     rate: Any = config.learning_rate
@@ -175,7 +186,7 @@ def compile_model(model: Any, config: TrainingConfig, steps: int) -> None:
     optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings", "gate", "alpha", "gamma", "beta"])
     model.compile(
         optimizer=optimizer,
-        loss=keras.losses.BinaryCrossentropy(from_logits=True),
+        loss=loss,
         jit_compile=_jit(),
     )
 
@@ -269,16 +280,19 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self,
         curve: Curve,
         valid: Arrays,
-        liked: np.ndarray,
+        targets: np.ndarray,
         config: TrainingConfig,
-        on_progress: Progress | None,
+        objective: Objective,
+        on_epoch: OnEpoch | None,
     ) -> None:
         super().__init__()
         self.curve = curve
         self.valid = valid
-        self.liked = liked
+        self.targets = targets
         self.config = config
-        self.on_progress = on_progress
+        self.objective = objective
+        self.monitor = check_monitor(objective, config.monitor)
+        self.on_epoch = on_epoch
         self.best = -np.inf
         self.best_weights: list[np.ndarray] = []
         self.started = 0.0
@@ -287,39 +301,30 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        scores = predict(self.model, self.valid)
-        auc = roc_auc(self.liked, scores)
-        log_loss = log_loss_of(self.liked, scores)
+        found = self.objective.validate(self.targets, predict(self.model, self.valid, self.objective))
         loss = float((logs or {}).get("loss", float("nan")))
-        self.curve.epochs.append(Epoch(epoch + 1, loss, log_loss, auc, time.perf_counter() - self.started))
-        value = auc if self.config.monitor == "auc" else -log_loss
+        point = Epoch(epoch + 1, loss, found, time.perf_counter() - self.started)
+        self.curve.epochs.append(point)
+        value = self.objective.monitors[self.monitor] * found[self.monitor]
         if value > self.best:
             self.best = value
             self.best_weights = self.model.get_weights()
             self.curve.best = epoch + 1
-        if self.on_progress is not None:
-            self.on_progress(epoch=epoch + 1, of=self.config.epochs, loss=loss, val_auc=auc)
+        if self.on_epoch is not None:
+            self.on_epoch(point, self.config.epochs)
         if epoch + 1 - self.curve.best >= self.config.patience:
             self.model.stop_training = True
 
 
-def logits(model: Any, arrays: Arrays) -> np.ndarray:
-    """The model's logits, float32 (rows,)."""
+def outputs(model: Any, arrays: Arrays) -> np.ndarray:
+    """The model's outputs, float32 (rows, outputs): logits, values, or logarithms of probabilities."""
     rows = len(next(iter(arrays.values())))
     if rows == 0:
-        return np.empty(0, dtype=np.float32)
+        return np.empty((0, model.output_shape[-1]), dtype=np.float32)
     out: np.ndarray = model.predict(Batches(arrays, None, PREDICTION_BATCH), verbose=0)
-    return out[:, 0]
+    return out
 
 
-def predict(model: Any, arrays: Arrays) -> np.ndarray:
-    """The probability of a like, float64 (rows,)."""
-    z = logits(model, arrays).astype(np.float64)
-    return sigmoid(z)
-
-
-def sigmoid(z: np.ndarray) -> np.ndarray:
-    """1 / (1 + e^-z), without overflow."""
-    tail = np.exp(-np.abs(z))
-    p: np.ndarray = np.where(z >= 0, 1.0, tail) / (1.0 + tail)
-    return p
+def predict(model: Any, arrays: Arrays, objective: Objective) -> np.ndarray:
+    """Predictions as the objective defines them, float64 (rows,) or (rows, classes)."""
+    return objective.link(outputs(model, arrays).astype(np.float64))

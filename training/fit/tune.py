@@ -1,24 +1,22 @@
 """Search for a model's configuration on the validation rows; the test rows are never scored."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from common.errors import MarqueeError
-from training.data.rows import InMemory
+from training.data.prepared import Prepared
 from training.data.splits import Cut, before_test
-from training.evaluate.metrics import roc_auc
-from training.fit import predictor as predictors
-from training.fit.curve import Curve, Progress
-from training.fit.run import SPLIT_OF, Prepared, flags
-from training.inputs.spec import Arrays, InputSpec
-from training.models import model as entry_of
+from training.data.storage import fit_inputs
+from training.estimators import Estimator, Examples, Model, estimator_of
+from training.fit.curve import Curve, Epoch, OnEpoch
+from training.models import Entry
 from training.models.config import KerasConfig, ModelConfig
+from training.recipe import Recipe
+from training.tasks import check_monitor, objective_of
 
 if TYPE_CHECKING:
     import optuna
@@ -29,14 +27,16 @@ class Found:
     """What a search found.
 
     Args:
-        config: of the best finalist, with dotted keys, as `train` takes it.
-        validation_auc: of that, on the rows that the cuts score.
+        config: of the best finalist, with dotted keys, as `recipe_of` takes it.
+        metric: that was searched by, the default monitor of the task.
+        value: of that, on the rows that the cuts score.
         trials: finished ones in the study, those of earlier runs included.
         pruned: trials that were given up early.
     """
 
     config: dict[str, Any]
-    validation_auc: float
+    metric: str
+    value: float
     trials: int
     pruned: int
 
@@ -47,13 +47,13 @@ FINALISTS, CUTS = 5, 2
 
 def tune(
     prepared: Prepared,
-    model: str,
+    recipe: Recipe,
     storage: Path,
     *,
     trials: int = 50,
     seeds: int = 1,
     seed: int = 0,
-    config: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     on_trial: Callable[[int, int, float], None] | None = None,
 ) -> Found:
     """Search by TPE; a trial that is worse than the median at the same epoch is given up.
@@ -64,14 +64,14 @@ def tune(
     goes on where it was.
 
     Args:
-        prepared: labels with the features of the model's service.
-        model: key in the zoo.
+        prepared: rows that the recipe fits.
+        recipe: whose model is searched for, under its split; its own configuration does not count.
         storage: SQLite file of the studies.
         trials: to finish or prune in all, those of earlier runs included.
         seeds: that each trial is averaged over, in turn on the cuts.
         seed: of the search.
-        config: settings that stay fixed, with dotted keys; they win over the searched ones.
-        on_trial: called with (trial, of, best validation AUC so far).
+        fixed: settings that are not searched, with dotted keys; they win over the searched ones.
+        on_trial: called with (trial, of, best value so far).
 
     Raises:
         MarqueeError: an unknown model or setting, a study that is no SQLite file, or no trial finished.
@@ -79,49 +79,52 @@ def tune(
     import optuna
     from sqlalchemy.exc import DatabaseError
 
-    entry = entry_of(model)
-    if entry.service != prepared.service:
-        raise MarqueeError(
-            f"{model} reads {entry.service}, but the features are those of {prepared.service}."
-        )
-    fixed = {"refit": True, **(config or {})}
-    always = entry.config_class.of(fixed)
-    cuts = before_test(prepared.table, SPLIT_OF[prepared.protocol], CUTS)
-    liked = flags(prepared.table)
+    prepared.check_recipe(recipe)
+    entry, objective = recipe.entry, objective_of(recipe.task)
+    metric = check_monitor(objective, None)
+    sign = objective.monitors[metric]
+    kept = {"refit": True, **(fixed or {})}
+    always = entry.config_class.of(kept)
+    cuts = before_test(prepared.table, recipe.split, CUTS, seed=recipe.split_seed)
+    targets = objective.targets(prepared.table)
 
     def settings_of(params: Mapping[str, Any]) -> ModelConfig:
-        return entry.config_class.of({**params, **fixed})
+        return entry.config_class.of({**params, **kept})
 
-    def inputs(settings: ModelConfig, *parts: np.ndarray) -> tuple[InputSpec, list[Arrays]]:
-        """Fitted to the rows of the first part."""
+    def examples(settings: ModelConfig, *parts: np.ndarray) -> tuple[Model, list[Examples]]:
+        """The rows of each part, the inputs fitted to those of the first."""
         tables = [prepared.table.take(part) for part in parts]
-        spec = InMemory(prepared.table).fit(parts[0], entry.service, settings.inputs)
-        return spec, [spec.apply(table) for table in tables]
+        spec = fit_inputs(tables[0], prepared.service, settings.inputs)
+        rows = [Examples(spec.apply(table), targets[part]) for table, part in zip(tables, parts, strict=True)]
+        return Model(entry, settings, spec, objective), rows
+
+    def value_of(estimator: Estimator, rows: Examples) -> float:
+        return objective.validate(rows.targets, estimator.predict(rows.arrays))[metric]
 
     def fit(
-        settings: ModelConfig, rows: np.ndarray, valid: np.ndarray, number: int, watch: Progress | None = None
+        settings: ModelConfig, rows: np.ndarray, valid: np.ndarray, number: int, watch: OnEpoch | None = None
     ) -> tuple[float, Curve]:
-        spec, (x, x_valid) = inputs(settings, rows, valid)
-        predictor, curve = predictors.fit(
-            entry, settings, spec, x, liked[rows], x_valid, liked[valid], seed=number, on_progress=watch
-        )
-        return roc_auc(liked[valid], predictor.predict(x_valid)), curve
+        model, (train, later) = examples(settings, rows, valid)
+        estimator = estimator_of(model)
+        curve = estimator.fit(train, later, seed=number, on_epoch=watch)
+        return value_of(estimator, later), curve
 
     def as_used(params: Mapping[str, Any], cut: Cut, number: int) -> float:
         settings = settings_of(params)
         _, curve = fit(settings, cut.train, cut.valid, number)
-        spec, (x, x_later) = inputs(settings, cut.earlier, cut.later)
-        predictor = predictors.refit(entry, settings, spec, x, liked[cut.earlier], curve, seed=number)
-        return roc_auc(liked[cut.later], predictor.predict(x_later))
+        model, (earlier, later) = examples(settings, cut.earlier, cut.later)
+        estimator = estimator_of(model)
+        estimator.refit(earlier, curve, seed=number)
+        return value_of(estimator, later)
 
-    def objective(trial: optuna.Trial) -> float:
+    def tried(trial: optuna.Trial) -> float:
         settings = settings_of(entry.space(trial))
         best = -np.inf
 
-        def watch(*, epoch: int, of: int, loss: float, val_auc: float) -> None:  # noqa: ARG001
+        def watch(point: Epoch, of: int) -> None:  # noqa: ARG001
             nonlocal best
-            best = max(best, val_auc)
-            trial.report(best, epoch)
+            best = max(best, sign * point.validation[metric])
+            trial.report(sign * best, point.epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
@@ -136,14 +139,15 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage.parent.mkdir(parents=True, exist_ok=True)
     # Trials on other data, in another space, or with other fixed settings, are another study.
-    made_of = [prepared.versions, prepared.asked, prepared.liked_rating, _space(model), fixed, seeds]
-    digest = hashlib.sha256(json.dumps(made_of, sort_keys=True, default=list).encode()).hexdigest()[:8]
+    digest = replace(recipe, config={}, seed=0).digest(
+        versions=dict(prepared.versions), asked=prepared.asked, space=_told(entry), fixed=kept, seeds=seeds
+    )[:8]
     try:
         study = optuna.create_study(
-            study_name=f"{model}-{prepared.protocol}-{digest}",
+            study_name=f"{recipe.model}-{recipe.protocol}-{digest}",
             storage=f"sqlite:///{storage}",
             load_if_exists=True,
-            direction="maximize",
+            direction="maximize" if sign > 0 else "minimize",
             pruner=pruner(always),
         )
     except DatabaseError as error:
@@ -153,24 +157,24 @@ def tune(
     # A search that goes on must not draw the first trials again.
     study.sampler = optuna.samplers.TPESampler(seed=seed + done)
     for number in range(done, trials):
-        study.optimize(objective, n_trials=1)
+        study.optimize(tried, n_trials=1)
         finished = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
         if on_trial is not None:
             on_trial(number + 1, trials, study.best_value if finished else float("nan"))
     finished = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
     if not finished:
-        raise MarqueeError(f"No trial of {model} has finished yet: give at least one.")
+        raise MarqueeError(f"No trial of {recipe.model} has finished yet: give at least one.")
     pruned = len(study.get_trials(states=(optuna.trial.TrialState.PRUNED,)))
-    finalists = sorted(finished, key=lambda trial: trial.value or 0.0, reverse=True)[:FINALISTS]
+    finalists = sorted(finished, key=lambda trial: -sign * (trial.value or 0.0))[:FINALISTS]
     if len(finalists) == 1:
-        return Found({**study.best_params, **fixed}, study.best_value, 1, pruned)
+        return Found({**study.best_params, **kept}, metric, study.best_value, 1, pruned)
     scores: list[float] = []
     for trial in finalists:
         scores.append(float(np.mean([as_used(trial.params, cut, n) for n, cut in enumerate(cuts)])))
         if on_trial is not None:
-            on_trial(trials, trials, max(scores))
-    best = int(np.argmax(scores))
-    return Found({**finalists[best].params, **fixed}, scores[best], len(finished), pruned)
+            on_trial(trials, trials, max(scores, key=lambda value: sign * value))
+    best = int(np.argmax(sign * np.array(scores)))
+    return Found({**finalists[best].params, **kept}, metric, scores[best], len(finished), pruned)
 
 
 def pruner(fixed: ModelConfig) -> "optuna.pruners.BasePruner":
@@ -186,10 +190,10 @@ def pruner(fixed: ModelConfig) -> "optuna.pruners.BasePruner":
     return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=patience)
 
 
-def _space(model: str) -> list[str]:
+def _told(entry: Entry) -> list[str]:
     """The settings that are searched, and between which values."""
     import optuna
 
     trial = optuna.create_study().ask()
-    entry_of(model).space(trial)
+    entry.space(trial)
     return [f"{name} {values}" for name, values in sorted(trial.distributions.items())]

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 Kind = Literal["keras", "sklearn"]
 
 
+ALL = ("binary", "regression", "ordinal")
+CLASSIFIES = ("binary", "ordinal")
+"""Kinds of task."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One model of the zoo.
@@ -25,9 +30,12 @@ class Entry:
     Args:
         key: its name on the command line, and its file.
         config: name of its configuration class in that file.
-        service: the feature service that it reads.
-        kind: "keras" (trained by `training.fit.trainer`) or "sklearn".
+        service: the feature service that it reads, where the domain has one of that name.
+        kind: which estimator trains it: "keras" (its file has `build(config, spec)`, the untrained network
+            from the spec's tensors to one logit a row) or "sklearn" (its file has `make`, `matrix` …, see
+            `training.estimators.scikit`).
         title: its name for people.
+        tasks: the kinds of task that it can learn.
     """
 
     key: str
@@ -35,37 +43,27 @@ class Entry:
     service: str
     kind: Kind
     title: str
+    tasks: tuple[str, ...] = ALL
+
+    @property
+    def module(self) -> Any:
+        """Its file."""
+        return import_module(f"training.models.{self.key}")
 
     @property
     def config_class(self) -> type[ModelConfig]:
-        return getattr(import_module(f"training.models.{self.key}"), self.config)  # type: ignore[no-any-return]
+        """Its configuration class."""
+        return getattr(self.module, self.config)  # type: ignore[no-any-return]
 
     @property
     def build(self) -> Callable[..., Any]:
         """`build(config, spec)`: the untrained network of a "keras" model."""
-        return import_module(f"training.models.{self.key}").build  # type: ignore[no-any-return]
-
-    @property
-    def fit(self) -> Callable[..., Any]:
-        """`fit(config, spec, train, liked, valid, valid_liked, seed)`: the fitted estimator of an "sklearn"
-        model and its learning curve."""
-        return import_module(f"training.models.{self.key}").fit  # type: ignore[no-any-return]
-
-    @property
-    def refit(self) -> Callable[..., Any]:
-        """`refit(config, spec, rows, liked, curve, seed)`: the estimator of an "sklearn" model anew, to what
-        an earlier curve chose."""
-        return import_module(f"training.models.{self.key}").refit  # type: ignore[no-any-return]
-
-    @property
-    def matrix(self) -> Callable[..., Any]:
-        """`matrix(spec, arrays)`: what an "sklearn" model reads."""
-        return import_module(f"training.models.{self.key}").matrix  # type: ignore[no-any-return]
+        return self.module.build  # type: ignore[no-any-return]
 
     @property
     def space(self) -> "Callable[[optuna.Trial], dict[str, Any]]":
         """`space(trial)`: the settings to try next in a search, with dotted keys."""
-        return import_module(f"training.models.{self.key}").space  # type: ignore[no-any-return]
+        return self.module.space  # type: ignore[no-any-return]
 
 
 MODELS: dict[str, Entry] = {
@@ -77,7 +75,7 @@ MODELS: dict[str, Entry] = {
         Entry("din", "DINConfig", "din_v1", "keras", "DIN"),
         Entry("mmdin", "MMDINConfig", "mmdin_v1", "keras", "MMDIN"),
         Entry("gbt", "GBTConfig", "gbt_v1", "sklearn", "Gradient-boosted trees"),
-        Entry("logistic", "LogisticConfig", "gbt_v1", "sklearn", "Logistic regression"),
+        Entry("logistic", "LogisticConfig", "gbt_v1", "sklearn", "Logistic regression", CLASSIFIES),
     )
 }
 

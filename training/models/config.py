@@ -20,7 +20,8 @@ class TrainingConfig(Settings):
         embedding_decay: the same, on embeddings alone: an id or a bucket that is seldom met fades.
         averaging: momentum of an exponential moving average of the weights, which is what is evaluated and
             kept; 0 for none.
-        monitor: what the best epoch has the best of, on the validation rows.
+        monitor: what the best epoch has the best of, on the validation rows: a metric of the task, or its own
+            choice (ROC-AUC, of a binary task) where None.
         patience: epochs without a better one before training stops.
         clip_norm: of the gradient; 0 for none.
     """
@@ -32,7 +33,7 @@ class TrainingConfig(Settings):
     weight_decay: float = Field(default=0.0, ge=0)
     embedding_decay: float = Field(default=0.0, ge=0)
     averaging: float = Field(default=0.0, ge=0, lt=1)
-    monitor: Literal["auc", "log_loss"] = "auc"
+    monitor: Literal["auc", "log_loss", "rmse", "mae"] | None = None
     patience: int = Field(default=4, ge=1)
     clip_norm: float = Field(default=0.0, ge=0)
 

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
+from common.errors import MarqueeError
+from training.estimators.predictions import known_rows
 from training.fit.curve import Curve, Epoch
 from training.inputs.config import InputConfig
 from training.inputs.spec import Arrays, InputSpec
 from training.models.config import ModelConfig
+from training.tasks import Objective
 
 if TYPE_CHECKING:
     import optuna
@@ -47,50 +50,53 @@ class GBTConfig(ModelConfig):
 
 def fit(
     config: GBTConfig,
-    spec: InputSpec,
-    train: Arrays,
-    liked: np.ndarray,
-    valid: Arrays,
-    valid_liked: np.ndarray,
+    objective: Objective,
+    x: np.ndarray,
+    targets: np.ndarray,
+    x_valid: np.ndarray,
+    valid_targets: np.ndarray,
     seed: int = 0,
 ) -> tuple[Any, Curve]:
     """Grow trees until the validation loss stops falling, and keep those up to its least.
 
     Args:
         config: how.
-        spec: of the inputs.
-        train, liked: training rows.
-        valid, valid_liked: validation rows, for early stopping only.
+        objective: of the task.
+        x, targets: training rows, (rows, columns) and (rows,).
+        x_valid, valid_targets: validation rows, for early stopping only.
         seed: of the columns that splits are drawn from.
 
     Returns:
-        The fitted `HistGradientBoostingClassifier`, and its curve, one point for each tree.
+        The fitted `HistGradientBoostingClassifier` or `…Regressor`, and its curve, one point for each tree.
     """
-    rows, valid_rows = matrix(spec, train), matrix(spec, valid)
-    grown = _classifier(config, config.iterations, seed, stop=True)
-    grown.fit(rows, liked, X_val=valid_rows, y_val=valid_liked)
-    losses = -np.asarray(grown.validation_score_)
+    rows = _with_values(x)
+    known = known_rows(objective, targets, valid_targets)
+    grown = _trees(config, objective, config.iterations, seed, stop=True)
+    grown.fit(rows, targets, X_val=x_valid[known], y_val=valid_targets[known])
+    scale = 2.0 if objective.kind == "regression" else 1.0  # scikit-learn halves the squared error
+    losses = -scale * np.asarray(grown.validation_score_)
     curve = [
-        Epoch(trees, loss=float(-grown.train_score_[trees]), val_log_loss=float(losses[trees]))
+        Epoch(trees, float(-scale * grown.train_score_[trees]), {objective.loss: float(losses[trees])})
         for trees in range(len(losses))
         if trees
     ]
     best = max(1, int(losses.argmin()))
     # Early stopping keeps the trees beyond the best ones too; the same seed grows the best ones again.
-    return _classifier(config, best, seed).fit(rows, liked), Curve(curve, best)
+    return _trees(config, objective, best, seed).fit(rows, targets), Curve(curve, best)
 
 
 def refit(
-    config: GBTConfig, spec: InputSpec, rows: Arrays, liked: np.ndarray, curve: Curve, seed: int = 0
+    config: GBTConfig, objective: Objective, x: np.ndarray, targets: np.ndarray, curve: Curve, seed: int = 0
 ) -> Any:
     """Grow as many trees as were best in `curve`, on other rows."""
-    return _classifier(config, curve.best, seed).fit(matrix(spec, rows), liked)
+    return _trees(config, objective, curve.best, seed).fit(_with_values(x), targets)
 
 
-def _classifier(config: GBTConfig, iterations: int, seed: int, stop: bool = False) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier
+def _trees(config: GBTConfig, objective: Objective, iterations: int, seed: int, stop: bool = False) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-    return HistGradientBoostingClassifier(
+    kind = HistGradientBoostingRegressor if objective.kind == "regression" else HistGradientBoostingClassifier
+    return kind(
         learning_rate=config.learning_rate,
         max_iter=iterations,
         max_leaf_nodes=config.leaves,
@@ -104,9 +110,25 @@ def _classifier(config: GBTConfig, iterations: int, seed: int, stop: bool = Fals
     )
 
 
+def _with_values(x: np.ndarray) -> np.ndarray:
+    """Training rows whose columns without any value hold 0: scikit-learn cannot bin those, and no tree asks
+    for a column that is the same in all rows."""
+    empty = np.isnan(x).all(axis=0)
+    return np.where(empty, np.zeros((), x.dtype), x) if empty.any() else x
+
+
 def matrix(spec: InputSpec, arrays: Arrays) -> np.ndarray:
-    """All blocks of numbers side by side, (rows, columns)."""
-    return np.concatenate([arrays[item.name] for item in spec.select("numeric")], axis=1)
+    """All blocks of numbers side by side, (rows, columns).
+
+    Raises:
+        MarqueeError: there are none.
+    """
+    blocks = [arrays[item.name] for item in spec.select("numeric")]
+    if not blocks:
+        raise MarqueeError(
+            f"Trees read numbers, and the inputs of {spec.service} have none: set inputs.numeric to true."
+        )
+    return np.concatenate(blocks, axis=1)
 
 
 def space(trial: "optuna.Trial") -> dict[str, Any]:

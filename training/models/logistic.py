@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from training.evaluate.metrics import log_loss_of
+from common.errors import MarqueeError
+from training.estimators.predictions import predictions
 from training.fit.curve import Curve, Epoch
 from training.inputs.config import InputConfig
 from training.inputs.spec import Arrays, InputSpec
 from training.models.config import ModelConfig
+from training.tasks import Objective
 
 if TYPE_CHECKING:
     import optuna
@@ -32,45 +34,49 @@ class LogisticConfig(ModelConfig):
 
 def fit(
     config: LogisticConfig,
-    spec: InputSpec,
-    train: Arrays,
-    liked: np.ndarray,
-    valid: Arrays,
-    valid_liked: np.ndarray,
+    objective: Objective,
+    x: np.ndarray,
+    targets: np.ndarray,
+    x_valid: np.ndarray,
+    valid_targets: np.ndarray,
     seed: int = 0,
 ) -> tuple[Any, Curve]:
     """Fit one regression for each strength, and keep that of the least validation loss.
 
     Args:
         config: how.
-        spec: of the inputs.
-        train, liked: training rows.
-        valid, valid_liked: validation rows, for the choice of the strength only.
+        objective: of the task.
+        x, targets: training rows, (rows, columns) and (rows,).
+        x_valid, valid_targets: validation rows, for the choice of the strength only.
         seed: unused: the solver is exact.
 
     Returns:
         The fitted `LogisticRegression`, and one point of a curve for each strength, in their order.
     """
-    rows, valid_rows = matrix(spec, train), matrix(spec, valid)
     fitted, curve = [], Curve()
     for number, strength in enumerate(config.strengths, start=1):
-        regression = _regression(config, strength, seed).fit(rows, liked)
-        losses = [
-            log_loss_of(flags, regression.predict_proba(x)[:, 1])
-            for x, flags in ((rows, liked), (valid_rows, valid_liked))
-        ]
-        curve.epochs.append(Epoch(number, loss=losses[0], val_log_loss=losses[1]))
+        regression = _regression(config, strength, seed).fit(x, targets)
+        loss, validation = (
+            objective.validate(happened, predictions(regression, objective, rows))
+            for rows, happened in ((x, targets), (x_valid, valid_targets))
+        )
+        curve.epochs.append(Epoch(number, loss[objective.loss], validation))
         fitted.append(regression)
-    best = min(range(len(fitted)), key=lambda i: curve.epochs[i].val_log_loss)
+    best = min(range(len(fitted)), key=lambda i: curve.epochs[i].validation[objective.loss])
     curve.best = best + 1
     return fitted[best], curve
 
 
 def refit(
-    config: LogisticConfig, spec: InputSpec, rows: Arrays, liked: np.ndarray, curve: Curve, seed: int = 0
+    config: LogisticConfig,
+    objective: Objective,  # noqa: ARG001
+    x: np.ndarray,
+    targets: np.ndarray,
+    curve: Curve,
+    seed: int = 0,
 ) -> Any:
     """Fit with the strength that was best in `curve`, to other rows."""
-    return _regression(config, config.strengths[curve.best - 1], seed).fit(matrix(spec, rows), liked)
+    return _regression(config, config.strengths[curve.best - 1], seed).fit(x, targets)
 
 
 def _regression(config: LogisticConfig, strength: float, seed: int) -> Any:
@@ -80,13 +86,22 @@ def _regression(config: LogisticConfig, strength: float, seed: int) -> Any:
 
 
 def matrix(spec: InputSpec, arrays: Arrays) -> np.ndarray:
-    """Standardised numbers and one column for each bucket, (rows, columns)."""
+    """Standardised numbers and one column for each bucket, (rows, columns).
+
+    Raises:
+        MarqueeError: there are none.
+    """
     blocks = [arrays[item.name].astype(np.float64) for item in spec.select("numeric")]
     for item in spec.select("bucketised"):
         blocks += [
             (arrays[item.name][:, [i]] == np.arange(size)).astype(np.float64)
             for i, size in enumerate(item.sizes)
         ]
+    if not blocks:
+        raise MarqueeError(
+            f"Logistic regression reads numbers, and the inputs of {spec.service} have none: set"
+            " inputs.numeric or inputs.bucketised to true."
+        )
     return np.concatenate(blocks, axis=1)
 
 

@@ -5,24 +5,31 @@ from pathlib import Path
 import pytest
 
 from common.errors import MarqueeError
-from training.fit.tuned import COMMITTED, Tuned, committed, read_tuned, write_tuned
+from training.fit.configuration import (
+    COMMITTED,
+    ConfigurationFile,
+    committed,
+    read_configuration,
+    write_configuration,
+)
 from training.models import MODELS
 from training.models.gbt import GBTConfig
 
 
 def test_what_is_written_comes_back_by_section(tmp_path: Path) -> None:
-    found = Tuned(
+    found = ConfigurationFile(
         model="gbt",
         config={"leaves": 9, "inputs.shrinkage": 3.0},
         command="marquee tune gbt",
         protocol="honest",
         data="90 labels",
-        validation_auc=0.75,
+        metric="auc",
+        validation=0.75,
         trials=20,
         pruned=3,
     )
-    write_tuned(found, tmp_path / "gbt.yaml")
-    again = read_tuned(tmp_path / "gbt.yaml", "gbt")
+    write_configuration(found, tmp_path / "gbt.yaml")
+    again = read_configuration(tmp_path / "gbt.yaml", "gbt")
     assert again == found.model_copy(update={"config": {"leaves": 9, "inputs": {"shrinkage": 3.0}}})
 
 
@@ -33,8 +40,8 @@ def test_a_setting_of_a_section_leaves_the_models_others_alone() -> None:
 
 def test_the_protocols_own_file_comes_first_then_the_models_then_none(tmp_path: Path) -> None:
     assert committed("gbt", "paper", tmp_path) == {}
-    write_tuned(Tuned(model="gbt", config={"leaves": 9}), tmp_path / "gbt.yaml")
-    write_tuned(Tuned(model="gbt", config={"leaves": 8}), tmp_path / "gbt.paper.yaml")
+    write_configuration(ConfigurationFile(model="gbt", config={"leaves": 9}), tmp_path / "gbt.yaml")
+    write_configuration(ConfigurationFile(model="gbt", config={"leaves": 8}), tmp_path / "gbt.paper.yaml")
     assert committed("gbt", "honest", tmp_path) == {"leaves": 9}
     assert committed("gbt", "paper", tmp_path) == {"leaves": 8}
 
@@ -43,13 +50,13 @@ def test_every_committed_file_is_right() -> None:
     for file in COMMITTED.glob("*.yaml"):
         model = file.name.split(".")[0]
         assert model in MODELS
-        read_tuned(file, model)
+        read_configuration(file, model)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("model: gbt\nconfg: {}", "Tuned has no setting confg: did you mean config"),
+        ("model: gbt\nconfg: {}", "ConfigurationFile has no setting confg: did you mean config"),
         ("model: gbt\nconfig: {leafs: 3}", "no setting leafs: did you mean leaves"),
         ("model: gbt\nconfig: {leaves: 1}", "leaves = 1 is not allowed"),
         ("model: din", "it configures din, not gbt"),
@@ -61,6 +68,6 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, sentence: str) -> None
     path = tmp_path / "x.yaml"
     path.write_text(text)
     with pytest.raises(MarqueeError, match=sentence):
-        read_tuned(path, "gbt")
+        read_configuration(path, "gbt")
     with pytest.raises(MarqueeError, match="no readable configuration"):
-        read_tuned(tmp_path / "none.yaml")
+        read_configuration(tmp_path / "none.yaml")

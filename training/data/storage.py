@@ -1,4 +1,4 @@
-"""Features of chosen rows as arrays for a model: out of a table in memory, or streamed from Parquet.
+"""Where labelled features lie, in memory or in a Parquet file, and how chosen rows of them become arrays.
 
 What is streamed is read chunk by chunk, turned into inputs, and laid down as plain arrays in a scratch
 folder, from which `trainer.Batches` takes block by block. Memory then holds one block, and of each row its
@@ -15,14 +15,15 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from common.errors import MarqueeError
-from feature_repo import schema
-from feature_repo.domains.movies import DOMAIN
+from feature_repo.define.table import Table
+from feature_repo.define.task import Task
+from training.data.columns import readable_labels
 from training.data.fingerprint import fingerprint
-from training.data.labels import LIKED, ORDER
+from training.data.labels import given_label, row_names, with_label
+from training.data.service import Service
 from training.inputs.config import InputConfig
 from training.inputs.spec import Arrays, InputSpec
 from training.inputs.vocabulary import VocabularyCounts
@@ -33,37 +34,48 @@ BLOCK = 1_000_000
 """Rows of a block, where nothing else is asked for."""
 
 
-class Rows(Protocol):
+class FeatureRows(Protocol):
     """Labelled rows with the features of a service."""
 
-    def fit(self, rows: np.ndarray, service: str, config: InputConfig) -> InputSpec:
-        """The specification fitted to some rows (ascending numbers)."""
+    def fit(self, rows: np.ndarray, config: InputConfig) -> InputSpec:
+        """The specification of inputs, fitted to some rows (ascending numbers)."""
 
     def arrays(self, spec: InputSpec, *parts: np.ndarray) -> list[Arrays]:
         """The inputs of the rows of each part (ascending numbers)."""
 
     def fingerprint(self) -> str:
-        """Of all rows."""
+        """One digest of all rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class InMemory:
-    """Rows of a table."""
+    """Rows of a table.
+
+    Args:
+        table: the rows.
+        service: whose features they have.
+    """
 
     table: pa.Table
+    service: Service
 
-    def fit(self, rows: np.ndarray, service: str, config: InputConfig) -> InputSpec:
-        """As `Rows`."""
-        return InputSpec.fit(self.table.take(rows), service, DOMAIN.services[service], config)
+    def fit(self, rows: np.ndarray, config: InputConfig) -> InputSpec:
+        """As `FeatureRows`."""
+        return fit_inputs(self.table.take(rows), self.service, config)
 
     def arrays(self, spec: InputSpec, *parts: np.ndarray) -> list[Arrays]:
-        """As `Rows`."""
+        """As `FeatureRows`."""
         whole = spec.apply(self.table)
         return [{name: array[rows] for name, array in whole.items()} for rows in parts]
 
     def fingerprint(self) -> str:
-        """As `Rows`."""
+        """As `FeatureRows`."""
         return fingerprint(self.table)
+
+
+def fit_inputs(table: pa.Table, service: Service, config: InputConfig) -> InputSpec:
+    """The specification of a service's inputs, fitted to training rows."""
+    return InputSpec.fit(table, service.name, service.views, config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +111,30 @@ class Streamed:
 
     Args:
         path: of the file.
+        service: whose features it has.
         block: rows that memory holds at once.
         scratch: folder for the arrays.
     """
 
     path: Path
+    service: Service
     block: int
     scratch: Path
 
-    def fit(self, rows: np.ndarray, service: str, config: InputConfig) -> InputSpec:
-        """As `Rows`. Vocabularies are those of all rows; moments, quantiles and the lengths of lists, where
-        there are more rows than a block has, those of a block drawn at random."""
+    def fit(self, rows: np.ndarray, config: InputConfig) -> InputSpec:
+        """As `FeatureRows`. Vocabularies are those of all rows; moments, quantiles and the lengths of lists,
+        where there are more rows than a block has, those of a block drawn at random."""
         if len(rows) <= self.block:
-            return InputSpec.fit(self._take(rows), service, DOMAIN.services[service], config)
+            return fit_inputs(self._take(rows), self.service, config)
         drawn = np.sort(np.random.default_rng(0).choice(rows, self.block, replace=False))
-        spec = InputSpec.fit(self._take(drawn), service, DOMAIN.services[service], config)
-        counts = VocabularyCounts(DOMAIN.services[service], config)
+        spec = fit_inputs(self._take(drawn), self.service, config)
+        counts = VocabularyCounts(self.service.views, config)
         for chunk, (here,) in self._chunks(rows):
             counts.add(chunk.take(here))
         return spec.model_copy(update={"vocabularies": counts.vocabularies(), "rows": len(rows)})
 
     def arrays(self, spec: InputSpec, *parts: np.ndarray) -> list[Arrays]:
-        """As `Rows`; the arrays are `OnDisk`."""
+        """As `FeatureRows`; the arrays are `OnDisk`."""
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
         files: dict[tuple[int, str], IO[bytes]] = {}
         kinds: dict[str, np.ndarray] = {}
@@ -158,55 +172,68 @@ class Streamed:
             for batch in file.iter_batches(READ):
                 cuts = [np.searchsorted(rows, (start, start + batch.num_rows)) for rows in parts]
                 places = [rows[low:high] - start for rows, (low, high) in zip(parts, cuts, strict=True)]
-                yield pa.Table.from_batches([batch]), places
+                yield readable_labels(pa.Table.from_batches([batch]), self.service.keys), places
                 start += batch.num_rows
 
 
 @contextmanager
-def rows_of(table: pa.Table, file: Path | None, block: int, near: Path) -> Iterator[Rows]:
+def feature_rows(
+    table: pa.Table, service: Service, file: Path | None, block: int, near: Path
+) -> Iterator[FeatureRows]:
     """The features of labels: of the table itself, or of the file that it was read from.
 
     Args:
         table: labels, and features where there is no file.
+        service: whose features they are.
         file: Parquet with the same rows in the same order.
         block: of a `Streamed`.
         near: a scratch folder is made beside this path.
     """
     if file is None:
-        yield InMemory(table)
+        yield InMemory(table, service)
         return
     near.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=near.parent, prefix=f".{near.name}.rows.") as scratch:
-        yield Streamed(file, block, Path(scratch))
+        yield Streamed(file, service, block, Path(scratch))
 
 
-def read_narrow(file: Path, liked_rating: float) -> pa.Table:
+def read_label_columns(file: Path, events: Table, task: Task) -> pa.Table:
     """Keys, instant and label of each row of a data set, in its order.
 
     Args:
-        file: Parquet with `user_id`, `movie_id`, `event_timestamp`, and `liked` or `rating`.
-        liked_rating: a rating from here on is a like, where there is no `liked`.
+        file: Parquet with the events' keys, `event_timestamp`, and the task's label or the value behind it.
+        events: the table that the rows are events of.
+        task: what is to be predicted. A label that is there counts, else it is made of the value.
 
     Raises:
-        MarqueeError: no such file, no Parquet, a column is missing, or there are no rows.
+        MarqueeError: no such file, no Parquet, a column is missing or holds what it cannot, a row has no
+            label, or there are no rows.
     """
+    names = row_names(events)
     try:
         with pq.ParquetFile(file) as parquet:
-            names = parquet.schema_arrow.names
-            told = next((name for name in (LIKED, "rating") if name in names), None)
-            missing = [name for name in ORDER if name not in names]
+            there = parquet.schema_arrow.names
+            twice = [name for name in there if there.count(name) > 1]
+            if twice:
+                raise MarqueeError(f"{file} has several columns named {twice[0]}: rename all but one.")
+            told = next((name for name in (task.name, task.of) if name in there), None)
+            missing = [name for name in names if name not in there]
             if missing or told is None:
                 raise MarqueeError(
-                    f"{file} lacks {', '.join(missing) or f'{LIKED} or rating'}: make it by marquee features"
-                    " dataset, from labels that have it."
+                    f"{file} lacks {', '.join(missing) or f'{task.name} or {task.of}'}: make it by marquee"
+                    " features dataset, from labels that have it."
                 )
-            keys = [column.name for column in schema.RATINGS.key] + [schema.EVENT_TIMESTAMP]
-            table = parquet.read([*keys, told]).select([*keys, told])
+            table = parquet.read([*names, told]).select([*names, told])
     except (OSError, pa.ArrowException) as error:
         why = " ".join(str(error).split()).rstrip(".")
         raise MarqueeError(f"{file} is not a Parquet file that can be read: {why}.") from error
     if table.num_rows == 0:
         raise MarqueeError(f"{file} has no rows: there is nothing to train on.")
-    if told == LIKED:
-        return table
-    return table.append_column(LIKED, pc.greater_equal(table["rating"], liked_rating))
+    table = readable_labels(table, events.key)
+    labelled = given_label(table, task) if told == task.name else with_label(table, task)
+    if labelled.num_rows != table.num_rows:
+        raise MarqueeError(
+            f"{table.num_rows - labelled.num_rows:,} of {table.num_rows:,} rows of {file} lie between the two"
+            f" classes of {task.name}: leave them out of the file."
+        )
+    return labelled

@@ -1,22 +1,28 @@
 """Training once more what made an artefact, on the very rows that it was trained on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import MarqueeError
-from common.settings import Settings
-from feature_repo import schema
+from feature_repo.define.domain import Domain
 from training.data.fingerprint import fingerprint
+from training.data.prepared import prepare
 from training.fit import artefact as artefacts
 from training.fit.artefact import Manifest
-from training.fit.curve import Progress
-from training.fit.run import Result, prepare, train_on
+from training.fit.curve import OnEpoch
+from training.fit.train import Result, train_on
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
+OpenStore = Callable[[dict[str, int]], "FeatureStore"]
+"""Opens an applied feature store that reads tables at the Delta versions given by name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
+class Repeated:
     """What a repeated training gave, beside the first one.
 
     Args:
@@ -39,58 +45,49 @@ class Again:
 
 def train_like(
     run: Path,
-    settings: Settings,
+    lake: Path,
     out: Path,
+    domain: Domain,
+    open_store: OpenStore,
     *,
-    likelihood: Path | None = None,
-    on_progress: Progress | None = None,
-) -> Again:
-    """Train again what made an artefact: the same rows of the same Delta versions, configuration and seed.
+    truth: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Repeated:
+    """Train again what made an artefact: its recipe, on the same rows of the same Delta versions.
 
     Args:
         run: folder of the artefact.
-        settings: of the home that holds its lake and registry.
+        lake: the folder of the Delta tables.
         out: folder of the new artefact.
-        likelihood, on_progress: as in `training.fit.run.train`.
+        domain: that the artefact was trained in.
+        open_store: opens the store that its features are joined from.
+        truth, on_epoch: as in `training.fit.train.train_on`.
 
     Raises:
-        MarqueeError: a recorded version of a table is gone, or the rows are not those of `run`.
+        MarqueeError: another domain's artefact, a recorded version of a table is gone, or the rows are not
+            those of `run`.
     """
-    from feature_repo.store import open_store
-
     manifest = artefacts.read_manifest(run)
-    config = artefacts.read_config(run)
+    recipe = manifest.recipe
     if run.resolve() == out.resolve():
         raise MarqueeError(f"{run} would be overwritten by its own repetition: choose another --out.")
-    require_versions(settings.lake, manifest.versions, run)
-    features = {name: at for name, at in manifest.versions.items() if name != schema.RATINGS.name}
-    prepared = prepare(
-        open_store(settings, features),
-        settings.lake,
-        manifest.service,
-        protocol=manifest.protocol,
-        liked_rating=manifest.liked_rating,
-        versions=manifest.versions,
-    )
+    if recipe.domain != domain.name:
+        raise MarqueeError(f"{run} was trained on {recipe.domain}, not on {domain.name}.")
+    if recipe.leak:
+        raise MarqueeError(
+            f"{run} was trained with a leak put in on purpose: repeat it by marquee reproduce."
+        )
+    require_versions(lake, manifest.versions, run)
+    features = {name: at for name, at in manifest.versions.items() if name != domain.events.name}
+    prepared = prepare(open_store(features), lake, domain, recipe, versions=manifest.versions)
     if fingerprint(prepared.table) != manifest.data:
         raise MarqueeError(
             f"The {prepared.table.num_rows} rows that the recorded versions give now are not the"
-            f" {manifest.rows['returned']} that {run} was trained on: the home {settings.home} is another"
-            " one, or the features are defined or joined differently now."
+            f" {manifest.rows['returned']} that {run} was trained on: {lake} belongs to another home, or the"
+            " features are defined or joined differently now."
         )
-    result = train_on(
-        prepared,
-        manifest.model,
-        out,
-        seed=manifest.seed,
-        config=config,
-        split_by=manifest.split["strategy"],
-        split_seed=manifest.split["seed"],
-        shares=tuple(manifest.split["shares"]),
-        likelihood=likelihood,
-        on_progress=on_progress,
-    )
-    return Again(
+    result = train_on(prepared, recipe, out, truth=truth, on_epoch=on_epoch)
+    return Repeated(
         result,
         artefacts.read_metrics(run)["test"],
         prepared.table.num_rows,

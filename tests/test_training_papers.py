@@ -1,6 +1,6 @@
 """The paper's table: complete, resumable, and honest about what leaks."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,36 @@ from feast import FeatureStore
 
 from common.errors import MarqueeError
 from common.settings import Settings
+from feature_repo.define.task import Regression
+from feature_repo.domains.movies import DOMAIN
 from feature_repo.store import open_store
-from tests.toy_features import toy_home
+from tests.toy_features import toy_home, toy_table
+from tests.training_runs import prepared
 from training.data.labels import read_labels
-from training.evaluate.attainable import LIKELIHOOD
 from training.evaluate.metrics import roc_auc
 from training.fit import artefact as artefacts
 from training.models import MODELS
-from training.papers import reproduce as module
-from training.papers.reproduce import Results, earlier_ratings, read_results, reproduce
-from training.papers.reproduced import markdown, pictures, with_part
-from training.papers.table import TABLE, Variant
+from training.papers import cells as cell_module
+from training.papers import paper as paper_of
+from training.papers.drawings import pictures
+from training.papers.mmdin import MMDIN
+from training.papers.page import leaks_table, markdown, summary_of, table_of, with_part
+from training.papers.paper import Variant
+from training.papers.results import Results, read_results
+from training.papers.runner import reproduce
+from training.papers.studies import earlier_events, with_leak
 
 # Trees and regression stand in for the networks where only the bookkeeping is tested: they train in a moment.
-SMALL = (
-    Variant("din", "DIN", "gbt", paper={"roc_auc": 0.787}),
-    Variant("logistic", "Logistic regression", "logistic"),
-    Variant("mmdin", "MMDIN", "gbt", {"leaves": 8}),
-    Variant("stump", "Stumps", "gbt", {"leaves": 2}, ablation=True),
+assert MMDIN.histories is not None
+SMALL = replace(
+    MMDIN,
+    variants=(
+        Variant("din", "DIN", "gbt", published={"roc_auc": 0.787}),
+        Variant("logistic", "Logistic regression", "logistic"),
+        Variant("mmdin", "MMDIN", "gbt", {"leaves": 8}),
+        Variant("stump", "Stumps", "gbt", {"leaves": 2}, ablates="mmdin"),
+    ),
+    histories=replace(MMDIN.histories, fewest=10),
 )
 QUICK: dict[str, dict[str, Any]] = {"gbt": {"iterations": 10, "min_leaf": 10}, "logistic": {"iterations": 50}}
 
@@ -49,48 +61,42 @@ def store(home: Path) -> FeatureStore:
 
 
 @pytest.fixture(scope="module")
-def likelihood(home: Path) -> Path:
+def truth(home: Path) -> Path:
     """As if the stars were what the likes were drawn from."""
-    labels = read_labels(home / "lake").table
-    truth = labels.select(["user_id", "movie_id", "event_timestamp"]).append_column(
-        LIKELIHOOD, pa.array(labels["rating"].to_numpy() / 5)
+    labels = read_labels(home / "lake", DOMAIN).table
+    likes = labels.select(["user_id", "movie_id", "event_timestamp"]).append_column(
+        "like_probability", pa.array(labels["rating"].to_numpy() / 5)
     )
-    pq.write_table(truth, home / "truth.parquet")
+    pq.write_table(likes, home / "truth.parquet")
     return home / "truth.parquet"
 
 
 @pytest.fixture(scope="module")
-def results(home: Path, store: FeatureStore, likelihood: Path) -> Iterator[Results]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "FEWEST", 10)
-        yield _results(home, store, likelihood)
-
-
-def _results(home: Path, store: FeatureStore, likelihood: Path) -> Results:
+def results(home: Path, store: FeatureStore, truth: Path) -> Results:
     return reproduce(
+        SMALL,
         store,
         home / "lake",
         home / "table",
         seeds=2,
-        variants=SMALL,
         configure=quick,
         replicates=50,
-        likelihood=likelihood,
+        truth=truth,
     )
 
 
 def test_table_has_the_papers_models_the_references_and_the_ablations() -> None:
-    assert {variant.model for variant in TABLE} == set(MODELS)
-    assert {variant.key for variant in TABLE if variant.ablation} == {
+    assert paper_of("mmdin") is MMDIN
+    MMDIN.check()
+    assert {variant.model for variant in MMDIN.variants} <= set(MODELS)
+    assert {variant.key for variant in MMDIN.variants if variant.ablates} == {
         "no_multimodal",
         "one_head",
         "no_resnet",
         "sum_pooling",
     }
-    for variant in TABLE:
-        MODELS[variant.model].config_class.of(variant.config)
-    paper = {variant.key: variant.paper["roc_auc"] for variant in TABLE if variant.paper}
-    assert paper == {
+    published = {v.key: v.published["roc_auc"] for v in MMDIN.variants if v.published}
+    assert published == {
         "neuralcf": 0.7295,
         "embedding_mlp": 0.7553,
         "deepfm": 0.7802,
@@ -101,7 +107,7 @@ def test_table_has_the_papers_models_the_references_and_the_ablations() -> None:
 
 def test_every_variant_has_a_row_under_both_protocols(results: Results) -> None:
     assert [(row.protocol, row.variant) for row in results.rows] == [
-        (protocol, variant.key) for protocol in ("honest", "paper") for variant in SMALL
+        (protocol, variant.key) for protocol in ("honest", "paper") for variant in SMALL.variants
     ]
     assert {row.seeds for row in results.rows} == {2}
 
@@ -131,7 +137,7 @@ def test_differences_are_to_din_on_the_same_rows(results: Results) -> None:
             assert row.ablated is None
 
 
-def test_earlier_ratings_are_counted_one_by_one() -> None:
+def test_earlier_events_are_counted_one_by_one() -> None:
     random = np.random.default_rng(1)
     users, instants = random.integers(0, 5, 80), random.integers(0, 20, 80)
     table = pa.table(
@@ -141,14 +147,14 @@ def test_earlier_ratings_are_counted_one_by_one() -> None:
         sum(u == user and t < instant for u, t in zip(users, instants, strict=True))
         for user, instant in zip(users, instants, strict=True)
     ]
-    assert earlier_ratings(table).tolist() == expected
+    assert earlier_events(table, "user_id").tolist() == expected
 
 
 def test_attainable_gain_is_told_by_length_of_history(home: Path, results: Results) -> None:
     for row in results.rows:
         assert row.best_auc == 1.0  # the rating itself says whether it was liked
         assert row.share == pytest.approx((row.mean["roc_auc"] - 0.5) / 0.5)
-    ratings = read_labels(home / "lake").table.select(["user_id", "event_timestamp"]).to_pylist()
+    ratings = read_labels(home / "lake", DOMAIN).table.select(["user_id", "event_timestamp"]).to_pylist()
     for protocol in ("honest", "paper"):
         (band,) = (b for b in results.bands if (b.protocol, b.low) == (protocol, 5))
         cells = [home / "table" / "cells" / protocol / "mmdin" / str(seed) for seed in range(2)]
@@ -173,36 +179,38 @@ def test_attainable_gain_is_told_by_length_of_history(home: Path, results: Resul
 
 def test_each_leak_is_measured_alone(results: Results) -> None:
     honest = next(row.mean["roc_auc"] for row in results.rows if row.variant == "mmdin")
-    assert results.gap_model == "MMDIN"
-    assert [gap.leak for gap in results.gaps] == ["random split", "movie_rating_stats", "user_rating_stats"]
-    for gap in results.gaps:
-        assert gap.gain == pytest.approx(gap.auc - honest)
+    assert results.leak_title == "MMDIN"
+    assert [worth.leak for worth in results.leaks] == [
+        "random split",
+        "movie_rating_stats",
+        "user_rating_stats",
+    ]
+    for worth in results.leaks:
+        assert worth.gain == pytest.approx(worth.value - honest)
 
 
 def test_only_the_leaking_view_is_replaced() -> None:
-    from tests.toy_features import toy_table
-
     given = [
-        module.Prepared(toy_table(20, "gbt_v1", seed=seed), "gbt_v1", protocol, 3.5, {}, 20)
+        prepared("gbt_v1", table=toy_table(20, "gbt_v1", seed=seed), protocol=protocol)
         for seed, protocol in ((1, "honest"), (2, "paper"))
     ]
-    table = module._with_leak(*given, "user_rating_stats").table
+    table = with_leak(*given, "user_rating_stats").table
     assert table["user_rating_mean"].equals(given[1].table["user_rating_mean"])
     assert table["movie_rating_mean"].equals(given[0].table["movie_rating_mean"])
     assert table["liked"].equals(given[0].table["liked"])
 
 
-def test_a_finished_cell_is_not_trained_again_and_a_cut_off_one_is(
+def test_a_finished_cell_is_not_trained_again_and_a_cut_off_or_damaged_one_is(
     home: Path, store: FeatureStore, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[str] = []
-    train_on = module.train_on
+    train_on = cell_module.train_on
 
-    def watched(prepared: Any, model: str, out: Path, **rest: Any) -> Any:
+    def watched(given: Any, recipe: Any, out: Path, **rest: Any) -> Any:
         trained.append(str(out.relative_to(home / "table" / "cells")))
-        return train_on(prepared, model, out, **rest)
+        return train_on(given, recipe, out, **rest)
 
-    monkeypatch.setattr(module, "train_on", watched)
+    monkeypatch.setattr(cell_module, "train_on", watched)
 
     told: list[bool] = []
 
@@ -210,28 +218,44 @@ def test_a_finished_cell_is_not_trained_again_and_a_cut_off_one_is(
         trained.clear()
         told.clear()
         return reproduce(
+            SMALL,
             store,
             home / "lake",
             home / "table",
-            **{"seeds": 2, "variants": SMALL, "configure": quick, "replicates": 50, **changed},
-            likelihood=home / "truth.parquet",
+            **{"seeds": 2, "configure": quick, "replicates": 50, **changed},
+            truth=home / "truth.parquet",
             on_cell=lambda *cell: told.append(cell[-1]),
         )
 
     assert again() == results
     assert trained == []
-    assert len(told) == 2 * (2 * len(SMALL) + 3)
+    assert len(told) == 2 * (2 * len(SMALL.variants) + 3)
     assert not any(told)
-    (home / "table" / "cells" / "honest" / "stump" / "1.cell.json").unlink()
+    cells = home / "table" / "cells"
+    (cells / "honest" / "stump" / "1.cell.json").unlink()
     assert again() == results
     assert trained == ["honest/stump/1"]
     assert sum(told) == 1
+    for name in ("metrics.json", "predictions.parquet", "manifest.json"):
+        (cells / "paper" / "stump" / "0" / name).write_text("{")
+        assert again() == results
+        assert trained == ["paper/stump/0"]
     again(
         configure=lambda model, protocol: (
             {"iterations": 60} if model == "logistic" else quick(model, protocol)
         )
     )
     assert trained == [f"{protocol}/logistic/{seed}" for protocol in ("honest", "paper") for seed in (0, 1)]
+
+
+def test_cells_say_which_recipe_made_them(home: Path, results: Results) -> None:
+    assert results.rows
+    cells = home / "table" / "cells"
+    made = artefacts.read_manifest(cells / "leaks" / "user_rating_stats" / "1").recipe
+    assert (made.leak, made.seed, made.split, made.protocol) == ("user_rating_stats", 1, "time", "honest")
+    assert made.is_leaky
+    assert artefacts.read_manifest(cells / "leaks" / "random_split" / "0").recipe.split == "random"
+    assert not artefacts.read_manifest(cells / "honest" / "din" / "0").recipe.is_leaky
 
 
 def test_results_come_back_from_their_file(home: Path, results: Results, tmp_path: Path) -> None:
@@ -244,14 +268,17 @@ def test_results_come_back_from_their_file(home: Path, results: Results, tmp_pat
 
 
 def test_page_marks_the_leak_and_shows_the_papers_figure_beside_ours(results: Results) -> None:
-    page = markdown(results, "marquee reproduce mmdin", "On toys", {"honest-figure-2": "x/2.png"}, SMALL)
+    links = {"honest-figure-2": "x/2.png"}
+    page = markdown(SMALL, results, "marquee reproduce mmdin", "On toys", links)
     assert "`marquee reproduce mmdin`" in page
     assert "It leaks the future" in page
     row = results.rows[0]
     assert f"| DIN | {row.mean['roc_auc']:.4f} ± {row.deviation['roc_auc']:.4f} / 0.7870 |" in page
     assert "| random split |" in page
+    assert "By length of the user's history" in page
+    assert "| ROC-AUC less DIN's | less MMDIN's |" in page
     assert "![figure 2](x/2.png)" in page
-    assert "The true like-probabilities reach 1.0000" in page
+    assert "The true probabilities reach 1.0000" in page
 
 
 def test_a_part_of_the_page_takes_its_own_place_only() -> None:
@@ -265,7 +292,7 @@ def test_a_part_of_the_page_takes_its_own_place_only() -> None:
 
 
 def test_the_papers_figures_are_drawn_from_the_cells(home: Path, results: Results) -> None:
-    found = pictures(results, home / "table", "paper", SMALL)
+    found = pictures(SMALL, results, home / "table", "paper")
     assert list(found) == ["figure-2", "figure-3", "figure-4", "figure-5", "figure-6"]
     assert all(picture.png().startswith(b"\x89PNG") for picture in found.values())
     assert "Stumps" not in found["figure-4"].light
@@ -278,8 +305,46 @@ def test_the_papers_figures_are_drawn_from_the_cells(home: Path, results: Result
 def test_bad_requests_are_refused(home: Path, store: FeatureStore) -> None:
     lake = home / "lake"
     with pytest.raises(MarqueeError, match="at least one seed"):
-        reproduce(store, lake, home / "x", seeds=0)
-    with pytest.raises(MarqueeError, match="Unknown protocol"):
-        reproduce(store, lake, home / "x", protocols=["fair"])
+        reproduce(SMALL, store, lake, home / "x", seeds=0)
+    with pytest.raises(MarqueeError, match="no protocol 'fair': known: honest, paper"):
+        reproduce(SMALL, store, lake, home / "x", protocols=["fair"])
     with pytest.raises(MarqueeError, match="The table needs din"):
-        reproduce(store, lake, home / "x", variants=SMALL[1:])
+        reproduce(replace(SMALL, variants=SMALL.variants[1:]), store, lake, home / "x")
+    with pytest.raises(MarqueeError, match="no paper 'mmdim': did you mean mmdin"):
+        paper_of("mmdim")
+    assert not (home / "x").exists()
+
+
+def test_another_paper_is_a_declaration_alone(home: Path, store: FeatureStore, tmp_path: Path) -> None:
+    """Another task, other metrics, one protocol, no studies: runner and page know none of it."""
+    paper = replace(
+        SMALL,
+        key="stars",
+        title="Stars, reproduced",
+        task=Regression("stars", "rating"),
+        protocols={"honest": "In time"},
+        variants=(
+            Variant("trees", "Trees", "gbt", published={"rmse": 0.9}),
+            Variant("stump", "Stumps", "gbt", {"leaves": 2}, ablates="trees"),
+        ),
+        compared_to="trees",
+        full="trees",
+        judged_by="rmse",
+        metrics=("rmse", "mae"),
+        shown={"rmse": "RMSE", "mae": "MAE"},
+        leaks=None,
+        histories=None,
+        figures=(),
+    )
+    found = reproduce(paper, store, home / "lake", tmp_path, seeds=2, configure=quick, replicates=50)
+    head, trees, stump = table_of(paper, found, "honest")
+    assert head == ["model", "RMSE", "MAE", "RMSE less Trees's", "less Trees's"]
+    row = found.rows[0]
+    assert trees[1] == f"{row.mean['rmse']:.4f} ± {row.deviation['rmse']:.4f} / 0.9000"
+    assert found.rows[1].mean["rmse"] > row.mean["rmse"]
+    assert stump[3].startswith("+")
+    assert summary_of(paper, found, "honest") == [f"First is Trees with {row.mean['rmse']:.4f}."]
+    assert leaks_table(paper, found)[1:] == []
+    assert "In time" in markdown(paper, found, "x", "On toys")
+    assert pictures(paper, found, tmp_path, "honest") == {}
+    assert read_results(tmp_path) == found

@@ -1,4 +1,4 @@
-"""Configurations kept in files, with what found them.
+"""Configurations of models kept in files, with what found them.
 
 One rule: the command line trains a model with its committed configuration (`configs/<model>.<protocol>.yaml`,
 else `configs/<model>.yaml`, else the defaults of its class); `--config FILE` takes its place.
@@ -18,7 +18,7 @@ from training.settings import Settings, nested
 COMMITTED = Path(__file__).parents[1] / "configs"
 
 
-class Tuned(Settings):
+class ConfigurationFile(Settings):
     """One file.
 
     Args:
@@ -27,7 +27,8 @@ class Tuned(Settings):
         command: that found it.
         protocol: under which it was found; "" where it was not searched for.
         data: that it was found on, in words.
-        validation_auc: of the best trial.
+        metric: that it was found by; "" where it was not searched for.
+        validation: of that, of the best trial.
         trials: that finished.
         pruned: that were given up early.
     """
@@ -37,12 +38,13 @@ class Tuned(Settings):
     command: str = ""
     protocol: str = ""
     data: str = ""
-    validation_auc: float | None = None
+    metric: str = ""
+    validation: float | None = None
     trials: int = 0
     pruned: int = 0
 
 
-def read_tuned(path: Path, model: str | None = None) -> Tuned:
+def read_configuration(path: Path, model: str | None = None) -> ConfigurationFile:
     """Read a configuration file and check all of it.
 
     Args:
@@ -62,7 +64,7 @@ def read_tuned(path: Path, model: str | None = None) -> Tuned:
     if not isinstance(values, dict):
         raise MarqueeError(f"{path} holds no keys and values: it needs at least 'model' and 'config'.")
     try:
-        found = Tuned.of(values)
+        found = ConfigurationFile.of(values)
         if model is not None and found.model != model:
             raise MarqueeError(f"it configures {found.model}, not {model}.")
         entry_of(found.model).config_class.of(found.config)
@@ -71,7 +73,7 @@ def read_tuned(path: Path, model: str | None = None) -> Tuned:
     return found
 
 
-def write_tuned(found: Tuned, path: Path) -> None:
+def write_configuration(found: ConfigurationFile, path: Path) -> None:
     """Write a configuration file, its settings by section.
 
     Raises:
@@ -85,9 +87,9 @@ def committed(model: str, protocol: str, folder: Path = COMMITTED) -> dict[str, 
     """The committed configuration of a model, by section; empty where it has none.
 
     Raises:
-        MarqueeError: as `read_tuned`.
+        MarqueeError: as `read_configuration`.
     """
     for name in (f"{model}.{protocol}.yaml", f"{model}.yaml"):
         if (folder / name).is_file():
-            return read_tuned(folder / name, model).config
+            return read_configuration(folder / name, model).config
     return {}

@@ -1,0 +1,31 @@
+"""Estimators: one interface to models of any library, see `training.estimators.estimator`."""
+
+from importlib import import_module
+from typing import Any
+
+from training.estimators.estimator import Estimator, Examples, Model
+from training.models import Entry
+
+ESTIMATORS = {
+    "keras": ("training.estimators.network", "Network"),
+    "sklearn": ("training.estimators.scikit", "ScikitModel"),
+}
+"""The estimator of each kind of model; its library is imported when it is first needed."""
+
+
+def estimator_of(model: Model) -> Estimator:
+    """An estimator that knows nothing yet."""
+    return _class_of(model.entry)(model)  # type: ignore[no-any-return]
+
+
+def streams(entry: Entry) -> bool:
+    """Whether a model can be trained on rows that stay on disk."""
+    return bool(_class_of(entry).streams)
+
+
+def _class_of(entry: Entry) -> Any:
+    module, name = ESTIMATORS[entry.kind]
+    return getattr(import_module(module), name)
+
+
+__all__ = ["Estimator", "Examples", "Model", "estimator_of", "streams"]

@@ -1,0 +1,88 @@
+"""Cells of a paper's table: one training each, resumable, kept as an artefact.
+
+A cell's mark holds the digest of all that it was made of; a finished cell of the same making is not trained
+again, one that was cut off or does not read back whole is.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from common.errors import MarqueeError
+from common.files import write_atomically
+from training.data.fingerprint import fingerprint
+from training.data.prepared import Prepared
+from training.fit import artefact as artefacts
+from training.fit.artefact import SCORE
+from training.fit.train import train_on
+from training.recipe import Recipe
+
+MARK = "cell.json"
+
+
+def train_cell(prepared: Prepared, recipe: Recipe, folder: Path, truth: Path | None) -> bool:
+    """Train one cell unless a finished one was made of the same.
+
+    Args:
+        prepared: rows that the recipe fits.
+        recipe: of the cell.
+        folder: of its artefact; the mark stands beside it.
+        truth: as in `training.fit.train.train_on`.
+
+    Returns:
+        Whether it was trained.
+    """
+    digest = recipe.digest(
+        versions=dict(prepared.versions),
+        data=fingerprint(prepared.table),
+        truth=None if truth is None else str(truth),
+    )
+    mark = folder.parent / f"{folder.name}.{MARK}"
+    if mark.is_file() and mark.read_text().strip() == digest and _is_whole(folder):
+        return False
+    mark.unlink(missing_ok=True)
+    train_on(prepared, recipe, folder, truth=truth)
+    # Last: a cell that was cut off has no mark, and is trained again.
+    write_atomically(mark, digest + "\n")
+    return True
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether what the table is made of can be read."""
+    try:
+        artefacts.read_manifest(folder)
+        rows = artefacts.read_predictions(folder)
+        found = artefacts.read_metrics(folder)["test"]["rows"]
+        return bool(found == rows.num_rows)
+    except (MarqueeError, KeyError, TypeError):
+        return False
+
+
+def metrics_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The metrics of each cell's test rows."""
+    return [artefacts.read_metrics(folder)["test"] for folder in folders]
+
+
+def mean_of(metric: str, folders: Sequence[Path]) -> float:
+    """The mean of a metric of the test rows over cells."""
+    return float(np.mean([found[metric] for found in metrics_of(folders)]))
+
+
+def scores_of(folders: Sequence[Path]) -> tuple[pa.Table, list[np.ndarray]]:
+    """The test rows that cells share, and the scores (rows,) of each."""
+    tables = [artefacts.read_predictions(folder) for folder in folders]
+    return tables[0], [table[SCORE].to_numpy() for table in tables]
+
+
+def made_with(cells: Sequence[Path]) -> str:
+    """What trained the networks among `cells`: "Keras 3.15.1 on jax 0.10.2", such as there are."""
+    found = set()
+    for folder in cells:
+        manifest = artefacts.read_manifest(folder)
+        if manifest.backend:
+            keras, backend = (manifest.packages.get(name, "?") for name in ("keras", manifest.backend))
+            found.add(f"Keras {keras} on {manifest.backend} {backend}")
+    return " and ".join(sorted(found))

@@ -1,0 +1,143 @@
+"""A paper, declared: what it is about, the rows of its table, studies, figures, and its published numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from common.errors import MarqueeError
+from feature_repo.define.domain import Domain
+from feature_repo.define.task import Task
+from training.recipe import check_protocol, recipe_of
+
+if TYPE_CHECKING:
+    from training.evaluate.picture import Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row of the table.
+
+    Args:
+        key: names its cells.
+        title: for people.
+        model: key in the zoo.
+        config: what differs from the model's configuration.
+        published: the paper's own numbers for the row, by metric; empty where it has none.
+        ablates: key of the variant that this is with a part taken out; "" for none.
+    """
+
+    key: str
+    title: str
+    model: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    published: Mapping[str, float] = field(default_factory=dict)
+    ablates: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeakStudy:
+    """What each leak alone is worth: the random split, and each view that changes with time, by its values
+    over the whole data.
+
+    Args:
+        of: key of the variant that it is measured on, where it is among the rows; else that all others are
+            compared to.
+    """
+
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryStudy:
+    """How well models do by how many events of a key there were before, where the best attainable is known.
+
+    Args:
+        key: the events' column, such as who rated.
+        bands: the fewest and the most events of each band; None for no upper end.
+        title: of its table.
+        heading: what is counted, of the table's first column.
+        fewest: bands of fewer test rows, or of one class only, are left out.
+    """
+
+    key: str
+    bands: tuple[tuple[int, int | None], ...]
+    title: str
+    heading: str
+    fewest: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure, drawn for each protocol.
+
+    Args:
+        name: such as "figure-4".
+        draw: from what was found, a `training.papers.drawings.Drawn`, to a picture.
+    """
+
+    name: str
+    draw: Callable[[Any], "Picture"]
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """A paper to reproduce.
+
+    Args:
+        key: its name on the command line.
+        title: of the page.
+        reference: authors, title and where it was published.
+        data: what it was measured on, in words.
+        domain: whose events are the labels.
+        task: what is predicted.
+        protocols: by which features are joined and rows are split, each with its heading.
+        variants: rows of the table.
+        compared_to: key of the variant that all others are compared to.
+        full: key of the paper's own model.
+        judged_by: the metric that rows are compared by.
+        metrics: that are averaged over seeds.
+        shown: those of them that the table has, with their titles.
+        leaks, histories: studies; None for none.
+        figures: in the order of the page.
+    """
+
+    key: str
+    title: str
+    reference: str
+    data: str
+    domain: Domain
+    task: Task
+    protocols: Mapping[str, str]
+    variants: tuple[Variant, ...]
+    compared_to: str
+    full: str
+    judged_by: str
+    metrics: tuple[str, ...]
+    shown: Mapping[str, str]
+    leaks: LeakStudy | None = None
+    histories: HistoryStudy | None = None
+    figures: tuple[Figure, ...] = ()
+
+    def variant(self, key: str) -> Variant:
+        """A row of the table.
+
+        Raises:
+            KeyError: there is none of that key.
+        """
+        return next(iter(found for found in self.variants if found.key == key))
+
+    def check(self) -> None:
+        """Refuse a paper whose rows cannot be trained or compared.
+
+        Raises:
+            MarqueeError: names what is wrong.
+        """
+        keys = {variant.key for variant in self.variants}
+        if self.compared_to not in keys:
+            raise MarqueeError(f"The table needs {self.compared_to}, to which all others are compared.")
+        for protocol in self.protocols:
+            check_protocol(protocol)
+        for variant in self.variants:
+            if variant.ablates not in {"", *keys}:
+                raise MarqueeError(f"The row {variant.key} is compared to {variant.ablates}, which is none.")
+            recipe_of(self.domain, variant.model, task=self.task, config=variant.config)
