@@ -127,10 +127,30 @@ def test_setting_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytes
         load_settings(tmp_path)
 
 
-def test_describe_lists_tables_that_are_not_there_yet(tmp_path: Path) -> None:
-    done = marquee(tmp_path, "data", "describe")
+def test_describe_lists_tables_that_are_not_there_yet_and_makes_no_home(tmp_path: Path) -> None:
+    done = marquee(tmp_path / "home", "data", "describe")
     assert done.returncode == 0, done.stderr
     assert "user_rating_stats" in done.stdout
+    assert not (tmp_path / "home").exists()
+
+
+def test_doctor_makes_no_home(tmp_path: Path) -> None:
+    assert "Delta's jars" in marquee(tmp_path / "home", "doctor").stdout
+    assert not (tmp_path / "home").exists()
+
+
+def test_warnings_that_feast_turns_on_are_not_for_people() -> None:
+    warn = (
+        "import sys, warnings\nimport feast\nfrom cli.main import main\n"
+        "warnings.warn('seen', DeprecationWarning)\n"
+        "sys.argv = ['marquee', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "warnings.warn('unseen', DeprecationWarning)\n"
+    )
+    command = [sys.executable, "-c", warn]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "DeprecationWarning: seen" in done.stderr
+    assert "unseen" not in done.stderr
 
 
 def test_plan_shows_what_apply_then_does_and_leaves_nothing_to_do(tmp_path: Path) -> None:
