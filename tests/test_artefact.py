@@ -9,7 +9,7 @@ import pytest
 from common.errors import MarqueeError
 from tests.toy_features import toy_spec, toy_table
 from tests.training_runs import LIKED, recipe
-from training.estimators import Model
+from training.estimators import Blueprint
 from training.estimators.network import Network
 from training.fit import artefact as artefacts
 from training.fit.artefact import Artefact, Manifest, check_replaceable
@@ -23,7 +23,7 @@ TABLE = toy_table(80, "din_v1")
 def made(config: dict[str, object] | None = None) -> Artefact:
     entry, asked = model("din"), recipe("din", config=config, seed=3)
     spec = toy_spec(TABLE, entry.service, asked.settings.inputs)
-    network = Network(Model(entry, asked.settings, spec, objective_of(LIKED)))
+    network = Network(Blueprint(entry, asked.settings, spec, objective_of(LIKED)))
     network.build(None, seed=0)
     return Artefact(
         manifest=Manifest(asked, {"ratings": 4}, {"test": 80}, "tensorflow", "now"),
@@ -41,7 +41,7 @@ def test_everything_comes_back_as_it_was(tmp_path: Path) -> None:
     back = artefacts.load(tmp_path / "run")
     np.testing.assert_array_equal(back.predict(TABLE), before)
     assert back.manifest == artefact.manifest
-    assert back.estimator.model.config == artefact.estimator.model.config
+    assert back.estimator.blueprint.config == artefact.estimator.blueprint.config
     assert back.spec == artefact.spec
     assert back.metrics == artefact.metrics
     assert back.history == artefact.history

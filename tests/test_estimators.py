@@ -14,7 +14,7 @@ from feature_repo.define.task import Ordinal, Regression, Task
 from tests.toy_features import toy_spec, toy_table
 from tests.training_runs import LIKED
 from training.data.labels import with_label
-from training.estimators import Estimator, Examples, Model, estimator_of
+from training.estimators import Blueprint, Estimator, Examples, estimator_of
 from training.fit.curve import Curve
 from training.models import MODELS, Entry, model
 from training.tasks import objective_of
@@ -60,7 +60,7 @@ class World:
         self.spec = toy_spec(self.train, entry.service, self.config.inputs)
 
     def estimator(self) -> Estimator:
-        return estimator_of(Model(self.entry, self.config, self.spec, self.objective))
+        return estimator_of(Blueprint(self.entry, self.config, self.spec, self.objective))
 
     def examples(self, table: pa.Table) -> Examples:
         return Examples(self.spec.apply(table), self.objective.targets(table))

@@ -8,7 +8,7 @@ from feature_repo.define.task import Regression
 from feature_repo.domains.movies import DOMAIN
 from tests.toy_features import toy_spec, toy_table
 from tests.training_runs import LIKED
-from training.estimators import Examples, Model
+from training.estimators import Blueprint, Examples
 from training.estimators.scikit import ScikitModel
 from training.evaluate.metrics import log_loss_of, roc_auc
 from training.inputs.spec import Arrays, InputSpec
@@ -30,7 +30,7 @@ def parts(rows: int = 1500, seed: int = 0) -> tuple[InputSpec, Examples, Example
 
 
 def trees(spec: InputSpec, config: GBTConfig) -> ScikitModel:
-    return ScikitModel(Model(model("gbt"), config, spec, OBJECTIVE))
+    return ScikitModel(Blueprint(model("gbt"), config, spec, OBJECTIVE))
 
 
 def test_matrix_is_every_number_of_the_service_missing_ones_left_missing() -> None:
@@ -66,7 +66,7 @@ def test_the_curve_of_a_regression_is_the_mean_squared_error() -> None:
         for part in ((0, 1000), (1000, 500))
     )
     objective = objective_of(Regression("stars", "rating"))
-    found = ScikitModel(Model(model("gbt"), GBTConfig(iterations=40, min_leaf=10), spec, objective))
+    found = ScikitModel(Blueprint(model("gbt"), GBTConfig(iterations=40, min_leaf=10), spec, objective))
     curve = found.fit(first, valid)
     error = float(np.mean((found.predict(valid.arrays) - valid.targets) ** 2))
     assert curve.epochs[curve.best - 1].validation["mse"] == pytest.approx(error, rel=1e-4)
@@ -103,7 +103,7 @@ def test_inputs_without_a_number_are_one_sentence() -> None:
         spec = toy_spec(table, "gbt_v1", config.inputs.model_copy(update={"ids": True}))
         rows = Examples(spec.apply(table), OBJECTIVE.targets(table))
         with pytest.raises(MarqueeError, match="the inputs of gbt_v1 have none: set inputs"):
-            ScikitModel(Model(model(key), config, spec, OBJECTIVE)).fit(rows, rows)
+            ScikitModel(Blueprint(model(key), config, spec, OBJECTIVE)).fit(rows, rows)
 
 
 def test_logistic_regression_reads_numbers_and_one_column_for_each_bucket() -> None:
@@ -127,7 +127,7 @@ def test_logistic_regression_keeps_the_strength_of_the_least_validation_loss() -
         Examples(spec.apply(part), OBJECTIVE.targets(part))
         for part in (table.slice(0, 1000), table.slice(1000))
     )
-    found = ScikitModel(Model(model("logistic"), config, spec, OBJECTIVE))
+    found = ScikitModel(Blueprint(model("logistic"), config, spec, OBJECTIVE))
     curve = found.fit(first, rest)
     assert curve.best == 2
     losses = [epoch.validation["log_loss"] for epoch in curve.epochs]

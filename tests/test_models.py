@@ -18,13 +18,13 @@ from tests.toy_features import toy_spec, toy_table
 from tests.toy_press import EVERY_KIND, drawn_table
 from tests.training_runs import LIKED
 from training.backend import keras, seed_everything
-from training.estimators import Model
+from training.estimators import Blueprint
 from training.estimators.network import Network
 from training.evaluate.metrics import roc_auc
 from training.fit.trainer import outputs
 from training.inputs.config import InputConfig
 from training.inputs.spec import InputSpec
-from training.models import MODELS, check_models, model
+from training.models import MODELS, model
 from training.models.embeddings import EmbeddingConfig, model_inputs
 from training.models.fields import FieldConfig, fields_of
 from training.models.towers import Towers
@@ -65,7 +65,7 @@ class TestRegistry:
         with pytest.raises(MarqueeError, match=r"no model 'mmdinn': did you mean mmdin\?"):
             model("mmdinn")
         with pytest.raises(MarqueeError, match=f"no model 'zzz': known: {', '.join(MODELS)}"):
-            check_models(["din", "zzz"])
+            model("zzz")
 
 
 class TestConfig:
@@ -129,7 +129,7 @@ class TestEveryNetwork:
         assert (((logits(network, arrays) > 0) == flags).mean()) == 1.0
 
         entry, settings = model(key), model(key).config_class.of({"embedding.id_dropout": 0.0})
-        of = Model(entry, settings, spec, objective_of(LIKED))
+        of = Blueprint(entry, settings, spec, objective_of(LIKED))
         trained, again = Network(of, network), Network(of)
         trained.save(tmp_path)
         again.load(tmp_path)

@@ -12,7 +12,7 @@ import pytest
 from tests.test_models import NETWORKS, built, logits
 from tests.training_runs import LIKED, recipe
 from training.backend import keras
-from training.estimators import Model
+from training.estimators import Blueprint
 from training.estimators.network import Network
 from training.fit import artefact as artefacts
 from training.fit.artefact import Artefact, Manifest
@@ -40,7 +40,7 @@ def test_another_backend_gives_the_same_outputs_from_the_same_weights(tmp_path: 
         network, spec, table = built(key)
         entry = model(key)
         asked = recipe(key)
-        found = Network(Model(entry, asked.settings, spec, objective_of(LIKED)), network)
+        found = Network(Blueprint(entry, asked.settings, spec, objective_of(LIKED)), network)
         manifest = Manifest(asked, {}, {}, keras.backend.backend(), "")
         artefact = Artefact(manifest, found, {}, Curve(), table.select(["user_id"]))
         artefacts.save(artefact, tmp_path / key / "artefact")

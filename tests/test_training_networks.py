@@ -9,7 +9,7 @@ import pytest
 from tests.toy_features import toy_spec, toy_table
 from tests.training_runs import LIKED, prepared, recipe
 from training.backend import seed_everything
-from training.estimators import Examples, Model
+from training.estimators import Blueprint, Examples
 from training.estimators.network import Network
 from training.evaluate.metrics import roc_auc
 from training.fit import artefact as artefacts
@@ -77,7 +77,7 @@ def fitted(config: dict[str, Any], seed: int = 0) -> tuple[Network, Any, np.ndar
     spec, first, valid = parts()
     settings = model("din").config_class.of(config)
     seen: list[tuple[Epoch, int]] = []
-    network = Network(Model(model("din"), settings, spec, OBJECTIVE))
+    network = Network(Blueprint(model("din"), settings, spec, OBJECTIVE))
     curve = network.fit(first, valid, seed=seed, on_epoch=lambda *told: seen.append(told))
     assert [point for point, _ in seen] == curve.epochs
     assert {of for _, of in seen} == {settings.training.epochs}  # type: ignore[attr-defined]
@@ -153,7 +153,7 @@ def test_embeddings_alone_decay_at_their_own_rate() -> None:
 def test_a_refit_ends_where_a_fit_of_as_many_epochs_does(averaging: float) -> None:
     spec, first, valid = parts()
     settings = model("din").config_class.of({"training.epochs": 4, "training.averaging": averaging})
-    fitted_, again = (Network(Model(model("din"), settings, spec, OBJECTIVE)) for _ in range(2))
+    fitted_, again = (Network(Blueprint(model("din"), settings, spec, OBJECTIVE)) for _ in range(2))
     curve = fitted_.fit(first, valid, seed=2)
     again.refit(first, curve, seed=2)
     np.testing.assert_array_equal(again.predict(valid.arrays), fitted_.predict(valid.arrays))

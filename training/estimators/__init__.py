@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-from training.estimators.estimator import Estimator, Examples, Model
+from training.estimators.estimator import Blueprint, Estimator, Examples
 from training.models import Entry
 
 ESTIMATORS = {
@@ -13,9 +13,9 @@ ESTIMATORS = {
 """The estimator of each kind of model; its library is imported when it is first needed."""
 
 
-def estimator_of(model: Model) -> Estimator:
+def estimator_of(blueprint: Blueprint) -> Estimator:
     """An estimator that knows nothing yet."""
-    return _class_of(model.entry)(model)  # type: ignore[no-any-return]
+    return _class_of(blueprint.entry)(blueprint)  # type: ignore[no-any-return]
 
 
 def streams(entry: Entry) -> bool:
@@ -28,4 +28,4 @@ def _class_of(entry: Entry) -> Any:
     return getattr(import_module(module), name)
 
 
-__all__ = ["Estimator", "Examples", "Model", "estimator_of", "streams"]
+__all__ = ["Blueprint", "Estimator", "Examples", "estimator_of", "streams"]

@@ -30,7 +30,7 @@ class Examples:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class Blueprint:
     """Which model an estimator is of, and what for.
 
     Args:
@@ -55,7 +55,7 @@ class Estimator(Protocol):
     """The file that `save` writes."""
 
     @property
-    def model(self) -> Model:
+    def blueprint(self) -> Blueprint:
         """Which model it is of."""
 
     @property

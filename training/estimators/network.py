@@ -9,7 +9,7 @@ import numpy as np
 
 from common.errors import MarqueeError
 from training.backend import keras, seed_everything
-from training.estimators.estimator import Examples, Model, check_arrays, require_file
+from training.estimators.estimator import Blueprint, Examples, check_arrays, require_file
 from training.estimators.heads import headed
 from training.fit import trainer
 from training.fit.checkpoint import Checkpoint
@@ -22,7 +22,7 @@ from training.models.config import KerasConfig
 class Network:
     """A network of the zoo: trained by `training.fit.trainer`, kept as Keras' weights."""
 
-    model: Model
+    blueprint: Blueprint
     fitted: Any = field(default=None, repr=False)
     streams: ClassVar[bool] = True
     file: ClassVar[str] = "model.weights.h5"
@@ -50,7 +50,7 @@ class Network:
             valid.arrays,
             valid.targets,
             self._config.training,
-            self.model.objective,
+            self.blueprint.objective,
             seed=seed,
             on_epoch=on_epoch,
             checkpoint=checkpoint,
@@ -64,15 +64,15 @@ class Network:
             rows.arrays,
             rows.targets,
             self._config.training,
-            self.model.objective,
+            self.blueprint.objective,
             curve.best,
             seed=seed,
         )
 
     def predict(self, arrays: Arrays) -> np.ndarray:
         """As `Estimator`."""
-        check_arrays(self.model.spec, arrays)
-        return trainer.predict(self.fitted, arrays, self.model.objective)
+        check_arrays(self.blueprint.spec, arrays)
+        return trainer.predict(self.fitted, arrays, self.blueprint.objective)
 
     def save(self, folder: Path) -> None:
         """As `Estimator`."""
@@ -101,10 +101,10 @@ class Network:
         self.fitted = self._untrained(targets)
 
     def _untrained(self, targets: np.ndarray | None) -> Any:
-        network = self.model.entry.build(self._config, self.model.spec)
-        return headed(network, self.model.objective, targets)
+        network = self.blueprint.entry.build(self._config, self.blueprint.spec)
+        return headed(network, self.blueprint.objective, targets)
 
     @property
     def _config(self) -> KerasConfig:
-        assert isinstance(self.model.config, KerasConfig)  # the kind of the model says so
-        return self.model.config
+        assert isinstance(self.blueprint.config, KerasConfig)  # the kind of the model says so
+        return self.blueprint.config

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from common.errors import MarqueeError
-from training.estimators.estimator import Examples, Model, check_arrays, require_file
+from training.estimators.estimator import Blueprint, Examples, check_arrays, require_file
 from training.estimators.predictions import predictions
 from training.fit.checkpoint import Checkpoint
 from training.fit.curve import Curve, OnEpoch
@@ -25,7 +25,7 @@ from training.inputs.spec import Arrays
 class ScikitModel:
     """A model of scikit-learn: trained in one go, kept as a pickle. Load artefacts that you trust only."""
 
-    model: Model
+    blueprint: Blueprint
     fitted: Any = field(default=None, repr=False)
     streams: ClassVar[bool] = False
     file: ClassVar[str] = "model.joblib"
@@ -41,9 +41,9 @@ class ScikitModel:
         checkpoint: Checkpoint | None = None,  # noqa: ARG002
     ) -> Curve:
         """As `Estimator`; there are no epochs to tell of or to go on from."""
-        self.fitted, curve = self.model.entry.module.fit(
-            self.model.config,
-            self.model.objective,
+        self.fitted, curve = self.blueprint.entry.module.fit(
+            self.blueprint.config,
+            self.blueprint.objective,
             self._matrix(train.arrays),
             train.targets,
             self._matrix(valid.arrays),
@@ -54,15 +54,15 @@ class ScikitModel:
 
     def refit(self, rows: Examples, curve: Curve, *, seed: int = 0) -> None:
         """As `Estimator`."""
-        self.fitted = self.model.entry.module.refit(
-            self.model.config, self.model.objective, self._matrix(rows.arrays), rows.targets, curve, seed
-        )
+        of = self.blueprint
+        x = self._matrix(rows.arrays)
+        self.fitted = of.entry.module.refit(of.config, of.objective, x, rows.targets, curve, seed)
 
     def predict(self, arrays: Arrays) -> np.ndarray:
         """As `Estimator`."""
-        if not check_arrays(self.model.spec, arrays):
-            return self.model.objective.link(np.empty((0, self.model.objective.outputs)))
-        return predictions(self.fitted, self.model.objective, self._matrix(arrays))
+        if not check_arrays(self.blueprint.spec, arrays):
+            return self.blueprint.objective.link(np.empty((0, self.blueprint.objective.outputs)))
+        return predictions(self.fitted, self.blueprint.objective, self._matrix(arrays))
 
     def save(self, folder: Path) -> None:
         """As `Estimator`."""
@@ -81,5 +81,5 @@ class ScikitModel:
             raise MarqueeError(f"The model in {path} cannot be read: {error}.") from error
 
     def _matrix(self, arrays: Arrays) -> np.ndarray:
-        matrix: np.ndarray = self.model.entry.module.matrix(self.model.spec, arrays)
+        matrix: np.ndarray = self.blueprint.entry.module.matrix(self.blueprint.spec, arrays)
         return matrix

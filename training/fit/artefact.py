@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from common.errors import MarqueeError
 from common.files import folder_atomically
-from training.estimators import Estimator, Model, estimator_of
+from training.estimators import Blueprint, Estimator, estimator_of
 from training.fit.curve import Curve
 from training.inputs.spec import InputSpec
 from training.recipe import Recipe
@@ -88,7 +88,7 @@ class Artefact:
     @property
     def spec(self) -> InputSpec:
         """The specification of the inputs."""
-        return self.estimator.model.spec
+        return self.estimator.blueprint.spec
 
     def predict(self, table: pa.Table) -> np.ndarray:
         """Predictions for each row, float64: (rows,), or probabilities of classes (rows, classes).
@@ -103,7 +103,7 @@ class Artefact:
 
     def score(self, table: pa.Table) -> np.ndarray:
         """One number for each row, by which rows are ranked, float64 (rows,); as `predict` otherwise."""
-        return self.estimator.model.objective.score(self.predict(table))
+        return self.estimator.blueprint.objective.score(self.predict(table))
 
 
 def package_versions() -> dict[str, str]:
@@ -168,7 +168,7 @@ def load(folder: Path) -> Artefact:
         raise MarqueeError(
             f"The artefact {folder} does not fit this version of Marquee: {place}: {first['msg'].lower()}."
         ) from error
-    estimator = estimator_of(Model(recipe.entry, settings, spec, objective_of(recipe.task)))
+    estimator = estimator_of(Blueprint(recipe.entry, settings, spec, objective_of(recipe.task)))
     estimator.load(folder)
     return Artefact(
         manifest=manifest,

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from common.errors import MarqueeError
 from common.files import write_atomically
+from training.config import Config, nested
 from training.models import model as entry_of
-from training.settings import Settings, nested
 
 COMMITTED = Path(__file__).parents[1] / "configs"
 
 
-class ConfigurationFile(Settings):
+class ConfigurationFile(Config):
     """One file.
 
     Args:

@@ -41,6 +41,6 @@ def rescore(folder: Path, store: "FeatureStore", lake: Path, domain: Domain) -> 
             f" {domain.events.name} of {lake}: evaluate it on the home that it was trained in."
         )
     table = joined(store, domain, recipe.service, rows, recipe.protocol)
-    objective = artefact.estimator.model.objective
+    objective = artefact.estimator.blueprint.objective
     threshold = artefact.metrics["test"].get("threshold")
     return objective.measure(objective.targets(table), artefact.predict(table), threshold)

@@ -12,7 +12,7 @@ from training.data.labels import row_names
 from training.data.prepared import Prepared
 from training.data.splits import Split, split
 from training.data.storage import FeatureRows, feature_rows
-from training.estimators import Estimator, Examples, Model, estimator_of, streams
+from training.estimators import Blueprint, Estimator, Examples, estimator_of, streams
 from training.evaluate.attainable import best_attainable_auc
 from training.evaluate.metrics import attainable_share
 from training.fit import artefact as artefacts
@@ -154,7 +154,7 @@ def _train(
     entry, settings, objective = recipe.entry, recipe.settings, objective_of(recipe.task)
     spec = rows.fit(cut.train, settings.inputs)
     train, valid, test = rows.arrays(spec, cut.train, cut.valid, cut.test)
-    estimator = estimator_of(Model(entry, settings, spec, objective))
+    estimator = estimator_of(Blueprint(entry, settings, spec, objective))
     data = rows.fingerprint()
     made_of = {
         "data": data,
@@ -177,7 +177,7 @@ def _train(
         every = np.sort(np.concatenate([cut.train, cut.valid]))
         spec = rows.fit(every, settings.inputs)
         both, test = rows.arrays(spec, every, cut.test)
-        estimator = estimator_of(Model(entry, settings, spec, objective))
+        estimator = estimator_of(Blueprint(entry, settings, spec, objective))
         estimator.refit(Examples(both, targets[every]), curve, seed=recipe.seed)
     return _Trained(
         estimator,

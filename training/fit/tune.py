@@ -11,7 +11,7 @@ from common.errors import MarqueeError
 from training.data.prepared import Prepared
 from training.data.splits import Cut, before_test
 from training.data.storage import fit_inputs
-from training.estimators import Estimator, Examples, Model, estimator_of
+from training.estimators import Blueprint, Estimator, Examples, estimator_of
 from training.fit.curve import Curve, Epoch, OnEpoch
 from training.models import Entry
 from training.models.config import KerasConfig, ModelConfig
@@ -91,12 +91,12 @@ def tune(
     def settings_of(params: Mapping[str, Any]) -> ModelConfig:
         return entry.config_class.of({**params, **kept})
 
-    def examples(settings: ModelConfig, *parts: np.ndarray) -> tuple[Model, list[Examples]]:
+    def examples(settings: ModelConfig, *parts: np.ndarray) -> tuple[Blueprint, list[Examples]]:
         """The rows of each part, the inputs fitted to those of the first."""
         tables = [prepared.table.take(part) for part in parts]
         spec = fit_inputs(tables[0], prepared.service, settings.inputs)
         rows = [Examples(spec.apply(table), targets[part]) for table, part in zip(tables, parts, strict=True)]
-        return Model(entry, settings, spec, objective), rows
+        return Blueprint(entry, settings, spec, objective), rows
 
     def value_of(estimator: Estimator, rows: Examples) -> float:
         return objective.validate(rows.targets, estimator.predict(rows.arrays))[metric]

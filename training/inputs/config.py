@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from training.settings import Settings
+from training.config import Config
 
 
-class InputConfig(Settings):
+class InputConfig(Config):
     """How columns become inputs. A kind of input that is switched off is not read at all.
 
     Args:

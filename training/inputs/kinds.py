@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from feature_repo.define.view import BEHAVIOUR
-from training.settings import Settings
+from training.config import Config
 
 PADDING_ID, UNSEEN_ID, FIRST_ID = 0, 1, 2
 """Indices of padding, of any value unseen in training, and of the first value seen."""
@@ -20,7 +20,7 @@ REQUEST = "request"
 """The name of the input that holds the time of the request."""
 
 
-class _Input(Settings):
+class _Input(Config):
     """What all inputs have.
 
     Args:
@@ -34,7 +34,7 @@ class _Input(Settings):
     modality: str = BEHAVIOUR
 
 
-class NumericColumn(Settings):
+class NumericColumn(Config):
     """One standardised column: z = (f(x) - mean) / std, with f(x) = log(1 + x) for a count or days, else x.
 
     A column that is the same in all training rows teaches nothing, and reads 0 whatever it holds; one without
@@ -82,7 +82,7 @@ class Numeric(_Input):
         return (len(self.columns),)
 
 
-class BucketColumn(Settings):
+class BucketColumn(Config):
     """One bucketised column: bucket 1 + (number of edges <= x); 0 where missing.
 
     Args:

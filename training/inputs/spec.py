@@ -28,20 +28,20 @@ from pydantic import model_validator
 from common.errors import MarqueeError
 from feature_repo.define.column import Type
 from feature_repo.define.view import View
+from training.config import Config
 from training.inputs.apply import array_of
 from training.inputs.columns import check_shape
 from training.inputs.config import InputConfig
 from training.inputs.fit import inputs_of
 from training.inputs.kinds import FIRST_ID, Input, MultiValued, ValueSequence, Vector
 from training.inputs.vocabulary import VocabularyCounts, as_arrays
-from training.settings import Settings
 
 SPEC_VERSION = 2
 
 Arrays = dict[str, np.ndarray]
 
 
-class InputSpec(Settings):
+class InputSpec(Config):
     """How a table of features becomes a dictionary of arrays: plain data, fitted on training rows.
 
     Args:

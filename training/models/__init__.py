@@ -4,7 +4,7 @@ A model is known by its key. Its builder makes it from its configuration and the
 feature service; every model takes the dictionary of arrays that the specification gives.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -78,16 +78,6 @@ MODELS: dict[str, Entry] = {
         Entry("logistic", "LogisticConfig", "gbt_v1", "sklearn", "Logistic regression", CLASSIFIES),
     )
 }
-
-
-def check_models(keys: Iterable[str]) -> None:
-    """Refuse a list of models that names an unknown one, before any work is done.
-
-    Raises:
-        MarqueeError: as `model`.
-    """
-    for key in keys:
-        model(key)
 
 
 def model(key: str) -> Entry:

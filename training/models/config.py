@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from training.config import Config
 from training.inputs.config import InputConfig
-from training.settings import Settings
 
 
-class TrainingConfig(Settings):
+class TrainingConfig(Config):
     """How a Keras model is trained.
 
     Args:
@@ -38,7 +38,7 @@ class TrainingConfig(Settings):
     clip_norm: float = Field(default=0.0, ge=0)
 
 
-class ModelConfig(Settings):
+class ModelConfig(Config):
     """Base of every model's configuration.
 
     Args:

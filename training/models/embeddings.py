@@ -6,15 +6,15 @@ from pydantic import Field
 
 from common.errors import MarqueeError
 from training.backend import keras
+from training.config import Config
 from training.inputs.spec import InputSpec
 from training.layers import BucketisedEmbedding, IdDropout, MultiValuedEmbedding
-from training.settings import Settings
 
 FLOATS = ("numeric", "vector")
 """The kinds of input that hold numbers as they are; all others hold places in a table."""
 
 
-class EmbeddingConfig(Settings):
+class EmbeddingConfig(Config):
     """Widths and regularisation of embeddings.
 
     Args:

@@ -6,13 +6,13 @@ from typing import Any
 from pydantic import Field
 
 from training.backend import keras
+from training.config import Config
 from training.inputs.spec import InputSpec
 from training.layers import NumericEmbedding
 from training.models.embeddings import EmbeddingConfig, Embeddings, masked_mean
-from training.settings import Settings
 
 
-class FieldConfig(Settings):
+class FieldConfig(Config):
     """Width and regularisation of the fields' embeddings.
 
     Args:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common.errors import MarqueeError, unknown
+from training.config import merged
 from training.data.prepared import Prepared, prepare
 from training.data.splits import split
 from training.evaluate.bootstrap import REPLICATES, Interval, paired_difference
@@ -20,7 +21,6 @@ from training.papers.paper import Paper, Variant
 from training.papers.results import HistoryBand, LeakWorth, Results, VariantResult, write_results
 from training.papers.studies import RANDOM_SPLIT, earlier_events, history_bands, leaks_of, with_leak
 from training.recipe import SPLIT_OF, Recipe, recipe_of
-from training.settings import merged
 from training.tasks import happened, objective_of
 
 if TYPE_CHECKING:

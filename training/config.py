@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from common.errors import MarqueeError
 
 
-class Settings(BaseModel):
+class Config(BaseModel):
     """Base of all configuration of training. Frozen; values are checked against their types and ranges."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -44,12 +44,12 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _sections(cls: type[Settings]) -> dict[str, Any]:
+def _sections(cls: type[Config]) -> dict[str, Any]:
     """The sections as `cls` has them: a value for one setting leaves the others of its section alone."""
     return {
         name: field.default.model_dump()
         for name, field in cls.model_fields.items()
-        if isinstance(field.default, Settings)
+        if isinstance(field.default, Config)
     }
 
 
@@ -62,7 +62,7 @@ def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
     return both
 
 
-def _sentence(cls: type[Settings], error: ValidationError) -> str:
+def _sentence(cls: type[Config], error: ValidationError) -> str:
     """The first thing that is wrong, as one sentence."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
