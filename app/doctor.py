@@ -37,7 +37,16 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Look at everything; nothing is made or changed."""
-    checks: list[Callable[[Settings], Finding]] = [python, java, versions, memory, disk, home_folder, jars]
+    checks: list[Callable[[Settings], Finding]] = [
+        python,
+        java,
+        names,
+        versions,
+        memory,
+        disk,
+        home_folder,
+        jars,
+    ]
     findings = [check(settings) for check in checks]
     if settings.profile == "scale":
         findings += servers(settings)
@@ -66,6 +75,15 @@ def java(_: Settings) -> Finding:
     version = re.search(r'version "(\d+)', first)
     well = version is not None and int(version[1]) in JAVA_VERSIONS
     return Finding("Java", well, first, remedy)
+
+
+def names(settings: Settings) -> Finding:
+    """A locale in which Java can name the home."""
+    from lake.locales import utf8_locale
+
+    found = utf8_locale()
+    well = found is not None or str(settings.home).isascii()
+    return Finding("locale", well, found or "no UTF-8", "export LC_ALL=C.UTF-8")
 
 
 def versions(_: Settings) -> Finding:

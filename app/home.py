@@ -1,13 +1,11 @@
 """The home folder: made, checked, and written by one command at a time."""
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from common.errors import MarqueeError
-from common.files import cannot_write
+from common.locks import BusyError, locked
 
 
 @contextmanager
@@ -17,24 +15,12 @@ def writing(home: Path) -> Iterator[None]:
     Raises:
         MarqueeError: it cannot be made or written, or another command holds it.
     """
-    lock = home / ".lock"
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        file = lock.open("a+")
-    except OSError as error:
-        raise cannot_write(home, error) from error
-    with file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
+            stack.enter_context(locked(home / ".lock"))
+        except BusyError as busy:
             raise MarqueeError(
-                f"Another command (process {holder}) is writing in {home}: "
+                f"Another command (process {busy.holder}) is writing in {home}: "
                 "wait for it, or use another --home."
             ) from None
-        # The lock goes with the process, so a killed command leaves none behind.
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
         yield

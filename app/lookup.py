@@ -1,28 +1,30 @@
-"""The online store's view of a user and a movie."""
+"""What the online store has of the keys that a person or a service asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast import FeatureStore, FeatureView
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
-from feast.type_map import feast_value_type_to_python_type
+from feast import FeatureStore, FeatureView, ValueType
 
-from common.errors import MarqueeError
-from feature_repo.arrow import arrow_field
-from feature_repo.domains.movies import DOMAIN
-from training.data.dataset import find_service
+from common.errors import MarqueeError, unknown
+from feature_repo.applied import service_views
+from feature_repo.define.column import Type
+from feature_repo.define.domain import Domain
+from feature_repo.feast_internals import entity_key, key_types, plain_value, read_online
+from feature_repo.offline.labels import key_column
+from feature_repo.online.record import never_sent
+from feature_repo.publish import arrow_type
 
 MAX_ID = 2**63 - 1
 MAX_KEYS = 10_000
 """Keys asked for at a time; SQLite allows some 32,000."""
 
-KEYS = tuple(key.name for key in DOMAIN.keys)
-ARROW_FIELDS = {column.name: arrow_field(column) for view in DOMAIN.views for column in view.columns}
+Key = int | str
+Row = tuple[datetime | None, dict[str, Any]]
+"""Known since, and values by feature; None, {} where there is no row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,13 @@ class ViewStatus:
 
     @property
     def found(self) -> bool:
+        """Whether there is a row."""
         return self.known_since is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """The features of one user and one movie as they would be served now.
+    """The features of some keys, such as a user and an item, as they would be served now.
 
     Args:
         keys: what was asked for, by name.
@@ -53,140 +56,158 @@ class Lookup:
         unknown: names of the keys of which no view has a row.
     """
 
-    keys: dict[str, int]
+    keys: dict[str, Key]
     values: dict[str, Any]
     views: tuple[ViewStatus, ...]
     unknown: tuple[str, ...]
 
 
-def asked_keys(user_id: int | None, movie_id: int | None) -> dict[str, int]:
-    """The ids that were given, by name.
+def asked_keys(domain: Domain, given: Mapping[str, Any]) -> dict[str, Key]:
+    """The keys that were given (are not None), checked before any store is opened.
 
     Raises:
-        MarqueeError: there is none, or one is not a positive whole number.
+        MarqueeError: there is none, or one cannot be such a key.
     """
-    given = {"user_id": user_id, "movie_id": movie_id}
-    keys = {name: _id(name, value) for name, value in given.items() if value is not None}
-    if not keys:
-        raise MarqueeError("There is nothing to look up: give a user id, a movie id, or both.")
-    return keys
+    return _checked({key.name: key.type is Type.INT64 for key in domain.keys}, given)
 
 
-def lookup(
-    store: FeatureStore, service: str | None, user_id: int | None = None, movie_id: int | None = None
-) -> Lookup:
-    """Read the features of a user and a movie from the online store.
+def lookup(store: FeatureStore, service: str | None, keys: Mapping[str, Any]) -> Lookup:
+    """Read the features of keys from the online store.
 
     Args:
         store: an applied store.
         service: name of a feature service; None for all views.
-        user_id, movie_id: either may be left out; the views keyed by it are then, too.
+        keys: values by name. Some may be left out or None; the views keyed by them are then, too.
 
     Raises:
-        MarqueeError: no id is given, an id is not a positive whole number, or the service is unknown.
+        MarqueeError: no key is given, one cannot be such a key, the service is unknown, or nothing is online.
     """
-    keys = asked_keys(user_id, movie_id)
+    asked = service_views(store, service)
+    whole = {name: kind is ValueType.INT64 for view, _ in asked for name, kind in key_types(view).items()}
+    given = _checked(whole, keys)
     values: dict[str, Any] = {}
     statuses: list[ViewStatus] = []
-    found = dict.fromkeys(keys, False)
-    for view, names in _views(store, service):
-        if not set(_join_keys(view)) <= set(keys):
+    by_key: dict[str, list[FeatureView]] = {name: [] for name in given}
+    found = dict.fromkeys(given, False)
+    for view, names in asked:
+        joined = list(key_types(view))
+        if not set(joined) <= set(given):
             continue
-        key = tuple(keys[name] for name in _join_keys(view))
+        key = tuple(given[name] for name in joined)
         known_since, row = _read(store, view, [key], names)[key]
         values |= {name: row.get(name) for name in names}
         statuses.append(ViewStatus(view.name, known_since))
-        for name in _join_keys(view):
+        for name in joined:
+            by_key[name].append(view)
             found[name] |= known_since is not None
-    unknown = tuple(name for name, known in found.items() if not known)
-    return Lookup(keys, values, tuple(statuses), unknown)
+    missing = tuple(name for name, known in found.items() if not known)
+    for name in missing:
+        _require_online(store, name, by_key[name])
+    return Lookup(given, values, tuple(statuses), missing)
 
 
 def lookup_many(store: FeatureStore, service: str | None, pairs: pa.Table) -> pa.Table:
-    """Read the features of many users and movies, each id once.
+    """Read the features of many keys, each key once.
 
     Args:
+        store: an applied store.
         service: name of a feature service; None for all views.
-        pairs: n rows with `user_id` and `movie_id`; further columns are kept.
+        pairs: n rows with the keys of the views; further columns are kept.
 
     Returns:
         n rows in the same order: the columns of `pairs`, the features (null where there are none), and
         `<view>_known_since` (UTC, null where the view has no row).
 
     Raises:
-        MarqueeError: a key column is missing, or the service is unknown.
+        MarqueeError: a key column is missing or of another kind, the service is unknown, or nothing is
+            online.
     """
-    missing = [name for name in KEYS if name not in pairs.column_names]
+    asked = service_views(store, service)
+    wanted = list(dict.fromkeys(name for view, _ in asked for name in key_types(view)))
+    missing = [name for name in wanted if name not in pairs.column_names]
     if missing:
         raise MarqueeError(f"The pairs lack {', '.join(missing)}; they have {', '.join(pairs.column_names)}.")
     result = pairs
-    for view, names in _views(store, service):
-        (key_name,) = _join_keys(view)
-        column = pairs.column(key_name).combine_chunks()
+    by_key: dict[str, list[FeatureView]] = {}
+    found: set[str] = set()
+    for view, names in asked:
+        ((name, kind),) = key_types(view).items()
+        stored = pa.int64() if kind is ValueType.INT64 else pa.string()
+        column = key_column(pairs, name, stored, view.name).combine_chunks()
         distinct = pc.drop_null(pc.unique(column))
         keys = [(key,) for key in distinct.to_pylist()]
         rows = _read(store, view, keys, names)
+        by_key.setdefault(name, []).append(view)
+        if not keys or any(rows[key][0] is not None for key in keys):
+            found.add(name)
         place = pc.index_in(column, value_set=distinct)
-        for name in names:
-            values = pa.array([rows[key][1].get(name) for key in keys], ARROW_FIELDS[name].type)
-            result = result.append_column(name, values.take(place))
+        kinds = {field.name: arrow_type(field.dtype) for field in view.features}
+        for feature in names:
+            values = pa.array([rows[key][1].get(feature) for key in keys], kinds[feature])
+            result = result.append_column(feature, values.take(place))
         known = pa.array([rows[key][0] for key in keys], pa.timestamp("us", "UTC"))
         result = result.append_column(f"{view.name}_known_since", known.take(place))
+    for name, views in by_key.items():
+        if name not in found:
+            _require_online(store, name, views)
     return result
 
 
-Row = tuple[datetime | None, dict[str, Any]]
-
-
 def _read(
-    store: FeatureStore, view: FeatureView, keys: Sequence[tuple[int, ...]], names: list[str]
-) -> dict[tuple[int, ...], Row]:
-    """One view's rows for distinct keys: (known since, values); (None, {}) where there is none.
+    store: FeatureStore, view: FeatureView, keys: Sequence[tuple[Key, ...]], names: list[str]
+) -> dict[tuple[Key, ...], Row]:
+    """One view's rows for distinct keys.
 
     Stores differ in how they say that there is none: SQLite and PostgreSQL give nothing, Redis gives a row
     without values, stamped 1970.
     """
-    provider = store._get_provider()
-    rows: dict[tuple[int, ...], Row] = {}
+    rows: dict[tuple[Key, ...], Row] = {}
     for start in range(0, len(keys), MAX_KEYS):
         part = keys[start : start + MAX_KEYS]
-        entities = [
-            EntityKey(join_keys=_join_keys(view), entity_values=[Value(int64_val=value) for value in key])
-            for key in part
-        ]
-        read = provider.online_read(store.config, view, entities, [*names])  # Redis adds to it
+        read = read_online(store, view, [entity_key(view, key) for key in part], names)
         for key, (moment, values) in zip(part, read, strict=True):
             if moment is None or moment.timestamp() == 0 or values is None:
                 rows[key] = (None, {})
             else:
-                rows[key] = (
-                    moment.astimezone(UTC),
-                    {name: feast_value_type_to_python_type(value) for name, value in values.items()},
-                )
+                plain = {name: plain_value(value) for name, value in values.items()}
+                rows[key] = (moment.astimezone(UTC), plain)
     return rows
 
 
-def _views(store: FeatureStore, service: str | None) -> list[tuple[FeatureView, list[str]]]:
-    """Views and their features, of a service or all."""
-    views = {view.name: view for view in store.list_feature_views()}
-    if service is None:
-        if not views:
-            raise MarqueeError("The registry has no views yet: run marquee features apply first.")
-        return [(view, [feature.name for feature in view.features]) for _, view in sorted(views.items())]
-    projections = find_service(store, DOMAIN, service).feature_view_projections
-    return [
-        (views[projection.name], [feature.name for feature in projection.features])
-        for projection in projections
-    ]
+def _require_online(store: FeatureStore, key: str, views: Sequence[FeatureView]) -> None:
+    """A key without a row is unknown, unless nothing at all is online by that key.
+
+    Raises:
+        MarqueeError: that is so.
+    """
+    if views and all(never_sent(store, view) for view in views):
+        raise MarqueeError(f"Nothing is online yet by {key}: run marquee features materialize first.")
 
 
-def _join_keys(view: FeatureView) -> list[str]:
-    return [column.name for column in view.entity_columns]
+def _checked(whole: Mapping[str, bool], given: Mapping[str, Any]) -> dict[str, Key]:
+    """The keys that are not None.
+
+    Args:
+        whole: by name, whether such a key is a whole number; if not, it is text.
+
+    Raises:
+        MarqueeError: there is none, or one cannot be such a key.
+    """
+    keys = {name: value for name, value in given.items() if value is not None}
+    if not keys:
+        raise MarqueeError(f"There is nothing to look up: give {' or '.join(sorted(whole))}, or both.")
+    for name, value in keys.items():
+        if name not in whole:
+            raise unknown("key", name, whole)
+        if whole[name]:
+            _check_number(name, value)
+        elif not isinstance(value, str) or not value:
+            raise MarqueeError(f"{name} is text, not {value!r}.")
+    return keys
 
 
-def _id(name: str, value: int) -> int:
+def _check_number(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise MarqueeError(f"{name} is a positive whole number, not {value!r}.")
     if value > MAX_ID:
         raise MarqueeError(f"{name} is at most {MAX_ID}, not {value}.")
-    return value

@@ -106,7 +106,7 @@ def open_scratch(scratch: Settings) -> "FeatureStore":
     own, so that on shared servers too nobody else's rows are met."""
     from feast import FeatureStore, RepoConfig
 
-    from feature_repo.registry import sqlite_url
+    from feature_repo.home import sqlite_url
     from feature_repo.store import open_store
 
     profile = open_store(scratch).config

@@ -81,7 +81,7 @@ def make(home: Path, rows: int, keys: int, changed: int) -> None:
 def stats(rng: np.random.Generator, users: np.ndarray, at: np.ndarray, written: timedelta) -> pa.Table:
     """Rows of the table, written some time after their instants."""
     from feature_repo.arrow import arrow_schema
-    from feature_repo.schema import TABLES
+    from feature_repo.domains.movies import DOMAIN
 
     instants = int(START.timestamp()) * 1_000_000 + at
     columns: dict[str, Any] = {
@@ -89,8 +89,8 @@ def stats(rng: np.random.Generator, users: np.ndarray, at: np.ndarray, written: 
         "event_timestamp": pa.array(instants).cast(INSTANT),
         "created_timestamp": pa.array(instants + written // timedelta(microseconds=1)).cast(INSTANT),
     }
-    columns |= {column.name: values(rng, column, instants) for column in TABLES[VIEW].columns}
-    schema = arrow_schema(TABLES[VIEW])
+    columns |= {column.name: values(rng, column, instants) for column in DOMAIN.tables[VIEW].columns}
+    schema = arrow_schema(DOMAIN.tables[VIEW])
     return pa.table({name: columns[name] for name in schema.names}).cast(schema)
 
 

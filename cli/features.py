@@ -149,10 +149,11 @@ def lookup(
     from app.lookup import lookup as look_up
     from cli.console import console
     from common.settings import load_settings
+    from feature_repo.domains.movies import DOMAIN
     from feature_repo.store import open_store
 
-    keys = asked_keys(user, movie)
-    found = look_up(open_store(load_settings(home), must_exist=True), None, **keys)
+    keys = asked_keys(DOMAIN, {"user_id": user, "movie_id": movie})
+    found = look_up(open_store(load_settings(home), must_exist=True), None, keys)
     if as_json:
         since = {status.view: status.known_since.isoformat() for status in found.views if status.known_since}
         answer = {"features": found.values, "known_since": since, "unknown": found.unknown}
@@ -164,8 +165,7 @@ def lookup(
         listing.add_row(name, "–" if value is None else escape(str(value)))
     console.print(listing)
     for key in found.unknown:
-        asked = user if key == "user_id" else movie
-        console.print(f"[yellow]{key} {asked} is unknown:[/] the online store has no row for it.")
+        console.print(f"[yellow]{key} {found.keys[key]} is unknown:[/] the online store has no row for it.")
 
 
 @app.command()

@@ -11,11 +11,14 @@ from typer.exceptions import TyperException
 from cli import audit, data, doctor, features, models, pipeline, reproduce, run
 from cli.options import GROUP
 from common.errors import MarqueeError
+from common.quick_start import leave_types_unchecked
 
 # Before anything imports TensorFlow: its start-up notes are not for people.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Threads that wait for each other must sleep, not spin: on a shared machine boosting trees spun for minutes.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+leave_types_unchecked()
 
 app = typer.Typer(help="Point-in-time-correct features for movie recommendation.", **GROUP)
 for group in (data, pipeline, features, audit):

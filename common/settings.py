@@ -4,6 +4,8 @@ It is made once, at the edge, and passed on as an argument. Only plug-ins that F
 make one themselves: they get no arguments.
 """
 
+import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -38,7 +40,13 @@ class Settings(BaseSettings):
 
     @field_validator("home")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
+    def _usable(cls, home: Path) -> Path:
+        if sys.getfilesystemencoding() != "utf-8" and not str(home).isascii():
+            raise ValueError("in this locale, files are not named in UTF-8: export LC_ALL=C.UTF-8")
+        try:
+            str(home).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("a path is text in UTF-8") from error
         return home.expanduser().absolute()
 
     @property
@@ -76,3 +84,17 @@ def load_settings(home: Path | None = None) -> Settings:
         raise MarqueeError(f"MARQUEE_{name}={first['input']!r} cannot be used: {first['msg']}.") from error
     folder_to_write(settings.home)
     return settings
+
+
+def settings_for_feast() -> Settings:
+    """`load_settings` for Feast's own command, which works in another folder than the one where it was typed.
+
+    Raises:
+        MarqueeError: also if MARQUEE_HOME is not set, or relative.
+    """
+    home = os.environ.get("MARQUEE_HOME", "")
+    if not home:
+        raise MarqueeError("MARQUEE_HOME is not set: export it (export MARQUEE_HOME=$PWD/.marquee).")
+    if not Path(home).is_absolute():
+        raise MarqueeError(f"MARQUEE_HOME={home} is a relative path: make it an absolute one.")
+    return load_settings()

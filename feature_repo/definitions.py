@@ -6,7 +6,7 @@ from feature_repo.publish import feast_objects
 
 if __name__ == "definitions":
     # Feast's own plan and apply import this file by its path, before they open the registry.
-    lock_until_exit()
+    lock_until_exit(DOMAIN.name)
 
 _objects = feast_objects(DOMAIN, project=DOMAIN.name)
 

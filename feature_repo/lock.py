@@ -4,22 +4,17 @@ The lock goes with the registry: a file beside one in SQLite; for one in Postgre
 server, so that several machines wait for each other. Both end with the process that holds them.
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
 from sqlalchemy import text
 
-from common.errors import MarqueeError
-from common.files import cannot_write
-from common.settings import load_settings
-from feature_repo.offline.tables import absolute_lake
-from feature_repo.profile import profile_file, read_profile
-from feature_repo.registry import registry_engine, registry_file
+from common.locks import locked
+from feature_repo.home import feast_settings
+from feature_repo.profile import profile_settings
+from feature_repo.registry import forget_removed_views, registry_engine, registry_file
 
 LOCK = 0x4D415251554545
 """The number of the advisory lock: "MARQUEE"."""
@@ -38,19 +33,7 @@ def registry_lock(registry: dict[str, Any]) -> Iterator[None]:
         MarqueeError: the folder of an SQLite registry cannot be written.
     """
     file = registry_file(registry)
-    with _file_lock(file.parent) if file else _server_lock(registry):
-        yield
-
-
-@contextmanager
-def _file_lock(folder: Path) -> Iterator[None]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".registry.lock").open("w")
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with locked(file.with_name(".registry.lock"), wait=True) if file else _server_lock(registry):
         yield
 
 
@@ -63,22 +46,17 @@ def _server_lock(registry: dict[str, Any]) -> Iterator[None]:
         yield
 
 
-def lock_until_exit() -> None:
-    """The same for the rest of the process, for Feast's own command and the profile that it reads.
+def lock_until_exit(project: str) -> None:
+    """Hold the lock for the rest of the process: Feast's own command, and the profile that it reads.
+
+    What a teardown left in the registry, on which Feast's apply would stumble, is removed.
 
     Raises:
         click.UsageError: a variable is not set, or the home is relative; Feast prints it as one line.
     """
     context = click.get_current_context(silent=True)
     given = context.find_root().obj if context else None
-    file = (
-        given["FS_YAML_FILE"]
-        if isinstance(given, dict) and "FS_YAML_FILE" in given
-        else profile_file(load_settings())
-    )
-    try:
-        settings = read_profile(file, os.environ)
-    except MarqueeError as error:
-        raise click.UsageError(str(error)) from error
-    absolute_lake(settings["offline_store"].get("lake"))
-    _until_exit.enter_context(registry_lock(settings["registry"]))
+    file = given.get("FS_YAML_FILE") if isinstance(given, dict) else None
+    registry = profile_settings(feast_settings(), file)["registry"]
+    _until_exit.enter_context(registry_lock(registry))
+    forget_removed_views(registry, project)

@@ -1,7 +1,6 @@
-"""Which stores serve the definitions: a profile is a file that Feast's own command reads too."""
+"""Which stores serve a domain: a profile is a file that Feast's own command reads too."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,13 @@ import yaml  # type: ignore[import-untyped]
 
 from common.errors import MarqueeError
 from common.settings import Settings
+from feature_repo.home import placed, placed_registry
 
 REPOSITORY = Path(__file__).parent
 PROFILES = {"embedded": "feature_store.yaml", "scale": "feature_store.scale.yaml"}
 EXAMPLES = {
-    "MARQUEE_HOME": "$PWD/.marquee",
     "MARQUEE_POSTGRES": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
     "MARQUEE_REDIS": "HOST:6379",
-    "MARQUEE_SPARK_MASTER": "spark://HOST:7077",
 }
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
@@ -26,32 +24,32 @@ def profile_file(settings: Settings) -> Path:
     return REPOSITORY / PROFILES[settings.profile]
 
 
-def profile_settings(settings: Settings) -> dict[str, Any]:
-    """What the chosen profile and the settings say of the stores, as `RepoConfig` takes it.
+def profile_settings(settings: Settings, file: Path | None = None) -> dict[str, Any]:
+    """What a profile and the settings say of the stores, as `RepoConfig` takes it.
+
+    Args:
+        file: of the profile; the one that the settings name where None.
 
     Raises:
         MarqueeError: a setting that the profile needs is empty.
     """
+    file = file or profile_file(settings)
     variables = {f"MARQUEE_{name.upper()}": str(value) for name, value in settings}
-    profile = read_profile(profile_file(settings), variables)
-    profile["offline_store"]["memory_limit"] = settings.duckdb_memory
+    profile: dict[str, Any] = _filled_in(yaml.safe_load(file.read_text()), variables, file.name)
+    profile["registry"]["path"] = placed_registry(profile["registry"]["path"], settings.home)
+    for part in ("offline_store", "online_store"):
+        profile[part] = {name: placed(value, settings.home) for name, value in profile[part].items()}
+    profile["offline_store"] |= {"memory_limit": settings.duckdb_memory}
     if settings.profile == "scale":
-        profile["offline_store"]["memory"] = settings.spark_memory
-        profile["offline_store"]["partitions"] = settings.spark_shuffle_partitions
+        profile["offline_store"] |= {
+            "master": settings.spark_master,
+            "memory": settings.spark_memory,
+            "partitions": settings.spark_shuffle_partitions,
+        }
     return profile
 
 
-def read_profile(file: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """What a profile's file says, with `${NAME}` filled in from `variables`.
-
-    Raises:
-        MarqueeError: one of them is not set.
-    """
-    filled: dict[str, Any] = _filled_in(yaml.safe_load(file.read_text()), variables, file.name)
-    return filled
-
-
-def _filled_in(setting: Any, variables: Mapping[str, str], file: str) -> Any:
+def _filled_in(setting: Any, variables: dict[str, str], file: str) -> Any:
     if isinstance(setting, dict):
         return {name: _filled_in(value, variables, file) for name, value in setting.items()}
     if not isinstance(setting, str):

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import pyarrow as pa
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, Project, ValueType
 from feast.data_format import DeltaFormat
 from feast.types import Array, FeastType, Float64, Int64, String, UnixTimestamp
 
+from feature_repo.arrow import ARROW_TYPES
 from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Type
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
@@ -25,6 +27,7 @@ FEAST_TYPES: dict[Type, FeastType] = {
     Type.FLOAT64_LIST: Array(Float64),
     Type.STRING_LIST: Array(String),
 }
+ARROW_BY_FEAST = {str(kind): ARROW_TYPES[type] for type, kind in FEAST_TYPES.items()}
 KEY_TYPES: dict[Type, ValueType] = {Type.INT64: ValueType.INT64, Type.STRING: ValueType.STRING}
 """What a key may be."""
 
@@ -62,6 +65,11 @@ def feast_objects(domain: Domain, project: str) -> FeastObjects:
     }
     about = Project(name=project, description=domain.description)
     return FeastObjects(about, entities, sources, views, services)
+
+
+def arrow_type(kind: FeastType) -> pa.DataType:
+    """What a published feature of this type is in Arrow."""
+    return ARROW_BY_FEAST[str(kind)]
 
 
 def _entity(key: Column) -> Entity:

@@ -1,17 +1,10 @@
 """The SQL registry of a profile: a file of SQLite, or a PostgreSQL server."""
 
-import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import URL, Engine, create_engine, inspect, make_url
+from sqlalchemy import URL, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
-
-
-def sqlite_url(file: Path) -> str:
-    """The URL of a registry in a file, whatever characters its path has."""
-    return f"sqlite:///{quote(os.fsencode(file))}"
 
 
 def registry_url(registry: dict[str, Any]) -> URL:
@@ -31,7 +24,7 @@ def registry_file(registry: dict[str, Any]) -> Path | None:
 
 
 def registry_engine(registry: dict[str, Any]) -> Engine:
-    """Connections to a registry on a server, each closed after use."""
+    """Connections to a registry, each closed after use."""
     connect = registry.get("sqlalchemy_config_kwargs", {}).get("connect_args", {})
     return create_engine(registry_url(registry), poolclass=NullPool, connect_args=connect)
 
@@ -39,4 +32,25 @@ def registry_engine(registry: dict[str, Any]) -> Engine:
 def is_there(registry: dict[str, Any]) -> bool:
     """Whether a registry was ever applied to; makes nothing."""
     file = registry_file(registry)
-    return file.is_file() if file else inspect(registry_engine(registry)).has_table("feature_views")
+    if file is not None and not file.is_file():
+        return False
+    return bool(inspect(registry_engine(registry)).has_table("feature_views"))
+
+
+def forget_removed_views(registry: dict[str, Any], project: str) -> None:
+    """Remove the history of views that the registry does not have, so that they can be published again.
+
+    `feast teardown` removes a project's views and leaves their history, on which Feast's next apply stumbles.
+    """
+    if not is_there(registry):
+        return
+    kinds = ("feature_views", "stream_feature_views", "on_demand_feature_views", "label_views")
+    there = " UNION ALL ".join(f"SELECT feature_view_name, project_id FROM {kind}" for kind in kinds)
+    with registry_engine(registry).begin() as connection:
+        connection.execute(
+            text(
+                "DELETE FROM feature_view_version_history WHERE project_id = :project AND feature_view_name"
+                f" NOT IN (SELECT feature_view_name FROM ({there}) AS views WHERE project_id = :project)"
+            ),
+            {"project": project},
+        )

@@ -8,15 +8,9 @@ import io
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from feast import FeatureStore, RepoConfig
-from feast.diff.property_diff import TransitionType
-from feast.diff.registry_diff import RegistryDiff
-from feast.feature_view import DUMMY_ENTITY, DUMMY_ENTITY_NAME
-from feast.repo_contents import RepoContents
 
 from common.errors import MarqueeError
 from common.files import cannot_write
@@ -24,34 +18,13 @@ from common.settings import Settings
 from feature_repo.applied import applied_views
 from feature_repo.define.column import BEGINNING
 from feature_repo.define.domain import Domain
+from feature_repo.differences import Change, differences, held_objects, wanted_objects
 from feature_repo.lock import registry_lock
 from feature_repo.offline.tables import delta_table, file_source
 from feature_repo.online.send import OnProgress, Sent, send_changed
 from feature_repo.profile import REPOSITORY, profile_settings
 from feature_repo.publish import feast_objects
-from feature_repo.registry import is_there
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference between the definitions and the registry.
-
-    Args:
-        action: "create", "update" or "delete".
-        kind: "entity", "feature view", "feature service", "data source", "project" …
-        name: of the object.
-        properties: (property, value in the registry, value in the definitions) of an update.
-    """
-
-    action: str
-    kind: str
-    name: str
-    properties: tuple[tuple[str, str, str], ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"{self.action} {self.kind} {self.name}"]
-        lines += [f"  {name}: {old} -> {new}" for name, old, new in self.properties]
-        return "\n".join(lines)
+from feature_repo.registry import forget_removed_views, is_there
 
 
 def open_store(
@@ -86,11 +59,13 @@ def open_store(
 
 
 def plan(settings: Settings, domain: Domain) -> list[Change]:
-    """What `apply` would change in the registry; changes nothing there."""
-    store = open_store(settings)
+    """What `apply` would change in the registry; makes and changes nothing."""
+    profile = profile_settings(settings)
+    wanted = wanted_objects(feast_objects(domain, profile["project"]))
+    if not is_there(profile["registry"]):
+        return differences({}, wanted)
     with _quiet():
-        difference, _, _ = store.plan(_definitions(domain, store.project))
-    return _changes(difference)
+        return differences(held_objects(open_store(settings)), wanted)
 
 
 def apply(settings: Settings, domain: Domain) -> list[Change]:
@@ -98,17 +73,16 @@ def apply(settings: Settings, domain: Domain) -> list[Change]:
 
     One process at a time: another waits for its turn.
     """
-    with registry_lock(profile_settings(settings)["registry"]), _quiet():
+    profile = profile_settings(settings)
+    with registry_lock(profile["registry"]), _quiet():
+        forget_removed_views(profile["registry"], profile["project"])
         store = open_store(settings)
-        difference, _, _ = store.plan(_definitions(domain, store.project))
-        gone: list[Any] = [
-            diff.current_feast_object
-            for diff in difference.feast_object_diffs
-            if diff.transition_type is TransitionType.DELETE and diff.name != DUMMY_ENTITY_NAME
-        ]
-        wanted = feast_objects(domain, store.project).all
-        store.apply(wanted, objects_to_delete=gone, partial=False)
-    return _changes(difference)
+        objects = feast_objects(domain, store.project)
+        held = held_objects(store)
+        changes = differences(held, wanted_objects(objects))
+        gone = [held[change.kind, change.name] for change in changes if change.action == "delete"]
+        store.apply(objects.all, objects_to_delete=gone, partial=False)
+    return changes
 
 
 def materialize(
@@ -140,38 +114,6 @@ def table_versions(store: FeatureStore, views: Sequence[str] | None = None) -> d
         for view in applied_views(store, views)
         for source in (file_source(view.batch_source),)
     }
-
-
-def _definitions(domain: Domain, project: str) -> RepoContents:
-    """A domain as Feast's plan wants it."""
-    objects = feast_objects(domain, project)
-    return RepoContents(
-        projects=[objects.project],
-        data_sources=list(objects.sources.values()),
-        feature_views=list(objects.views.values()),
-        on_demand_feature_views=[],
-        stream_feature_views=[],
-        label_views=[],
-        entities=[*objects.entities.values(), DUMMY_ENTITY],
-        feature_services=list(objects.services.values()),
-        permissions=[],
-    )
-
-
-def _changes(difference: RegistryDiff) -> list[Change]:
-    return [
-        Change(
-            diff.transition_type.name.lower(),
-            diff.feast_object_type.value,
-            diff.name,
-            tuple(
-                (part.property_name, str(part.val_existing), str(part.val_declared))
-                for part in diff.feast_object_property_diffs
-            ),
-        )
-        for diff in difference.feast_object_diffs
-        if diff.transition_type is not TransitionType.UNCHANGED and diff.name != DUMMY_ENTITY_NAME
-    ]
 
 
 @contextmanager

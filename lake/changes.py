@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pyarrow.dataset as pads
 from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
-from pyarrow.fs import FileType, PyFileSystem
+from pyarrow.fs import FileSystem, FileType, LocalFileSystem, PyFileSystem, SubTreeFileSystem
 
 
 def added_rows(table: DeltaTable, since: int, options: dict[str, str] | None = None) -> pads.Dataset | None:
@@ -22,7 +22,7 @@ def added_rows(table: DeltaTable, since: int, options: dict[str, str] | None = N
     Returns:
         None where rows were taken away or replaced too, or where the log or the files no longer tell.
     """
-    files = PyFileSystem(DeltaStorageHandler(table.table_uri, options))
+    files = _files(table, options)
     schema = table.to_pyarrow_dataset().schema
     if since > table.version() or table.metadata().partition_columns:
         return None
@@ -41,7 +41,15 @@ def added_rows(table: DeltaTable, since: int, options: dict[str, str] | None = N
     return pads.dataset(paths, schema=schema, format="parquet", filesystem=files)
 
 
-def _actions(files: PyFileSystem, version: int) -> Iterator[dict[str, Any]]:
+def _files(table: DeltaTable, options: dict[str, str] | None) -> FileSystem:
+    """The files of a table, by their paths within it."""
+    if "://" in table.table_uri:
+        return PyFileSystem(DeltaStorageHandler(table.table_uri, options))
+    # deltalake's own would make a folder where the path has what a URL has not.
+    return SubTreeFileSystem(unquote(table.table_uri), LocalFileSystem())
+
+
+def _actions(files: FileSystem, version: int) -> Iterator[dict[str, Any]]:
     with files.open_input_stream(f"_delta_log/{version:020d}.json") as stream:
         for line in stream.read().splitlines():
             yield json.loads(line)

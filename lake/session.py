@@ -1,14 +1,28 @@
 """Starting Spark where something turns out to need it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from common.errors import MarqueeError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 StartSpark: TypeAlias = Callable[[], "SparkSession"]
 """Gives the process's session, starting it at the first call: what may do without Spark takes this."""
+
+
+def one_folder(folder: Path) -> str:
+    """A folder in words that Spark, which takes a comma for the end of a folder's name, takes for one.
+
+    It is made if need be, and stays open as long as the process lives.
+    """
+    if "," not in str(folder):
+        return str(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"/proc/{os.getpid()}/fd/{os.open(folder, os.O_RDONLY | os.O_DIRECTORY)}"
 
 
 def spark_session(
@@ -30,9 +44,15 @@ def spark_session(
     Raises:
         MarqueeError: Spark did not start.
     """
+    from lake.locales import utf8_locale
     from lake.spark import start_session
 
     more = {}
     if scratch is not None:
-        more = {"spark.local.dir": str(scratch), "spark.sql.warehouse.dir": str(scratch / "warehouse")}
+        if not str(scratch).isascii() and utf8_locale() is None:
+            raise MarqueeError(f"Java cannot name {scratch} in this locale: export LC_ALL=C.UTF-8.")
+        more = {
+            "spark.local.dir": one_folder(scratch) if master.startswith("local") else str(scratch),
+            "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        }
     return start_session(master, memory, shuffle_partitions, more, log)

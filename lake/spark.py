@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
 from common.files import REFUSALS
+from lake.locales import names_in_utf8
 from lake.spark_java import JARS, local_settings
 
 STANDALONE = "spark://"
@@ -61,7 +62,7 @@ def start_session(
     if "spark.driver.extraClassPath" not in settings:
         builder = configure_spark_with_delta_pip(builder)
     try:
-        with output_into(log):
+        with output_into(log), names_in_utf8():
             session = builder.getOrCreate()
     except Exception as error:  # whatever Py4J or the launcher throws, the person's remedy is the same
         where = f"; its own words are in {log}" if log else ""

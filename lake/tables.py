@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, write_deltalake
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from common.errors import MarqueeError
 from common.files import REFUSALS, cannot_write
+from lake.write import write
 
 PROPERTIES = {
     # Incremental jobs read what is new in a table.
@@ -99,11 +100,9 @@ def append(rows: pa.Table, lake: Path, name: str, metadata: str = "") -> None:
     Raises:
         MarqueeError: the table is not there, the lake cannot be written, or the disk is full.
     """
-    table = open_table(lake, name)
-    schema = table.to_pyarrow_dataset().schema
-    said = CommitProperties(custom_metadata={USER_METADATA: metadata})
+    schema = open_table(lake, name).to_pyarrow_dataset().schema
     try:
-        write_deltalake(table, rows.select(schema.names).cast(schema), mode="append", commit_properties=said)
+        write(lake / name, rows.select(schema.names).cast(schema), said={USER_METADATA: metadata})
     except (OSError, DeltaError) as error:
         raise not_written(lake, name, error) from error
 
@@ -119,16 +118,8 @@ def overwrite(rows: pa.Table, lake: Path, name: str, metadata: str = "") -> None
         MarqueeError: the lake cannot be written, or the disk is full.
     """
     make_folder(lake, name)
-    said = CommitProperties(custom_metadata={USER_METADATA: metadata})
     try:
-        write_deltalake(
-            lake / name,
-            rows,
-            mode="overwrite",
-            schema_mode="overwrite",
-            configuration=PROPERTIES,
-            commit_properties=said,
-        )
+        write(lake / name, rows, overwrite=True, properties=PROPERTIES, said={USER_METADATA: metadata})
     except (OSError, DeltaError) as error:
         raise not_written(lake, name, error) from error
 

@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame
 from app.spark import start_spark
 from common.settings import load_settings
 from feature_repo.domains.movies import DOMAIN
-from feature_repo.schema import RATINGS
+from feature_repo.domains.movies.tables import RATINGS
 from feature_repo.store import open_store
 from pipelines.features import incremental
 from pipelines.features.jobs import JOBS, run_job

@@ -64,7 +64,7 @@ REFUSED = [
     ("report", "no finished run"),
     ("report --run ABSENT", "no finished run"),
     ("report --run FILE", "no finished run"),
-    ("features lookup", "user id"),
+    ("features lookup", "user_id"),
     ("features lookup --user 0", "positive"),
     ("features lookup --user 9223372036854775808", "at most"),
     ("features lookup --user 1", "marquee features apply"),

@@ -22,19 +22,19 @@ from common.errors import MarqueeError
 from common.settings import Settings
 from feature_repo import store
 from feature_repo.arrow import arrow_schema
-from feature_repo.define.column import Column, Type
+from feature_repo.define.column import BEGINNING, Column, Type
 from feature_repo.define.operation import Fact
 from feature_repo.define.role import Unread
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.features import MOVIE_CONTENT
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStoreConfig
 from feature_repo.publish import feast_objects
-from feature_repo.schema import BEGINNING, FEATURE_TABLES, SERVICES, TABLES
 from tests.asof_battery import plain
 from tests.asof_oracle import OracleView, join
 from tests.lake import START, build_lake, random_rows
 from training.data.dataset import dataset_file, point_in_time
 
+FEATURE_TABLES = tuple(view.table for view in DOMAIN.views)
 REPOSITORY = Path(__file__).parents[1] / "feature_repo"
 INSTANT = pa.timestamp("us", "UTC")
 
@@ -82,7 +82,7 @@ def test_views_and_services_are_those_of_the_schema(opened: FeatureStore) -> Non
     assert {
         name: tuple(projection.name for projection in service.feature_view_projections)
         for name, service in services.items()
-    } == {name: tuple(table.name for table in tables) for name, tables in SERVICES.items()}
+    } == {name: tuple(table.name for table in tables) for name, tables in DOMAIN.services.items()}
 
 
 def test_sources_name_tables_not_places() -> None:
@@ -125,7 +125,7 @@ def test_stock_commands_plan_apply_and_materialise(tmp_path: Path) -> None:
     newest = newest_rows(tmp_path, "movie_rating_stats")[2]
     assert served.column("movie_rating_count").to_pylist() == [newest["movie_rating_count"]]
     # A row of the future of that run arrives with the incremental one.
-    table = TABLES["movie_rating_stats"]
+    table = DOMAIN.tables["movie_rating_stats"]
     later = random_rows(table, 2, 2, np.random.default_rng(9)).slice(1, 1)
     later = later.set_column(
         later.column_names.index("event_timestamp"),
@@ -183,7 +183,7 @@ def test_plan_shows_a_changed_definition_and_apply_makes_it_so(
     assert "movie_title" in str(changes["update", "movie_content"])
     assert {
         service.name for service in store.open_store(Settings(home=tmp_path)).list_feature_services()
-    } == set(SERVICES)
+    } == set(DOMAIN.services)
     assert {(change.action, change.name) for change in store.apply(settings, other)} == set(changes)
     assert store.plan(settings, other) == []
     assert "gbt_v1" not in {
@@ -242,7 +242,7 @@ def newest_rows(home: Path, table: str) -> dict[int, dict[str, object]]:
     """The newest row of each key, by looking at all."""
     newest: dict[int, dict[str, object]] = {}
     for row in DeltaTable(home / "lake" / table).to_pyarrow_table().to_pylist():
-        key = row[TABLES[table].key[0].name]
+        key = row[DOMAIN.tables[table].key[0].name]
         order = (row["event_timestamp"], row["created_timestamp"])
         if key not in newest or order > (newest[key]["event_timestamp"], newest[key]["created_timestamp"]):
             newest[key] = row
@@ -274,18 +274,20 @@ def test_materialise_names_an_unknown_view_and_a_missing_table(tmp_path: Path) -
 # --- data sets --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", DOMAIN.services)
 def test_data_set_equals_the_oracle_for_every_service(home: Path, opened: FeatureStore, service: str) -> None:
     labels = labels_at_random(150)
     views = []
-    for table in SERVICES[service]:
+    for table in DOMAIN.services[service]:
         rows = plain(DeltaTable(home / "lake" / table.name).to_pyarrow_table())
-        (key,) = table.key
+        key = table.by
         views.append(OracleView(rows, {key.name: key.name}, {c.name: c.name for c in table.columns}))
     result = point_in_time(opened, DOMAIN, service, labels)
     assert plain(result) == join(plain(labels), views)
-    kinds = {field.name: field.type for table in SERVICES[service] for field in arrow_schema(table)}
-    features = [column.name for table in SERVICES[service] for column in table.columns]
+    kinds = {
+        field.name: field.type for view in DOMAIN.services[service] for field in arrow_schema(view.table)
+    }
+    features = [column.name for view in DOMAIN.services[service] for column in view.columns]
     assert result.column_names == [*labels.column_names, *features]
     assert all(result.schema.field(name).type.equals(kinds[name]) for name in features)
 
@@ -353,7 +355,7 @@ def test_recorded_versions_give_the_same_rows_back(tmp_path: Path) -> None:
         return point_in_time(opened, DOMAIN, "din_v1", labels)
 
     before = joined()
-    build_more = random_rows(TABLES["user_rating_stats"], 5, 25, np.random.default_rng(5))
+    build_more = random_rows(DOMAIN.tables["user_rating_stats"], 5, 25, np.random.default_rng(5))
     write_deltalake(tmp_path / "lake" / "user_rating_stats", build_more, mode="append")
     assert not point_in_time(store.open_store(Settings(home=tmp_path)), DOMAIN, "din_v1", labels).equals(
         before

@@ -12,11 +12,15 @@ from app.lookup import Lookup, lookup, lookup_many
 from common.errors import MarqueeError
 from common.settings import Settings
 from feature_repo import store
+from feature_repo.define.view import View
 from feature_repo.domains.movies import DOMAIN
-from feature_repo.schema import FEATURE_TABLES, SERVICES, Table
 from tests.lake import build_lake
 
 USERS, MOVIES = 220, 230
+
+
+def asked(user: Any = None, movie: Any = None) -> dict[str, Any]:
+    return {"user_id": user, "movie_id": movie}
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +40,12 @@ def opened(home: Path) -> FeatureStore:
 @pytest.fixture(scope="module")
 def newest(home: Path) -> dict[str, dict[int, dict[str, Any]]]:
     """By table and key, the newest row."""
-    return {table.name: newest_of(home, table) for table in FEATURE_TABLES}
+    return {view.name: newest_of(home, view) for view in DOMAIN.views}
 
 
-def newest_of(home: Path, table: Table) -> dict[int, dict[str, Any]]:
-    rows = DeltaTable(home / "lake" / table.name).to_pyarrow_table().to_pylist()
-    return {row[table.key[0].name]: row for row in sorted(rows, key=lambda row: row["event_timestamp"])}
+def newest_of(home: Path, view: View) -> dict[int, dict[str, Any]]:
+    rows = DeltaTable(home / "lake" / view.name).to_pyarrow_table().to_pylist()
+    return {row[view.by.name]: row for row in sorted(rows, key=lambda row: row["event_timestamp"])}
 
 
 def test_lookup_equals_the_newest_offline_row_for_every_user_and_movie(
@@ -49,15 +53,15 @@ def test_lookup_equals_the_newest_offline_row_for_every_user_and_movie(
 ) -> None:
     for i in range(1, USERS + 1):
         keys = {"user_id": i, "movie_id": MOVIES + 1 - i}
-        found = lookup(opened, "mmdin_v1", **keys)
+        found = lookup(opened, "mmdin_v1", keys)
         assert found.keys == keys
         assert found.unknown == ()
-        for table, status in zip(SERVICES["mmdin_v1"], found.views, strict=True):
-            row = newest[table.name][keys[table.key[0].name]]
-            assert status.view == table.name
+        for view, status in zip(DOMAIN.services["mmdin_v1"], found.views, strict=True):
+            row = newest[view.name][keys[view.by.name]]
+            assert status.view == view.name
             assert status.found
             assert status.known_since == row["event_timestamp"]
-            for column in table.columns:
+            for column in view.columns:
                 assert found.values[column.name] == row[column.name], column.name
 
 
@@ -72,26 +76,26 @@ def test_lookup_of_many_equals_lookup_of_each(opened: FeatureStore) -> None:
     many = lookup_many(opened, None, pairs)
     assert many.select(pairs.column_names).equals(pairs)
     for row in many.to_pylist():
-        one = lookup(opened, None, row["user_id"], row["movie_id"])
+        one = lookup(opened, None, asked(row["user_id"], row["movie_id"]))
         since = {status.view: status.known_since for status in one.views}
-        for table in FEATURE_TABLES:
-            assert row[f"{table.name}_known_since"] == since.get(table.name)
-            assert [row[c.name] for c in table.columns] == [one.values.get(c.name) for c in table.columns]
+        for view in DOMAIN.views:
+            assert row[f"{view.name}_known_since"] == since.get(view.name)
+            assert [row[c.name] for c in view.columns] == [one.values.get(c.name) for c in view.columns]
 
 
 def test_unknown_ids_are_said_to_be_unknown(opened: FeatureStore) -> None:
-    assert lookup(opened, "din_v1", 1, 1).unknown == ()
-    nobody = lookup(opened, "din_v1", 10**9, 1)
+    assert lookup(opened, "din_v1", asked(1, 1)).unknown == ()
+    nobody = lookup(opened, "din_v1", asked(10**9, 1))
     assert nobody.unknown == ("user_id",)
     assert nobody.values["user_rating_count"] is None
     assert nobody.values["movie_rating_count"] is not None
-    assert lookup(opened, "din_v1", 10**9, 10**9).unknown == ("user_id", "movie_id")
+    assert lookup(opened, "din_v1", asked(10**9, 10**9)).unknown == ("user_id", "movie_id")
 
 
 def test_one_key_alone_gives_its_views_only(opened: FeatureStore) -> None:
-    user = lookup(opened, None, user_id=1)
+    user = lookup(opened, None, asked(1))
     assert {status.view for status in user.views} == {
-        table.name for table in FEATURE_TABLES if table.key[0].name == "user_id"
+        view.name for view in DOMAIN.views if view.by.name == "user_id"
     }
     assert not any(name.startswith("movie_") for name in user.values)
 
@@ -100,7 +104,7 @@ def test_a_known_key_without_a_row_in_one_view_is_known(tmp_path: Path) -> None:
     build_lake(tmp_path, users=3, movies=3)
     store.apply(Settings(home=tmp_path), DOMAIN)
     store.materialize(Settings(home=tmp_path), views=["user_rating_stats", "movie_rating_stats"])
-    found: Lookup = lookup(store.open_store(Settings(home=tmp_path)), "din_v1", 1, 1)
+    found: Lookup = lookup(store.open_store(Settings(home=tmp_path)), "din_v1", asked(1, 1))
     assert found.unknown == ()
     assert {status.view: status.found for status in found.views} == {
         "movie_rating_stats": True,
@@ -117,16 +121,23 @@ def test_a_known_key_without_a_row_in_one_view_is_known(tmp_path: Path) -> None:
         ((None, None, None), "nothing to look up"),
         ((None, 0, 1), "user_id is a positive whole number"),
         ((None, 1, "7"), "movie_id is a positive whole number"),
+        ((None, 1, 2**63), "movie_id is at most"),
         (("din", 1, 1), "did you mean din_v1"),
     ],
 )
 def test_bad_requests_are_one_sentence(opened: FeatureStore, arguments: tuple[Any, ...], words: str) -> None:
+    service, user, movie = arguments
     with pytest.raises(MarqueeError, match=words):
-        lookup(opened, *arguments)
+        lookup(opened, service, asked(user, movie))
 
 
 def test_lookup_before_apply_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(MarqueeError, match="features apply"):
-        lookup(store.open_store(Settings(home=tmp_path)), None, 1, 1)
-    with pytest.raises(MarqueeError, match="lack movie_id"):
+        lookup(store.open_store(Settings(home=tmp_path)), None, asked(1, 1))
+    with pytest.raises(MarqueeError, match="features apply"):
         lookup_many(store.open_store(Settings(home=tmp_path)), None, pa.table({"user_id": [1]}))
+
+
+def test_pairs_that_lack_a_key_are_refused(opened: FeatureStore) -> None:
+    with pytest.raises(MarqueeError, match="lack movie_id"):
+        lookup_many(opened, None, pa.table({"user_id": [1]}))

@@ -186,7 +186,7 @@ def test_online_lookup_equals_the_newest_offline_row(home: Path, ratings: list[R
         newest[declared.name] = {row[key]: row for row in found.to_pylist()}
     store = open_store(Settings(home=home))
     for user, movie in zip(users, movies, strict=True):
-        online = lookup(store, None, user_id=user, movie_id=movie).values
+        online = lookup(store, None, {"user_id": user, "movie_id": movie}).values
         for declared in FEATURE_TABLES:
             key_value = user if declared.key[0].name == "user_id" else movie
             row = newest[declared.name].get(key_value, {})

@@ -30,21 +30,13 @@ from common.settings import Settings
 from feature_repo import store
 from feature_repo.arrow import arrow_schema
 from feature_repo.domains.movies import DOMAIN
+from feature_repo.domains.movies.posters import GRID, STATISTICS, poster_range
+from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS
 from feature_repo.lock import registry_lock
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from feature_repo.offline.spark_asof import AsOfSparkOfflineStore, AsOfSparkOfflineStoreConfig
 from feature_repo.profile import PROFILES, REPOSITORY, profile_settings
 from feature_repo.registry import registry_engine
-from feature_repo.schema import (
-    FEATURE_TABLES,
-    MOVIES,
-    POSTER_GRID,
-    POSTER_STATISTICS,
-    POSTERS,
-    RATINGS,
-    TABLES,
-    poster_range,
-)
 from feature_repo.servers import unanswered
 from lake.spark import start_session
 from pipelines.features.jobs import JOBS, run_job
@@ -150,10 +142,7 @@ def write_sources(home: Path, users: int = 30, movies: int = 40, seed: int = 0) 
         "release_year": [None if movie % 9 == 0 else 1950 + movie for movie in range(movies)],
     }
     kept = range(1, movies + 1, 2)
-    drawn = {
-        name: np.floor(rng.uniform(*poster_range(name), len(kept)) / POSTER_GRID) * POSTER_GRID
-        for name in POSTER_STATISTICS
-    }
+    drawn = {name: np.floor(rng.uniform(*poster_range(name), len(kept)) / GRID) * GRID for name in STATISTICS}
     posters = {
         "movie_id": kept,
         "file": [f"{movie}.jpg" for movie in kept],
@@ -177,7 +166,7 @@ def write_sources(home: Path, users: int = 30, movies: int = 40, seed: int = 0) 
 def rows(home: Path, name: str, version: int | None = None) -> list[dict[str, object]]:
     """All of a table, in order."""
     table = DeltaTable(home / "lake" / name, version=version).to_pyarrow_table()
-    key = TABLES[name].key[0].name
+    key = DOMAIN.tables[name].key[0].name
     return sorted(table.to_pylist(), key=lambda row: (row[key], row["event_timestamp"]))
 
 
@@ -222,7 +211,7 @@ def test_two_applies_at_once_leave_a_whole_registry(applied: Path) -> None:
     views = {
         view.name for view in store.open_store(Settings(home=applied), must_exist=True).list_feature_views()
     }
-    assert views == {table.name for table in FEATURE_TABLES}
+    assert views == {view.name for view in DOMAIN.views}
 
 
 # --- the cluster ------------------------------------------------------------------------------------------
@@ -280,7 +269,7 @@ def test_killing_a_worker_in_mid_job_changes_nothing(expected: tuple[Path, pa.Ta
 def test_killed_driver_leaves_every_table_at_its_last_version(
     spark: SparkSession, computed: Path, tmp_path: Path
 ) -> None:
-    versions = {name: DeltaTable(computed / "lake" / name).version() for name in TABLES}
+    versions = {name: DeltaTable(computed / "lake" / name).version() for name in DOMAIN.tables}
     before = {name: rows(computed, name) for name in JOBS}
     committed = set(DeltaTable(computed / "lake" / HELD_UP, version=0).files()) | set(
         DeltaTable(computed / "lake" / HELD_UP).files()
@@ -291,7 +280,7 @@ def test_killed_driver_leaves_every_table_at_its_last_version(
         folder = computed / "lake" / HELD_UP
         wait_for(lambda: bool({path.name for path in folder.glob("*.parquet")} - committed), process)
         os.killpg(process.pid, signal.SIGKILL)
-    assert {name: DeltaTable(computed / "lake" / name).version() for name in TABLES} == versions
+    assert {name: DeltaTable(computed / "lake" / name).version() for name in DOMAIN.tables} == versions
     assert {name: rows(computed, name) for name in JOBS} == before
     (gate / "go").touch()
     run_job(spark, computed / "lake", HELD_UP, full=True, created=CREATED)
@@ -321,7 +310,7 @@ def test_stock_commands_materialise_and_join(
     (count,) = [row["movie_rating_count"] for row in newest if row["movie_id"] == 2][-1:]
     assert served.column("movie_rating_count").to_pylist() == [count]
     # A row that is newer than all that was sent arrives with the incremental one.
-    later = random_rows(TABLES["movie_rating_stats"], 2, 2, np.random.default_rng(9)).slice(1, 1)
+    later = random_rows(DOMAIN.tables["movie_rating_stats"], 2, 2, np.random.default_rng(9)).slice(1, 1)
     at = pa.array([datetime(2030, 6, 1, tzinfo=UTC)], INSTANT)
     later = later.set_column(
         later.column_names.index("event_timestamp"), pa.field("event_timestamp", INSTANT), at
@@ -354,7 +343,7 @@ def test_changed_keys_go_to_redis_and_are_served(
 ) -> None:
     sent = {part.view: part.rows for part in store.materialize(Settings(home=computed))}
     assert sent["movie_content"] == 40
-    assert [part.rows for part in store.materialize(Settings(home=computed))] == [0] * len(FEATURE_TABLES)
+    assert [part.rows for part in store.materialize(Settings(home=computed))] == [0] * len(DOMAIN.views)
     done = marquee(computed, "features", "lookup", "--user", 1, "--movie", 2, "--json")
     assert done.returncode == 0, done.stderr
     assert '"unknown": []' in done.stdout

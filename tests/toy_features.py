@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from feature_repo import schema
 from feature_repo.arrow import ARROW_TYPES, arrow_schema
+from feature_repo.define.column import BEGINNING, CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Type
 from feature_repo.domains.movies import DOMAIN
+from feature_repo.domains.movies.features import RECENT_LIKES
 from training.inputs.config import InputConfig
 from training.inputs.spec import InputSpec
 
@@ -35,12 +36,12 @@ def toy_table(
     columns: dict[str, Any] = {
         "user_id": random.integers(1, users + 1, rows),
         "movie_id": random.integers(1, movies + 1, rows),
-        schema.EVENT_TIMESTAMP: [START + timedelta(minutes=i) for i in range(rows)],
+        EVENT_TIMESTAMP: [START + timedelta(minutes=i) for i in range(rows)],
     }
     fields = [pa.field(name, pa.int64()) for name in ("user_id", "movie_id")]
-    fields.append(pa.field(schema.EVENT_TIMESTAMP, pa.timestamp("us", "UTC")))
+    fields.append(pa.field(EVENT_TIMESTAMP, pa.timestamp("us", "UTC")))
     logit = np.zeros(rows)
-    for view in schema.SERVICES[service]:
+    for view in DOMAIN.services[service]:
         known = random.random(rows) >= missing
         for column in view.columns:
             values = toy_values(random, column, rows, movies)
@@ -55,24 +56,24 @@ def toy_table(
     return pa.table(columns, pa.schema(fields))
 
 
-def toy_values(random: np.random.Generator, column: schema.Column, rows: int, movies: int = 50) -> list[Any]:
+def toy_values(random: np.random.Generator, column: Column, rows: int, movies: int = 50) -> list[Any]:
     """Values that keep the column's rules."""
     low, high = column.low or 0, column.high or 100
     match column.type:
-        case schema.Type.INT64:
+        case Type.INT64:
             return [int(x) for x in random.integers(int(low), int(high) + 1, rows)]
-        case schema.Type.FLOAT64:
+        case Type.FLOAT64:
             return [float(x) for x in random.uniform(low, high, rows)]
-        case schema.Type.TIMESTAMP:
+        case Type.TIMESTAMP:
             return [START - timedelta(minutes=int(x)) for x in random.integers(0, 10**6, rows)]
-        case schema.Type.INT64_LIST:
+        case Type.INT64_LIST:
             assert column.length is not None
             return [_padded(random, range(1, movies + 1), column.length, 0) for _ in range(rows)]
-        case schema.Type.STRING_LIST if column.length is None:
+        case Type.STRING_LIST if column.length is None:
             return [sorted(random.choice(GENRES, random.integers(0, 4), replace=False)) for _ in range(rows)]
-        case schema.Type.STRING_LIST:
+        case Type.STRING_LIST:
             words: list[str] = list(GENRES)
-            if column.length == schema.RECENT_LIKES:
+            if column.length == RECENT_LIKES:
                 words += ["Action|Drama", "Comedy|Drama|Horror"]
             return [_padded(random, words, column.length or 0, "") for _ in range(rows)]
         case other:
@@ -96,35 +97,34 @@ def toy_home(home: Path, ratings: int = 1200, users: int = 40, movies: int = 30,
     movie and user that is known at the time.
     """
     from common.settings import Settings
-    from feature_repo.domains.movies import DOMAIN
     from feature_repo.store import apply
 
     random = np.random.default_rng(seed)
     instants = [START + timedelta(minutes=i) for i in range(ratings)]
     quality = random.uniform(1, 5, movies + 1)
     leaning = random.uniform(1, 5, users + 1)
-    for view in schema.FEATURE_TABLES:
-        key = view.key[0]
+    for view in DOMAIN.views:
+        key = view.by
         many = users if key.name == "user_id" else movies
         ids = np.arange(1, many + 1)
         columns: dict[str, Any] = {
             key.name: ids,
             **{column.name: toy_values(random, column, many, movies) for column in view.columns},
-            schema.EVENT_TIMESTAMP: [schema.BEGINNING] * many,
-            schema.CREATED_TIMESTAMP: [START] * many,
+            EVENT_TIMESTAMP: [BEGINNING] * many,
+            CREATED_TIMESTAMP: [START] * many,
         }
         for name, means in (("movie_rating_mean", quality), ("user_rating_mean", leaning)):
             if name in columns:
                 columns[name] = means[1:]
-        write_deltalake(home / "lake" / view.name, pa.table(columns, arrow_schema(view)))
+        write_deltalake(home / "lake" / view.name, pa.table(columns, arrow_schema(view.table)))
     user, movie = random.integers(1, users + 1, ratings), random.integers(1, movies + 1, ratings)
     stars = (quality[movie] + leaning[user]) / 2 + random.normal(0, 0.5, ratings)
     events = {
         "user_id": user,
         "movie_id": movie,
         "rating": np.clip(np.round(stars * 2) / 2, 0.5, 5),
-        schema.EVENT_TIMESTAMP: instants,
+        EVENT_TIMESTAMP: instants,
     }
-    write_deltalake(home / "lake" / "ratings", pa.table(events, arrow_schema(schema.RATINGS)))
+    write_deltalake(home / "lake" / "ratings", pa.table(events, arrow_schema(DOMAIN.events)))
     apply(Settings(home=home), DOMAIN)
     return home

@@ -1,4 +1,4 @@
-"""A retrieval that gives Arrow."""
+"""Retrievals: what of one both stores do alike, and the one that gives Arrow."""
 
 from collections.abc import Callable
 
@@ -14,8 +14,14 @@ from common.errors import MarqueeError
 from feature_repo.offline.tables import save
 
 
-class ArrowJob(RetrievalJob):
-    """A retrieval whose result is an Arrow table, computed when asked for."""
+class AsOfJob(RetrievalJob):
+    """A retrieval whose result is computed when it is asked for.
+
+    Args:
+        compute: the result as Arrow.
+        full_feature_names, on_demand_feature_views: as Feast asks for them.
+        metadata: what Feast is told of the labels, found out when it asks; None for a pull, which has none.
+    """
 
     def __init__(
         self,
@@ -23,7 +29,7 @@ class ArrowJob(RetrievalJob):
         compute: Callable[[], pa.Table],
         full_feature_names: bool = False,
         on_demand_feature_views: list[OnDemandFeatureView] | None = None,
-        metadata: RetrievalMetadata | None = None,
+        metadata: Callable[[], RetrievalMetadata] | None = None,
     ) -> None:
         self._config = config
         self._compute = compute
@@ -41,13 +47,13 @@ class ArrowJob(RetrievalJob):
 
     @property
     def metadata(self) -> RetrievalMetadata | None:
-        return self._metadata
+        return self._metadata() if self._metadata else None
 
     def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002
         return self._compute()
 
-    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:  # noqa: ARG002
-        frame: pd.DataFrame = self._compute().to_pandas()
+    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
+        frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
         return frame
 
     def persist(
@@ -61,8 +67,17 @@ class ArrowJob(RetrievalJob):
         Raises:
             SavedDatasetLocationAlreadyExists: there is something, and `allow_overwrite` is false.
         """
-        if not isinstance(storage, SavedDatasetFileStorage):
-            raise MarqueeError(
-                f"A data set is saved as SavedDatasetFileStorage, not as {type(storage).__name__}."
-            )
-        save(self._config, self.to_arrow(timeout=timeout), storage, bool(allow_overwrite))
+        save(self._config, self.to_arrow(timeout=timeout), saved_as_file(storage), bool(allow_overwrite))
+
+
+def saved_as_file(storage: SavedDatasetStorage) -> SavedDatasetFileStorage:
+    """The storage, if it is one that these stores can write.
+
+    Raises:
+        MarqueeError: it is another.
+    """
+    if not isinstance(storage, SavedDatasetFileStorage):
+        raise MarqueeError(
+            f"A data set is saved as SavedDatasetFileStorage, not as {type(storage).__name__}."
+        )
+    return storage

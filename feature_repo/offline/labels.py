@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 from feast.infra.offline_stores.offline_store import RetrievalMetadata
 
 from common.errors import MarqueeError
-from feature_repo.offline.views import View
 
 EVENT_TIMESTAMP = "event_timestamp"
 """The name that Feast expects of a label's instant."""
@@ -44,8 +43,12 @@ def labels_of(table: pa.Table) -> Labels:
     """Find the labels' timestamps and read them as instants; naive ones are UTC.
 
     Raises:
-        MarqueeError: no timestamp column, several to choose from, or a row without a timestamp.
+        MarqueeError: no timestamp column, several to choose from, one that holds no instants, or a row
+            without one; or two columns have one name.
     """
+    twice = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if twice:
+        raise MarqueeError(f"The labels have several columns named {', '.join(twice)}: rename all but one.")
     name = timestamp_column(table.schema)
     instants = timestamps(table.column(name), name)
     if instants.null_count:
@@ -60,7 +63,7 @@ def labels_of(table: pa.Table) -> Labels:
         return Labels(
             table, name, (nanoseconds - remainder) // 1000, remainder > 0 if remainder.any() else None
         )
-    return Labels(table, name, _integers(instants.cast(pa.timestamp("us", "UTC"))), None)
+    return Labels(table, name, _integers(instants), None)
 
 
 def timestamp_column(schema: pa.Schema) -> str:
@@ -77,22 +80,44 @@ def timestamp_column(schema: pa.Schema) -> str:
 
 
 def timestamps(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    """A column of timestamps, dates or ISO strings as timestamps in UTC, of nanoseconds or coarser."""
+    """Timestamps, dates or ISO strings as timestamps in UTC, of nanoseconds or microseconds.
+
+    Raises:
+        MarqueeError: the column holds something else, or an instant that 64 bits cannot hold.
+    """
+    column = plain_column(column)
     kind = column.type
-    if pa.types.is_timestamp(kind):
-        return column.cast(pa.timestamp(kind.unit, "UTC"))
-    if pa.types.is_date(kind):
-        return column.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        return column.cast(pa.timestamp("ns", "UTC"))
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_null(kind):
         try:
-            parsed = pd.to_datetime(column.to_pandas(), utc=True, format="ISO8601")
+            # By way of a timestamp without a zone, as dates have none.
+            coarse = column.cast(pa.timestamp("us")) if pa.types.is_date(kind) else column
+            return coarse.cast(pa.timestamp("us", "UTC"))
+        except pa.ArrowInvalid as error:
+            raise MarqueeError(
+                f"Column {name} ({kind}) holds what is no instant of ours: {error}."
+            ) from error
+    if _is_text(kind):
+        try:
+            parsed = pd.to_datetime(column.cast(pa.string()).to_pandas(), utc=True, format="ISO8601")
         except ValueError as error:
             why = str(error).splitlines()[0]
             raise MarqueeError(f"Column {name} holds text that is not a time: {why}.") from error
         return pa.chunked_array([pa.Array.from_pandas(parsed, type=pa.timestamp("ns", "UTC"))])
-    if pa.types.is_null(kind):
-        return column.cast(pa.timestamp("us", "UTC"))
     raise MarqueeError(f"Column {name} holds {kind}, not timestamps: convert it to timestamps in UTC.")
+
+
+def plain_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column without the wrappings that only save space: dictionaries and runs."""
+    while True:
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        elif pa.types.is_run_end_encoded(column.type):
+            decoded = [pc.run_end_decode(chunk) for chunk in column.chunks]
+            column = pa.chunked_array(decoded, column.type.value_type)
+        else:
+            return column
 
 
 def _integers(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
@@ -117,42 +142,46 @@ def frame_to_arrow(frame: pd.DataFrame) -> pa.Table:
         ) from error
 
 
-def label_key(labels: pa.Table, name: str, view: View, kind: pa.DataType) -> pa.ChunkedArray:
-    """A label column as keys of a view, in the type of the view's key.
+def key_column(table: pa.Table, name: str, kind: pa.DataType, view: str) -> pa.ChunkedArray:
+    """A column of labels as keys of a view, in the type of the view's key.
 
     Whole numbers that pandas turned into floats (because some are missing) are whole numbers again.
+
+    Args:
+        kind: that type.
+        view: the view's name, for the sentence of a refusal.
 
     Raises:
         MarqueeError: the labels lack the column, or hold what cannot be such a key.
     """
-    if name not in labels.column_names:
+    if name not in table.column_names:
         raise MarqueeError(
-            f"The labels lack {name}, which view {view.name} is joined on; they have"
-            f" {', '.join(labels.column_names)}."
+            f"The labels lack {name}, which view {view} is joined on; they have"
+            f" {', '.join(table.column_names)}."
         )
-    column = labels.column(name)
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = plain_column(table.column(name))
     if column.type == kind:
         return column
-    if pa.types.is_floating(column.type):
+    if pa.types.is_decimal(column.type) and column.type.bit_width < 128:
+        column = column.cast(pa.decimal128(38, column.type.scale))  # narrower ones do not become integers
+    elif pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
     numbers = _is_number(column.type) and _is_number(kind)
     texts = _is_text(column.type) and _is_text(kind)
     if not (numbers or texts or pa.types.is_null(column.type) or _same_family(column.type, kind)):
         raise MarqueeError(
-            f"Label column {name} holds {column.type}, but the key of view {view.name} is {kind}: convert it."
+            f"Label column {name} holds {column.type}, but the key of view {view} is {kind}: convert it."
         )
     try:
         return column.cast(kind)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise MarqueeError(
-            f"Label column {name} ({column.type}) does not fit the key of view {view.name} ({kind}): {error}."
+            f"Label column {name} ({column.type}) does not fit the key of view {view} ({kind}): {error}."
         ) from error
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -170,6 +199,8 @@ def utc(moment: datetime) -> datetime:
 
 
 def retrieval_metadata(feature_refs: list[str], labels: Labels) -> RetrievalMetadata:
+    """What Feast is told of the labels of a retrieval."""
+
     def moment(microseconds: int) -> datetime:
         return pd.Timestamp(microseconds, unit="us", tz="UTC").to_pydatetime()
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,14 +20,11 @@ import pyarrow as pa
 from feast.data_format import DeltaFormat
 from feast.data_source import DataSource
 from feast.feature_view import FeatureView
-from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
-from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
+from feast.infra.offline_stores.offline_store import RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
-from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from feast.saved_dataset import SavedDatasetStorage
-from feast.utils import compute_non_entity_date_range
-from pydantic import Field
+from pydantic import Field, field_validator
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -34,7 +32,10 @@ from pyspark.sql.window import Window
 
 from common.errors import MarqueeError
 from common.settings import load_settings
+from feature_repo.feast_internals import asked_on_demand, dates_without_labels
+from feature_repo.home import placed_for_feast
 from feature_repo.offline.asof import AsOfConfig, AsOfOfflineStore
+from feature_repo.offline.jobs import AsOfJob, saved_as_file
 from feature_repo.offline.labels import Labels, frame_to_arrow, labels_of, retrieval_metadata, utc
 from feature_repo.offline.spark_frames import (
     between,
@@ -58,7 +59,6 @@ from feature_repo.offline.tables import (
     as_stored,
     dataset,
     file_source,
-    save,
     saved_path,
 )
 from feature_repo.offline.views import View, check_outputs, pulled_columns, requested_views, with_dummy_key
@@ -85,9 +85,11 @@ class AsOfSparkOfflineStoreConfig(AsOfConfig):
     spark_conf: dict[str, str] | None = None
     log: Path | None = None
 
+    _placed = field_validator("log", mode="before")(placed_for_feast)
+
 
 class AsOfSparkOfflineStore(AsOfOfflineStore):
-    """Feast's interface to the join; see the module."""
+    """Retrieval by Spark, as Feast asks for it; see the module."""
 
     @staticmethod
     def get_historical_features(
@@ -114,7 +116,7 @@ class AsOfSparkOfflineStore(AsOfOfflineStore):
         spark = spark_session(config)
         views = requested_views(feature_views, feature_refs, full_feature_names)
         if entity_df is None:
-            start, end = compute_non_entity_date_range(feature_views, start_date, end_date)
+            start, end = dates_without_labels(feature_views, start_date, end_date)
             given: Given = given_frame(keys_seen(config, spark, views, start, end))
         elif isinstance(entity_df, str):
             given = given_frame(query_labels(config, spark, entity_df))
@@ -136,7 +138,7 @@ class AsOfSparkOfflineStore(AsOfOfflineStore):
             lambda: _named(join(whole=True), given, views, config.offline_store.partitions),
             lambda: _collected(config, join, given, views),
             full_feature_names,
-            OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry),
+            asked_on_demand(feature_refs, project, registry),
             lambda: _metadata(given, feature_refs),
         )
 
@@ -192,36 +194,24 @@ class AsOfSparkOfflineStore(AsOfOfflineStore):
 # --- results ----------------------------------------------------------------------------------------------
 
 
-class SparkJob(RetrievalJob):
-    """A retrieval whose result is a Spark DataFrame, computed when an action asks for it."""
+class SparkJob(AsOfJob):
+    """A retrieval whose result is a Spark DataFrame.
+
+    Args:
+        frame: the result in Spark.
+        compute: the result as Arrow.
+        others: what `AsOfJob` takes.
+    """
 
     def __init__(
         self,
         config: RepoConfig,
         frame: Callable[[], DataFrame],
-        collected: Callable[[], pa.Table],
-        full_feature_names: bool = False,
-        on_demand_feature_views: list[OnDemandFeatureView] | None = None,
-        metadata: Callable[[], RetrievalMetadata] | None = None,
+        compute: Callable[[], pa.Table],
+        *others: Any,
     ) -> None:
-        self._config = config
+        super().__init__(config, compute, *others)
         self._frame = frame
-        self._collected = collected
-        self._full_feature_names = full_feature_names
-        self._on_demand_feature_views = on_demand_feature_views or []
-        self._metadata = metadata
-
-    @property
-    def full_feature_names(self) -> bool:
-        return self._full_feature_names
-
-    @property
-    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
-        return self._on_demand_feature_views
-
-    @property
-    def metadata(self) -> RetrievalMetadata | None:
-        return self._metadata() if self._metadata else None
 
     def to_spark_df(self) -> DataFrame:
         """The result in Spark, in the labels' order; nothing is computed yet.
@@ -244,13 +234,9 @@ class SparkJob(RetrievalJob):
             for row in frame.mapInArrow(_as_bytes, "batch binary").toLocalIterator(prefetchPartitions=True):
                 yield from pa.ipc.open_stream(row.batch)
 
-    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:  # noqa: ARG002
+    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
         with refused():
-            return self._collected()
-
-    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        frame: pd.DataFrame = self._to_arrow_internal(timeout).to_pandas()
-        return frame
+            return super()._to_arrow_internal(timeout)
 
     def persist(
         self,
@@ -263,16 +249,12 @@ class SparkJob(RetrievalJob):
         Raises:
             SavedDatasetLocationAlreadyExists: there is something, and `allow_overwrite` is false.
         """
-        if not isinstance(storage, SavedDatasetFileStorage):
-            raise MarqueeError(
-                f"A data set is saved as SavedDatasetFileStorage, not as {type(storage).__name__}."
-            )
-        overwrite = bool(allow_overwrite)
-        delta = isinstance(file_source(storage.to_data_source()).file_format, DeltaFormat)
+        overwrite, file = bool(allow_overwrite), saved_as_file(storage)
+        delta = isinstance(file_source(file.to_data_source()).file_format, DeltaFormat)
         if self._on_demand_feature_views or not delta:
-            save(self._config, self.to_arrow(timeout=timeout), storage, overwrite)
+            super().persist(storage, allow_overwrite, timeout)
             return
-        path = saved_path(self._config, storage, overwrite)
+        path = saved_path(self._config, file, overwrite)
         writer = self.to_spark_df().write.format("delta").mode("overwrite" if overwrite else "error")
         with refused():
             writer.option("overwriteSchema", str(overwrite).lower()).save(path)

@@ -18,7 +18,7 @@ from pyspark.sql.pandas.types import from_arrow_type
 
 from common.errors import MarqueeError
 from feature_repo.offline import merge as merging
-from feature_repo.offline.labels import EVENT_TIMESTAMP, Labels, label_key, timestamp_column, utc
+from feature_repo.offline.labels import EVENT_TIMESTAMP, Labels, key_column, timestamp_column, utc
 from feature_repo.offline.spark_frames import (
     between,
     column,
@@ -173,7 +173,7 @@ def _labels_from_driver(
     columns: dict[str, Any] = {"row": np.arange(n), "at": labels.instants, "late": late.astype(np.int64)}
     for part in passes:
         for i, (name, kind) in enumerate(part.keys):
-            columns[f"{part.name}k{i}"] = label_key(labels.table, name, part.views[0], kind)
+            columns[f"{part.name}k{i}"] = key_column(labels.table, name, kind, part.views[0].name)
     if whole:
         for i, name in enumerate(labels.table.column_names):
             columns[f"l{i}"] = for_spark(labels.table.column(name), name)

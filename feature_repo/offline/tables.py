@@ -1,5 +1,6 @@
 """Where the tables are that Feast's sources name, and how they are read, appended to and saved."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,16 +19,22 @@ from feast.infra.offline_stores.file_source import FileLoggingDestination, FileS
 from feast.repo_config import RepoConfig
 
 from common.errors import MarqueeError
+from feature_repo.home import placed_for_feast
+from lake.write import write
+
+STATE = "state"
+"""A column of feature tables that grow: what an update goes on from, on the newest row of each key."""
+_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def absolute_lake(lake: str | None) -> str | None:
-    """A configured lake as it is; Feast's command works in the repository's folder, so it must be absolute.
+    """A configured lake, its home filled in; Feast's command works in the repository's folder, so it must be
+    absolute.
 
     Raises:
         click.UsageError: which Feast's command prints as one line.
     """
-    if lake is not None and "${MARQUEE_HOME}" in lake:
-        raise click.UsageError("MARQUEE_HOME is not set: export it (export MARQUEE_HOME=$PWD/.marquee).")
+    lake = placed_for_feast(lake)
     if lake is not None and "://" not in lake and not Path(lake).is_absolute():
         raise click.UsageError(f"The lake {lake} is a relative path: make MARQUEE_HOME an absolute one.")
     return lake
@@ -109,9 +116,9 @@ def check_source(config: RepoConfig, source: DataSource) -> None:
 
 
 def source_columns(config: RepoConfig, source: DataSource) -> list[tuple[str, str]]:
-    """Names and Arrow types (as text) of a source's columns, for Feast's inference."""
+    """Names and Arrow types (as text) of a source's columns, for Feast; none that is ours alone."""
     schema = dataset(config, source).schema
-    return [(field.name, str(field.type)) for field in schema]
+    return [(field.name, str(field.type)) for field in schema if field.name != STATE]
 
 
 def tables_named(config: RepoConfig, query: str) -> Iterator[tuple[str, DeltaTable]]:
@@ -128,8 +135,8 @@ def tables_named(config: RepoConfig, query: str) -> Iterator[tuple[str, DeltaTab
 def append(config: RepoConfig, feature_view: FeatureView, table: pa.Table) -> None:
     """Append rows to the Delta table of a view, as one commit.
 
-    Columns may come in any order; a missing `created_timestamp` is filled with the present. The table is made
-    if there is none.
+    Columns may come in any order; a missing `created_timestamp` is filled with the present, and `STATE` with
+    nothing: later updates go on from the newest row that has one. The table is made if there is none.
 
     Raises:
         MarqueeError: columns are missing or unknown, or a value does not fit its column.
@@ -137,6 +144,8 @@ def append(config: RepoConfig, feature_view: FeatureView, table: pa.Table) -> No
     source = file_source(feature_view.batch_source)
     if not isinstance(source.file_format, DeltaFormat):
         raise MarqueeError(f"View {feature_view.name} is not stored as Delta: only Delta is appended to.")
+    # What pandas calls the rows is no column.
+    table = table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
     created = source.created_timestamp_column
     if created and created not in table.column_names:
         now = pa.repeat(pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC")), table.num_rows)
@@ -145,17 +154,20 @@ def append(config: RepoConfig, feature_view: FeatureView, table: pa.Table) -> No
     options = storage_options(source)
     if DeltaTable.is_deltatable(path, options):
         schema = DeltaTable(path, storage_options=options).schema().to_pyarrow()
+        if STATE in schema.names and STATE not in table.column_names:
+            table = table.append_column(STATE, pa.nulls(table.num_rows, schema.field(STATE).type))
         different = set(schema.names) ^ set(table.column_names)
         if different:
             raise MarqueeError(
-                f"Rows for view {feature_view.name} need the columns {', '.join(schema.names)}: "
+                f"Rows for view {feature_view.name} need the columns"
+                f" {', '.join(name for name in schema.names if name != STATE)}: "
                 f"{', '.join(sorted(different))} is missing or unknown."
             )
         try:
             table = table.select(schema.names).cast(schema)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise MarqueeError(f"Rows for view {feature_view.name} do not fit its table: {error}.") from error
-    write_deltalake(path, storable(table), mode="append", storage_options=options)
+    _write(path, storable(table), overwrite=False, options=options)
 
 
 def storable(table: pa.Table) -> pa.Table:
@@ -178,13 +190,7 @@ def save(config: RepoConfig, table: pa.Table, storage: SavedDatasetFileStorage, 
     """Write a result where a saved data set is to be."""
     source, path = file_source(storage.to_data_source()), saved_path(config, storage, overwrite)
     if isinstance(source.file_format, DeltaFormat):
-        write_deltalake(
-            path,
-            storable(table),
-            mode="overwrite" if overwrite else "error",
-            schema_mode="overwrite" if overwrite else None,
-            storage_options=storage_options(source),
-        )
+        _write(path, storable(table), overwrite, storage_options(source))
     elif path.endswith(".parquet"):
         import pyarrow.parquet as pq
 
@@ -194,6 +200,20 @@ def save(config: RepoConfig, table: pa.Table, storage: SavedDatasetFileStorage, 
         Path(temporary).replace(path)
     else:
         pads.write_dataset(table, path, format="parquet", existing_data_behavior="delete_matching")
+
+
+def _write(path: str, table: pa.Table, overwrite: bool, options: dict[str, str] | None) -> None:
+    """Add rows to a Delta table, or replace it; it is made if there is none."""
+    if "://" not in path:
+        write(Path(path), table, overwrite)
+        return
+    write_deltalake(
+        path,
+        table,
+        mode="overwrite" if overwrite else "append",
+        schema_mode="overwrite" if overwrite else None,
+        storage_options=options,
+    )
 
 
 def saved_path(config: RepoConfig, storage: SavedDatasetFileStorage, overwrite: bool) -> str:

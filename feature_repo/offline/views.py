@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pyarrow as pa
-from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_VAL, FeatureView
+from feast.feature_view import FeatureView
 from feast.infra.offline_stores.file_source import FileSource
 
 from common.errors import MarqueeError
+from feature_repo.feast_internals import DUMMY_KEY, DUMMY_KEY_VALUE, asked_name
 from feature_repo.offline.tables import file_source
 
 FEW_LABELS = 20
@@ -48,6 +49,7 @@ class View:
 
     @property
     def outputs(self) -> list[str]:
+        """The names of its features in the result."""
         return [output for _, output in self.features]
 
 
@@ -60,7 +62,7 @@ def requested_views(
     """
     views = []
     for feature_view in feature_views:
-        name = feature_view.projection.name_to_use()  # type: ignore[no-untyped-call]
+        name = asked_name(feature_view.projection)
         wanted = [ref.split(":", 1)[1] for ref in feature_refs if ref.split(":", 1)[0] == name]
         source = file_source(feature_view.batch_source)
         stored = {new: old for old, new in (source.field_mapping or {}).items()}
@@ -75,7 +77,7 @@ def requested_views(
                         stored.get(column.name, column.name),
                     )
                     for column in feature_view.entity_columns
-                    if column.name != DUMMY_ENTITY_ID
+                    if column.name != DUMMY_KEY
                 ),
                 timestamp=stored.get(source.timestamp_field, source.timestamp_field),
                 created=stored.get(source.created_timestamp_column, source.created_timestamp_column) or None,
@@ -118,6 +120,7 @@ def check_outputs(label_columns: Sequence[str], views: Sequence[View]) -> None:
 
 
 def pulled_columns(keys: list[str], features: list[str], timestamp: str, created: str | None) -> list[str]:
+    """The columns of a pull, each once, in the order in which Feast wants them."""
     return list(dict.fromkeys([*keys, *features, timestamp, *([created] if created else [])]))
 
 
@@ -125,4 +128,4 @@ def with_dummy_key(table: pa.Table, keys: list[str]) -> pa.Table:
     """A view without entities has one row, under the key that Feast gives it."""
     if keys:
         return table
-    return table.append_column(DUMMY_ENTITY_ID, pa.repeat(pa.scalar(DUMMY_ENTITY_VAL), table.num_rows))
+    return table.append_column(DUMMY_KEY, pa.repeat(pa.scalar(DUMMY_KEY_VALUE), table.num_rows))

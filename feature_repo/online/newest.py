@@ -1,17 +1,14 @@
 """What a store that keeps the newest rows can do, beyond Feast's interface."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 from feast import FeatureView
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
 
-Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
-"""Key, values by feature, event and created timestamp, as Feast hands rows to a store; naive ones are UTC."""
+from feature_repo.feast_internals import Row
 
 NEVER = -(2**63)
 """The order of an instant that is missing."""
@@ -32,6 +29,25 @@ class KeepsNewest(Protocol):
     def keep_only(self, config: RepoConfig, view: FeatureView, keys: set[bytes]) -> None:
         """Remove a view's rows of all keys but these (serialised)."""
 
+    def is_empty(self, config: RepoConfig, view: FeatureView) -> bool:
+        """Whether the store has no row of a view."""
+
+
+class WritesNewest:
+    """Feast's own way to write, for a store that is `KeepsNewest`; a base that comes before Feast's class."""
+
+    def online_write_batch(
+        self: KeepsNewest,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[Row],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Write rows; those that are older than what is there are left out."""
+        self.write(config, table, data, whatever=False)
+        if progress:
+            progress(len(data))
+
 
 def order(row: Row) -> tuple[int, int]:
     """What rows of one key compare by: event and created timestamp in microseconds since 1970."""
@@ -40,7 +56,7 @@ def order(row: Row) -> tuple[int, int]:
 
 
 def microseconds(moment: datetime | None) -> int:
-    """Since 1970; `NEVER` for a missing instant."""
+    """An instant in microseconds since 1970, naive ones in UTC; `NEVER` for a missing one."""
     if moment is None or pd.isna(moment):
         return NEVER
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
@@ -48,5 +64,5 @@ def microseconds(moment: datetime | None) -> int:
 
 
 def instant(microseconds: int) -> datetime:
-    """The inverse."""
+    """The instant (UTC) that lies so many microseconds after 1970 began."""
     return _EPOCH + timedelta(microseconds=microseconds)

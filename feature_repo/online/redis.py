@@ -5,18 +5,24 @@ row of the same instant with a newer `created_timestamp`. Here Redis itself comp
 that no other writer comes between the comparison and the write.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from feast import FeatureView
-from feast.infra.key_encoding_utils import serialize_entity_key_prefix
-from feast.infra.online_stores.helpers import _mmh3, _redis_key, compute_versioned_name
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.infra.supported_async_methods import SupportedAsyncMethods
 from feast.repo_config import RepoConfig
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
-from feature_repo.online.newest import NEVER, Row, instant, order
+from feature_repo.feast_internals import (
+    Row,
+    redis_client,
+    redis_field,
+    redis_key,
+    redis_key_prefix,
+    redis_name,
+)
+from feature_repo.online.newest import NEVER, WritesNewest, instant, order
 
 SCRIPT = """
 local held = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2])
@@ -30,13 +36,13 @@ that the key lives (0: for ever); fields and values. An order without a timestam
 
 
 class NewestRedisOnlineStoreConfig(RedisOnlineStoreConfig):
-    """What `online_store:` in feature_store.yaml may hold: the same as for `type: redis`."""
+    """What `online_store:` in feature_store.yaml may hold: what it may hold for `type: redis`."""
 
     type: str = "feature_repo.online.redis.NewestRedisOnlineStore"  # type: ignore[assignment]
 
 
-class NewestRedisOnlineStore(RedisOnlineStore):
-    """Feast's interface to it; see the module."""
+class NewestRedisOnlineStore(WritesNewest, RedisOnlineStore):
+    """A Redis in which an older row never replaces a newer one; see the module."""
 
     @property
     def async_supported(self) -> SupportedAsyncMethods:
@@ -44,11 +50,11 @@ class NewestRedisOnlineStore(RedisOnlineStore):
         return SupportedAsyncMethods(read=True, write=False)
 
     def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[Row], whatever: bool) -> int:
-        """As `KeepsNewest`."""
-        name = _name(config, view)
+        """Write rows, as `KeepsNewest` says."""
+        name = redis_name(config, view)
         life = config.online_store.key_ttl_seconds or 0
         mode = "whatever" if whatever else "newest"
-        with self._get_client(config.online_store).pipeline(transaction=False) as pipe:
+        with redis_client(self, config.online_store).pipeline(transaction=False) as pipe:
             for row in rows:
                 key, values, _, _ = row
                 event, created = order(row)
@@ -56,42 +62,35 @@ class NewestRedisOnlineStore(RedisOnlineStore):
                 stamp.FromDatetime(instant(event))
                 fields: list[Any] = [f"_ts:{name}", stamp.SerializeToString()]
                 for feature, value in values.items():
-                    fields += [_mmh3(f"{name}:{feature}"), value.SerializeToString()]
-                redis_key = _redis_key(config.project, key, config.entity_key_serialization_version)
+                    fields += [redis_field(name, feature), value.SerializeToString()]
                 # Digits of fixed length, which compare as text.
                 digits = f"{event - NEVER:020d}{created - NEVER:020d}"
-                pipe.eval(SCRIPT, 1, redis_key, f"_order:{name}", f"_ts:{name}", mode, digits, life, *fields)
+                where = redis_key(config, key)
+                pipe.eval(SCRIPT, 1, where, f"_order:{name}", f"_ts:{name}", mode, digits, life, *fields)
             return list(pipe.execute()).count(0)
 
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: list[Row],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        self.write(config, table, data, whatever=False)
-        if progress:
-            progress(len(data))
-
     def keep_only(self, config: RepoConfig, view: FeatureView, keys: set[bytes]) -> None:
-        """As `KeepsNewest`."""
-        client, name = self._get_client(config.online_store), _name(config, view)
-        project = config.project.encode()
-        prefix = serialize_entity_key_prefix(list(view.join_keys))
-        fields = [_mmh3(f"{name}:{feature.name}") for feature in view.features]
-        fields += [f"_ts:{name}", f"_order:{name}"]
-        with client.pipeline(transaction=False) as pipe:
-            for key in client.scan_iter(_literally(prefix) + b"*" + _literally(project), count=1000):
+        """Remove all other keys, as `KeepsNewest` says."""
+        name, project = redis_name(config, view), config.project.encode()
+        fields = [redis_field(name, feature.name) for feature in view.features]
+        fields += [f"_ts:{name}".encode(), f"_order:{name}".encode()]
+        with redis_client(self, config.online_store).pipeline(transaction=False) as pipe:
+            for key in self._keys(config, view):
                 if key.removesuffix(project) not in keys:
                     pipe.hdel(key, *fields)
             pipe.execute()
 
+    def is_empty(self, config: RepoConfig, view: FeatureView) -> bool:
+        """Whether no key has a row of the view: all keys are looked at until one has."""
+        client, stamp = redis_client(self, config.online_store), f"_ts:{redis_name(config, view)}"
+        return not any(client.hexists(key, stamp) for key in self._keys(config, view))
 
-def _name(config: RepoConfig, view: FeatureView) -> str:
-    return str(compute_versioned_name(view, config.registry.enable_online_feature_view_versioning))
+    def _keys(self, config: RepoConfig, view: FeatureView) -> Iterator[bytes]:
+        """The keys that Redis has of a view's entities."""
+        pattern = _literally(redis_key_prefix(view)) + b"*" + _literally(config.project.encode())
+        yield from redis_client(self, config.online_store).scan_iter(pattern, count=1000)
 
 
 def _literally(text: bytes) -> bytes:
-    """What a pattern of Redis takes for itself."""
+    """A pattern of Redis that only this text matches."""
     return b"".join(b"\\" + bytes([c]) if c in b"\\*?[]^" else bytes([c]) for c in text)

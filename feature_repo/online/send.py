@@ -1,39 +1,40 @@
 """Bringing online what changed in the tables since it last was.
 
-What a view's online rows are up to date with (the table's id and version) stands in the online store among
-these rows, under a key that no entity has: a store that was emptied, or exchanged for another, does not claim
-to hold what it does not. It is written last, so a send that was killed is repeated.
+What a view's online rows are up to date with stands in the online store (`record`). It is written last, so a
+send that was killed is repeated.
 
 A key is sent if its newest row is new; without a record, each key is. Where the table was replaced
 (overwritten, restored, made anew) each key is sent too, and the online rows become those of the table: older
 rows replace newer ones, and keys that it lacks are removed.
 """
 
-import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.dataset as pads
-from feast import FeatureStore, FeatureView, ValueType
-from feast.infra.key_encoding_utils import serialize_entity_key
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
-from feast.utils import _convert_arrow_to_proto
+from feast import FeatureStore, FeatureView
 
 from feature_repo.applied import applied_views
-from feature_repo.offline.duckdb_asof import latest_rows
+from feature_repo.feast_internals import (
+    Row,
+    key_types,
+    online_store,
+    read_online,
+    rows_of,
+    serialised_key,
+    write_online,
+)
+from feature_repo.offline.latest import latest_rows
 from feature_repo.offline.tables import delta_table, file_source, storage_options
-from feature_repo.online.newest import KeepsNewest, Row, microseconds
+from feature_repo.online.newest import KeepsNewest, microseconds
+from feature_repo.online.record import Record, record_key, sent_record, write_record
 from lake.changes import added_rows
 
 BATCH = 10_000
 """Rows that go to the online store at a time."""
-RECORD = "marquee_sent"
-"""Name of the record's only feature, and the value of its key."""
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -57,15 +58,6 @@ class Sent:
     rows: int
     refused: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a view's online rows are up to date with."""
-
-    table: str
-    version: int
-    features: list[str]
 
 
 def send_changed(
@@ -102,7 +94,7 @@ def _send_view(store: FeatureStore, view: FeatureView, on_progress: OnProgress |
         added = None
     newest = newest_rows(store, view, added)
     refused = _write(store, view, newest, replaced, on_progress)
-    _write_record(store, view, goal)
+    write_record(store, view, goal)
     since = held.version if held is not None and added is not None else None
     return Sent(view.name, since, goal.version, newest.num_rows, refused, time.perf_counter() - started)
 
@@ -134,20 +126,19 @@ def _write(
         newest: one row a key.
         replaced: refuse none, and if the store can, remove all others.
     """
-    provider = store._get_provider()
-    online, config = provider.online_store, store.config
-    keys, refused = {_serialised(store, _record_key(view))}, 0
+    online, config = online_store(store), store.config
+    keys, refused = {serialised_key(config, record_key(view))}, 0
     for start in range(0, newest.num_rows, BATCH):
         batch = newest.slice(start, BATCH)
-        rows: list[Row] = _convert_arrow_to_proto(batch, view, key_types(view))
+        rows = rows_of(batch, view)
         if isinstance(online, KeepsNewest):
             refused += online.write(config, view, rows, whatever=replaced)
         else:
             fresh = rows if replaced else _not_older(store, view, rows)
-            provider.online_write_batch(config, view, fresh, None)
+            write_online(store, view, fresh)
             refused += len(rows) - len(fresh)
         if replaced:
-            keys.update(_serialised(store, key) for key, *_ in rows)
+            keys.update(serialised_key(config, key) for key, *_ in rows)
         if on_progress:
             on_progress(view.name, start + batch.num_rows, newest.num_rows)
     if replaced and isinstance(online, KeepsNewest):
@@ -161,39 +152,9 @@ def _not_older(store: FeatureStore, view: FeatureView, rows: list[Row]) -> list[
     It tells event timestamps only; of rows with the same, the one to be sent is the table's newest.
     """
     names = [feature.name for feature in view.features][:1]
-    held = store._get_provider().online_read(store.config, view, [row[0] for row in rows], names)
+    held = read_online(store, view, [row[0] for row in rows], names)
     return [
         row
         for row, (moment, _) in zip(rows, held, strict=True)
         if moment is None or microseconds(row[2]) >= microseconds(moment)
     ]
-
-
-def sent_record(store: FeatureStore, view: FeatureView) -> Record | None:
-    """What a view's online rows are up to date with; None if it was never sent."""
-    ((_, values),) = store._get_provider().online_read(store.config, view, [_record_key(view)], [RECORD])
-    text = values[RECORD].string_val if values and RECORD in values else ""
-    return Record(**json.loads(text)) if text else None
-
-
-def _write_record(store: FeatureStore, view: FeatureView, record: Record) -> None:
-    provider, now = store._get_provider(), datetime.now(UTC)
-    row: Row = (_record_key(view), {RECORD: Value(string_val=json.dumps(asdict(record)))}, now, now)
-    if isinstance(provider.online_store, KeepsNewest):
-        provider.online_store.write(store.config, view, [row], whatever=True)
-    else:
-        provider.online_write_batch(store.config, view, [row], None)
-
-
-def key_types(view: FeatureView) -> dict[str, ValueType]:
-    """A view's join keys and their types."""
-    return {column.name: column.dtype.to_value_type() for column in view.entity_columns}
-
-
-def _record_key(view: FeatureView) -> EntityKey:
-    keys = list(key_types(view))
-    return EntityKey(join_keys=keys, entity_values=[Value(string_val=RECORD)] * len(keys))
-
-
-def _serialised(store: FeatureStore, key: EntityKey) -> bytes:
-    return bytes(serialize_entity_key(key, store.config.entity_key_serialization_version))

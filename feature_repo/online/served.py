@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from feast import FeatureStore, FeatureView
-from feast.type_map import feast_value_type_to_python_type
-from feast.utils import _convert_arrow_to_proto
 
+from feature_repo.feast_internals import key_types, plain_value, read_online, rows_of
 from feature_repo.offline.tables import delta_table, file_source, storage_options
 from feature_repo.online.newest import instant, microseconds
-from feature_repo.online.send import BATCH, key_types, newest_rows, sent_record
+from feature_repo.online.record import sent_record
+from feature_repo.online.send import BATCH, newest_rows
 from lake.changes import added_rows
 
 
@@ -61,11 +61,10 @@ def served_rows(store: FeatureStore, view: FeatureView, most: int, seed: int) ->
         if len(places) > most:
             places = np.sort(np.random.default_rng(seed).choice(places, most, replace=False))
         newest = newest.take(pa.array(places))
-        provider = store._get_provider()
         for start in range(0, newest.num_rows, BATCH):
             batch = newest.slice(start, BATCH)
-            rows = _convert_arrow_to_proto(batch, view, key_types(view))
-            held = provider.online_read(store.config, view, [row[0] for row in rows], features)
+            rows = rows_of(batch, view)
+            held = read_online(store, view, [row[0] for row in rows], features)
             for key, (_, offline, at, _), (online_at, online) in zip(
                 batch.select(keys).to_pylist(), rows, held, strict=True
             ):
@@ -79,4 +78,4 @@ def served_rows(store: FeatureStore, view: FeatureView, most: int, seed: int) ->
 
 
 def _plain(values: dict[str, Any], name: str) -> Any:
-    return feast_value_type_to_python_type(values[name]) if name in values else None
+    return plain_value(values[name]) if name in values else None

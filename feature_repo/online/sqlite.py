@@ -1,43 +1,53 @@
 """Feast's SQLite online store, keeping the newest rows.
 
 Feast's own overwrites whatever is there, and keeps instants to the second. Here a table beside each view's
-holds the order of its rows; a write compares and replaces within one transaction.
+holds the order of its rows; a write compares and replaces within one transaction. Tables that are missing, as
+in a file that was removed or emptied, are made when rows are written, and have no rows until then.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from sqlite3 import Connection
-from typing import Any
 
 from feast import Entity, FeatureView
-from feast.infra.key_encoding_utils import serialize_entity_key
-from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import RepoConfig
+from pydantic import field_validator
 
-from feature_repo.online.newest import NEVER, Row, instant, order
+from feature_repo.feast_internals import (
+    Held,
+    Row,
+    serialised_key,
+    sqlite_connection,
+    sqlite_file,
+    sqlite_table,
+)
+from feature_repo.home import placed_for_feast
+from feature_repo.online.newest import NEVER, WritesNewest, instant, order
 
 MOST_KEYS = 10_000
 """In one query; SQLite allows some 32,000 parameters."""
 
 
 class NewestSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
-    """What `online_store:` in feature_store.yaml may hold: the same as for `type: sqlite`."""
+    """What `online_store:` in feature_store.yaml may hold: what it may hold for `type: sqlite`."""
 
     type: str = "feature_repo.online.sqlite.NewestSqliteOnlineStore"  # type: ignore[assignment]
 
+    _placed = field_validator("path", mode="before")(placed_for_feast)
 
-class NewestSqliteOnlineStore(SqliteOnlineStore):
-    """Feast's interface to it; see the module."""
+
+class NewestSqliteOnlineStore(WritesNewest, SqliteOnlineStore):
+    """An SQLite in which an older row never replaces a newer one; see the module."""
 
     _lock = threading.Lock()  # the threads of a process share one connection
 
     def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[Row], whatever: bool) -> int:
-        """As `KeepsNewest`."""
+        """Write rows, as `KeepsNewest` says."""
         table = _order_table(config, view)
         upsert = (
             f"INSERT INTO {table} AS held VALUES (?, ?, ?) ON CONFLICT (entity_key)"
@@ -46,26 +56,15 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
         if not whatever:
             upsert += " WHERE (excluded.event, excluded.created) >= (held.event, held.created)"
         with self._transaction(config) as connection:
-            _make_order_table(connection, config, view)
+            self._make_tables(connection, config, view)
             newest = [
                 row
-                for row, key in zip(rows, _serialised(config, (row[0] for row in rows)), strict=True)
-                if connection.execute(upsert, (key, *order(row))).rowcount
+                for row in rows
+                if connection.execute(upsert, (serialised_key(config, row[0]), *order(row))).rowcount
             ]
             # Goes on in this transaction, and commits it.
-            super().online_write_batch(config, view, newest, None)
+            SqliteOnlineStore.online_write_batch(self, config, view, newest, None)
         return len(rows) - len(newest)
-
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: list[Row],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        self.write(config, table, data, whatever=False)
-        if progress:
-            progress(len(data))
 
     def online_read(
         self,
@@ -73,12 +72,14 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
         table: FeatureView,
         entity_keys: list[EntityKey],
         requested_features: list[str] | None = None,
-    ) -> list[tuple[datetime | None, dict[str, Value] | None]]:
-        connection = self._get_conn(config)
+    ) -> list[Held]:
+        if not self._has_table(config, table):
+            return [(None, None)] * len(entity_keys)
+        connection = sqlite_connection(self, config)
         orders = _order_table(config, table)
         if not _exists(connection, orders):
             return super().online_read(config, table, entity_keys, requested_features)
-        keys = _serialised(config, entity_keys)
+        keys = [serialised_key(config, key) for key in entity_keys]
         found: dict[bytes, tuple[datetime, dict[str, Value]]] = {}
         wanted = None if requested_features is None else set(requested_features)
         for start in range(0, len(keys), MOST_KEYS):
@@ -95,7 +96,7 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
         return [found.get(key, (None, None)) for key in keys]
 
     def keep_only(self, config: RepoConfig, view: FeatureView, keys: set[bytes]) -> None:
-        """As `KeepsNewest`."""
+        """Remove all other keys, as `KeepsNewest` says."""
         with self._transaction(config) as connection:
             connection.execute("CREATE TEMP TABLE IF NOT EXISTS kept (entity_key BLOB PRIMARY KEY)")
             connection.execute("DELETE FROM kept")
@@ -104,6 +105,13 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
                 connection.execute(f"DELETE FROM {table} WHERE entity_key NOT IN (SELECT * FROM kept)")
             connection.execute("DELETE FROM kept")
             connection.commit()
+
+    def is_empty(self, config: RepoConfig, view: FeatureView) -> bool:
+        """Whether the view has no table here, or one without rows."""
+        if not self._has_table(config, view):
+            return True
+        rows = f"SELECT EXISTS (SELECT 1 FROM {_table(config, view)})"
+        return not sqlite_connection(self, config).execute(rows).fetchone()[0]
 
     def update(
         self,
@@ -117,17 +125,29 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
         super().update(
             config, tables_to_delete, tables_to_keep, entities_to_delete, entities_to_keep, partial
         )
-        connection = self._get_conn(config)
+        connection = sqlite_connection(self, config)
         for view in tables_to_keep:
             _make_order_table(connection, config, view)
         for view in tables_to_delete:
             connection.execute(f"DROP TABLE IF EXISTS {_order_table(config, view)}")
         connection.commit()
 
+    def _has_table(self, config: RepoConfig, view: FeatureView) -> bool:
+        """Whether there is a file with the view's table; makes none, as connecting would."""
+        return sqlite_file(self, config).is_file() and _exists(
+            sqlite_connection(self, config), _table(config, view)
+        )
+
+    def _make_tables(self, connection: Connection, config: RepoConfig, view: FeatureView) -> None:
+        if not _exists(connection, _table(config, view)):
+            # Feast's own, by its own words, within our transaction.
+            super().update(config, [], [view], [], [], partial=True)
+        _make_order_table(connection, config, view)
+
     @contextmanager
     def _transaction(self, config: RepoConfig) -> Iterator[Connection]:
         """One that sees no other writer between its reads and its writes; undone on an error."""
-        connection = self._get_conn(config)
+        connection = sqlite_connection(self, config)
         with self._lock:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -136,21 +156,12 @@ class NewestSqliteOnlineStore(SqliteOnlineStore):
                 connection.rollback()  # which does nothing after a commit
 
 
-def _serialised(config: RepoConfig, keys: Iterable[EntityKey]) -> list[bytes]:
-    version = config.entity_key_serialization_version
-    return [serialize_entity_key(key, version) for key in keys]
-
-
-def _table_name(config: RepoConfig, view: FeatureView) -> str:
-    return str(compute_table_id(config.project, view, config.registry.enable_online_feature_view_versioning))
-
-
 def _table(config: RepoConfig, view: FeatureView) -> str:
-    return f'"{_table_name(config, view)}"'
+    return f'"{sqlite_table(config, view)}"'
 
 
 def _order_table(config: RepoConfig, view: FeatureView) -> str:
-    return f'"{_table_name(config, view)}#order"'
+    return f'"{sqlite_table(config, view)}#order"'
 
 
 def _make_order_table(connection: Connection, config: RepoConfig, view: FeatureView) -> None:

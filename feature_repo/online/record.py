@@ -1,0 +1,64 @@
+"""What a view's online rows are up to date with, as the online store itself says it.
+
+It stands among the view's rows, under a key that no entity has: a store that was emptied, or exchanged for
+another, does not claim to hold what it does not.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+
+from feast import FeatureStore, FeatureView
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+
+from feature_repo.feast_internals import Row, entity_key, key_types, online_store, read_online, write_online
+from feature_repo.online.newest import KeepsNewest
+
+RECORD = "marquee_sent"
+"""Name of the record's only feature, and the value of its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a view's online rows are up to date with.
+
+    Args:
+        table: identity of its table.
+        version: of the table.
+        features: that were sent.
+    """
+
+    table: str
+    version: int
+    features: list[str]
+
+
+def record_key(view: FeatureView) -> EntityKey:
+    """The key that a view's record has."""
+    return entity_key(view, [RECORD] * len(key_types(view)))
+
+
+def sent_record(store: FeatureStore, view: FeatureView) -> Record | None:
+    """What a view's online rows are up to date with; None if it was never sent."""
+    ((_, values),) = read_online(store, view, [record_key(view)], [RECORD])
+    text = values[RECORD].string_val if values and RECORD in values else ""
+    return Record(**json.loads(text)) if text else None
+
+
+def write_record(store: FeatureStore, view: FeatureView, record: Record) -> None:
+    """Say what a view's online rows are up to date with; to be written after them."""
+    online, now = online_store(store), datetime.now(UTC)
+    row: Row = (record_key(view), {RECORD: Value(string_val=json.dumps(asdict(record)))}, now, now)
+    if isinstance(online, KeepsNewest):
+        online.write(store.config, view, [row], whatever=True)
+    else:
+        write_online(store, view, [row])
+
+
+def never_sent(store: FeatureStore, view: FeatureView) -> bool:
+    """Whether nothing of a view is online, by whomever: a key without a row then tells nothing of the key."""
+    online = online_store(store)
+    if sent_record(store, view) is not None:
+        return False
+    return online.is_empty(store.config, view) if isinstance(online, KeepsNewest) else False
