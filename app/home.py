@@ -6,11 +6,14 @@ from pathlib import Path
 
 from common.errors import MarqueeError
 from common.locks import BusyError, locked
+from lake.journal import roll_back
 
 
 @contextmanager
 def writing(home: Path) -> Iterator[None]:
     """Hold the home for writing; readers go on as they like.
+
+    What a killed command wrote of several tables that belong together is undone first.
 
     Raises:
         MarqueeError: it cannot be made or written, or another command holds it.
@@ -23,4 +26,5 @@ def writing(home: Path) -> Iterator[None]:
                 f"Another command (process {busy.holder}) is writing in {home}: "
                 "wait for it, or use another --home."
             ) from None
+        roll_back(home / "lake")
         yield

@@ -5,22 +5,22 @@ from typing import TYPE_CHECKING
 
 from app.home import writing
 from app.sources import SourceOptions, check_source, open_source
-from app.spark import spark_stage
+from app.spark import spark_on_demand
 from common.errors import MarqueeError
 from common.progress import Stages
 from common.settings import Settings
 from common.words import count
+from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
+from lake.session import StartSpark
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-    from pipelines.ingest.ingest import IngestReport
+    from pipelines.ingest import IngestReport
     from pipelines.sources.source import Source
 
 
 def ingest_source(
-    settings: Settings, options: SourceOptions, stages: Stages, adding: bool = False
+    settings: Settings, domain: Domain, options: SourceOptions, stages: Stages, adding: bool = False
 ) -> "IngestReport":
     """Read a source into the lake, in place of what is there or added to it (`adding`).
 
@@ -29,10 +29,10 @@ def ingest_source(
     """
     check_source(options)
     with writing(settings.home):
-        spark = spark_stage(settings, stages)
+        spark = spark_on_demand(settings, stages)
         with stages.stage("source") as stage:
             source = open_source(spark, settings, options, stage)
-        return ingest_stage(spark, settings, source, stages, adding)
+        return ingest_stage(spark, settings, domain, source, stages, adding)
 
 
 def require_sources(settings: Settings, tables: Iterable[Table]) -> None:
@@ -52,17 +52,26 @@ def require_sources(settings: Settings, tables: Iterable[Table]) -> None:
 
 
 def ingest_stage(
-    spark: "SparkSession", settings: Settings, source: "Source", stages: Stages, adding: bool = False
+    spark: StartSpark,
+    settings: Settings,
+    domain: Domain,
+    source: "Source",
+    stages: Stages,
+    adding: bool = False,
 ) -> "IngestReport":
-    """The part of `ingest_source` that has a session and an open source; the caller holds the home."""
-    from pipelines.ingest.ingest import add, ingest
+    """The part of `ingest_source` that has an open source; the caller holds the home."""
+    from pipelines.ingest import add, ingest
 
     with stages.stage("ingest") as stage:
-        report = (add if adding else ingest)(spark, source, settings.lake)
+        report = (add if adding else ingest)(spark, source, settings.lake, domain)
         accepted = ", ".join(f"{count(table.accepted)} {name}" for name, table in report.tables.items())
         quarantined = sum(table.quarantined for table in report.tables.values())
         stage.outcome = f"{accepted}; {count(quarantined)} rows quarantined"
         if adding:
             known = sum(table.known for table in report.tables.values())
             stage.outcome += f"; {count(known)} were there already"
+            changed = {name: table.changed for name, table in report.tables.items() if table.changed}
+            stage.outcome += "".join(f"; {count(rows)} {name} changed" for name, rows in changed.items())
+    for note in report.notes:
+        stages.note(note)
     return report

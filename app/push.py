@@ -1,86 +1,80 @@
-"""A new rating's way: checked, into the lake, into the features it touches, online."""
+"""A new event's way: checked, into the lake, into the features it touches, online."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 from feast import FeatureStore
 
+from common.progress import Progress, ignore
+from feature_repo.define.domain import Domain
 from feature_repo.online.send import Sent, send_changed
-from feature_repo.schema import RATINGS
+from lake.session import StartSpark
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from pipelines.features.job import Update
-    from pipelines.ingest.ingest import TableReport
+    from pipelines.ingest import TableReport
+    from pipelines.sources.source import Raw
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """What became of new ratings.
+    """What became of new events.
 
     Args:
-        ratings: how many were accepted, quarantined or known.
-        updates: of the feature tables that ratings flow into; none where no rating was accepted.
+        events: how many were accepted, quarantined or known.
+        updates: of the feature tables that events flow into; none where no event was accepted or known.
         sent: what went online of these.
         seconds: by step: "ingest", "features", "online".
     """
 
-    ratings: "TableReport"
+    events: "TableReport"
     updates: tuple["Update", ...]
     sent: tuple[Sent, ...]
     seconds: dict[str, float]
 
 
 def push(
-    spark: "SparkSession",
+    spark: StartSpark,
     store: FeatureStore,
-    ratings: pa.Table,
-    on_progress: Callable[[str, int, int], None] | None = None,
+    events: "Raw",
+    domain: Domain,
+    on_progress: Progress = ignore,
 ) -> Pushed:
-    """Take in new ratings, and bring online what follows from them.
+    """Take in new events, and bring online what follows from them.
 
-    They may be late: what is online then is the newest row as it follows from all ratings. The caller holds
+    They may be late: what is online then is the newest row as it follows from all events. The caller holds
     the home for writing. A push that was killed is completed by the next one, or by running the pipelines
     and materialising.
 
     Args:
-        spark: a session that lives on; starting one takes longer than a push.
+        spark: starts Spark, which many events need, and few do not.
         store: an applied store, whose lake this is.
-        ratings: raw rows, as `pipelines.sources.new_ratings` makes them.
-        on_progress: called with a word on the current step, steps done, steps in all.
+        events: raw rows, as `pipelines.sources.new_events` makes them.
 
     Raises:
-        MarqueeError: the lake has no catalogue or no ratings yet, nothing is applied, or the disk refuses.
+        MarqueeError: the lake has no catalogue or no events yet, nothing is applied, or the disk refuses.
     """
-    from pipelines.features.jobs import JOBS, run_job
-    from pipelines.ingest.ingest import add_ratings
+    from pipelines.features.jobs import run_job
+    from pipelines.ingest import add_events
 
     lake = Path(store.config.offline_store.lake)
-    jobs = [name for name, job in JOBS.items() if RATINGS.name in job.inputs]
-    report = on_progress or _say_nothing
+    views = [view.name for view in domain.views_over(domain.events.name)]
     started = time.perf_counter()
-    report(RATINGS.name, 0, len(jobs) + 2)
-    taken = add_ratings(spark, spark.createDataFrame(ratings), lake)
+    on_progress(domain.events.name, 0, len(views) + 2)
+    taken = add_events(spark, events, lake, domain)
     seconds = {"ingest": time.perf_counter() - started}
     if not taken.accepted and not taken.known:
         return Pushed(taken, (), (), seconds)
     started = time.perf_counter()
     updates = []
-    for position, name in enumerate(jobs):
-        report(name, position + 1, len(jobs) + 2)
-        updates.append(run_job(spark, lake, name))
+    for position, name in enumerate(views):
+        on_progress(name, position + 1, len(views) + 2)
+        updates.append(run_job(spark(), lake, name))
     seconds["features"] = time.perf_counter() - started
     started = time.perf_counter()
-    report("online", len(jobs) + 1, len(jobs) + 2)
-    sent = send_changed(store, jobs)
+    on_progress("online", len(views) + 1, len(views) + 2)
+    sent = send_changed(store, views)
     seconds["online"] = time.perf_counter() - started
     return Pushed(taken, tuple(updates), tuple(sent), seconds)
-
-
-def _say_nothing(word: str, done: int, total: int) -> None:
-    pass

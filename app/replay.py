@@ -15,7 +15,7 @@ from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
-from feature_repo.define.table import QUARANTINE, Table
+from feature_repo.define.table import QUARANTINE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from validation.audit.consistency import Replay
+
+SOURCE = "replay"
+"""What the scratch home's quarantine names as the origin of events."""
 
 
 @contextmanager
@@ -62,13 +65,14 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings, do
     from pyspark.sql import functions as F
 
     from app.lookup import lookup_many
-    from app.push import push as push_ratings
+    from app.push import push as push_events
     from feature_repo.define.table import QUARANTINE_COLUMNS
     from feature_repo.online.send import send_changed
     from feature_repo.spark import spark_schema, spark_schema_of
     from lake.spark_tables import overwrite, read
     from pipelines.features.jobs import run_job
-    from pipelines.ingest.ingest import add_ratings
+    from pipelines.ingest import add_events
+    from pipelines.sources.new_events import raw_events
     from validation.audit.consistency import Replay
 
     def run_jobs() -> None:
@@ -88,10 +92,10 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings, do
         send_changed(open_scratch(scratch))
 
     def push(events: "pa.Table") -> None:
-        push_ratings(spark, open_scratch(scratch), raw_events(events, domain.events))
+        push_events(lambda: spark, open_scratch(scratch), raw_events(domain.events, events, SOURCE), domain)
 
     def run(events: "pa.Table") -> None:
-        add_ratings(spark, spark.createDataFrame(raw_events(events, domain.events)), scratch.lake)
+        add_events(lambda: spark, raw_events(domain.events, events, SOURCE), scratch.lake, domain)
         run_jobs()
         send_changed(open_scratch(scratch))
 
@@ -141,32 +145,6 @@ def tear_down(scratch: Settings) -> None:
     if registry.is_file():
         open_scratch(scratch).teardown()  # type: ignore[no-untyped-call]
         registry.unlink()
-
-
-def raw_events(events: "pa.Table", table: Table) -> "pa.Table":
-    """Events of a lake as raw rows, such as a source has.
-
-    Args:
-        events: n rows of the table.
-        table: of events, as it is declared.
-
-    Returns:
-        n rows: the columns but for the instant, `timestamp` in seconds since 1970, `record`, `source`, `row`.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    micros = events[EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
-    rows = events.num_rows
-    return pa.table(
-        {
-            **{name: events[name] for name in table.column_names if name != EVENT_TIMESTAMP},
-            "timestamp": pc.divide(micros.cast(pa.float64()), 1e6),
-            "record": pa.repeat("", rows),
-            "source": pa.repeat("replay", rows),
-            "row": pa.array(range(1, rows + 1), pa.int64()),
-        }
-    )
 
 
 def _empty(home: Path) -> None:

@@ -13,7 +13,7 @@ from app.home import writing
 from app.ingest import ingest_stage
 from app.report import PAGE, write_report
 from app.sources import SourceOptions, check_source, open_source
-from app.spark import spark_stage
+from app.spark import spark_on_demand, stop_spark
 from app.summary import Summary, TableCount
 from app.train import TrainOptions, recipe_for, train_stage
 from app.validate import validation_stage
@@ -22,7 +22,7 @@ from common.settings import Settings
 from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
-    from pipelines.ingest.ingest import IngestReport
+    from pipelines.ingest import IngestReport
     from training.fit.train import Result
 
 
@@ -114,28 +114,28 @@ def tables_of_run(
     from validation.gate.gate import PAGE
     from validation.gate.report import require_passed
 
-    spark = spark_stage(settings, stages)
+    spark = spark_on_demand(settings, stages)
     try:
         with stages.stage("source") as stage:
             source = open_source(spark, settings, options, stage)
-        ingested = ingest_stage(spark, settings, source, stages)
+        ingested = ingest_stage(spark, settings, domain, source, stages)
         out = folder / "validation"
         names = [table.name for table in domain.sources]
-        gate = validation_stage(spark, settings, domain, names, out, stages, "validate sources")
+        gate = validation_stage(spark(), settings, domain, names, out, stages, "validate sources")
         require_passed(gate, out / PAGE)
-        updates = compute_stage(spark, settings, [view.name for view in domain.views], stages, full=True)
+        updates = compute_stage(spark(), settings, [view.name for view in domain.views], stages, full=True)
         names = [view.name for view in domain.views]
-        gate = validation_stage(spark, settings, domain, names, out, stages, "validate features", before=gate)
+        gate = validation_stage(
+            spark(), settings, domain, names, out, stages, "validate features", before=gate
+        )
         require_passed(gate, out / PAGE)
     finally:
         # The models get the machine for themselves.
-        spark.stop()
-    return table_counts(
-        domain, ingested, {update.table: update.rows for update in updates}
-    ), source.likelihood
+        stop_spark()
+    return table_counts(ingested, {update.table: update.rows for update in updates}), source.likelihood
 
 
-def table_counts(domain: Domain, ingested: "IngestReport", rows: Mapping[str, int]) -> dict[str, TableCount]:
+def table_counts(ingested: "IngestReport", rows: Mapping[str, int]) -> dict[str, TableCount]:
     """Rows in, accepted and quarantined of source tables; rows of feature tables."""
     counts = {
         name: TableCount(
@@ -143,7 +143,7 @@ def table_counts(domain: Domain, ingested: "IngestReport", rows: Mapping[str, in
             read=table.read,
             quarantined=table.quarantined,
             broken_rules=dict(table.by_rule),
-            left_out=ingested.left_out if name == domain.events.name else 0,
+            left_out=table.left_out,
         )
         for name, table in ingested.tables.items()
     }

@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.home import writing
-from app.spark import spark_stage
+from app.spark import spark_on_demand
 from common.errors import MarqueeError
 from common.progress import Stage, Stages
 from common.settings import Settings
 from common.words import count
+from lake.session import StartSpark
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from pipelines.sources.source import Source
     from pipelines.sources.synthetic import SyntheticConfig
 
@@ -84,18 +83,18 @@ def check_source(options: SourceOptions) -> None:
         check_posters(options.posters)
 
 
-def open_source(spark: "SparkSession", settings: Settings, options: SourceOptions, stage: Stage) -> "Source":
+def open_source(spark: StartSpark, settings: Settings, options: SourceOptions, stage: Stage) -> "Source":
     """The source that was asked for; synthetic data are generated first."""
     if options.path is not None:
         from pipelines.sources.movielens import read_movielens
 
-        source = read_movielens(spark, options.path, options.posters, options.first_movies)
+        source = read_movielens(options.path, options.posters, options.first_movies)
         stage.outcome = source.description
         return source
     from pipelines.sources.synthetic import SyntheticConfig, read_synthetic
 
     folder = _generate_once(spark, settings, SyntheticConfig(seed=options.seed), stage)
-    return read_synthetic(spark, folder, options.first_movies)
+    return read_synthetic(folder, options.first_movies)
 
 
 def fetch_archive(settings: Settings, name: str, stages: Stages) -> Path:
@@ -125,7 +124,7 @@ def fetch_archive(settings: Settings, name: str, stages: Stages) -> Path:
 def synthesise(settings: Settings, config: "SyntheticConfig", stages: Stages) -> Path:
     """Generate synthetic data unless the same were generated before; their folder."""
     with writing(settings.home):
-        spark = spark_stage(settings, stages)
+        spark = spark_on_demand(settings, stages)
         with stages.stage("generate") as stage:
             return _generate_once(spark, settings, config, stage)
 
@@ -136,9 +135,7 @@ def synthetic_folder(settings: Settings, config: "SyntheticConfig") -> Path:
     return settings.sources / f"synthetic-{size}-seed{config.seed}"
 
 
-def _generate_once(
-    spark: "SparkSession", settings: Settings, config: "SyntheticConfig", stage: Stage
-) -> Path:
+def _generate_once(spark: StartSpark, settings: Settings, config: "SyntheticConfig", stage: Stage) -> Path:
     from pipelines.sources.synthetic import generate
 
     folder = synthetic_folder(settings, config)

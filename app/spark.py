@@ -1,10 +1,13 @@
 """Spark as the settings say."""
 
 import shutil
+import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 from common.progress import Stages
 from common.settings import Settings
+from lake.session import StartSpark
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,3 +39,24 @@ def spark_stage(settings: Settings, stages: Stages) -> "SparkSession":
         spark = start_spark(settings)
         stage.outcome = f"{settings.spark_master}, {settings.spark_memory} heap"
     return spark
+
+
+def spark_on_demand(settings: Settings, stages: Stages) -> StartSpark:
+    """What starts Spark when it is first called, and says so; the caller holds the home for writing."""
+
+    @cache
+    def start() -> "SparkSession":
+        stages.note("Starting Spark (the first start downloads Delta's jars)")
+        return start_spark(settings)
+
+    return start
+
+
+def stop_spark() -> None:
+    """Stop the process's session, if it has one."""
+    if "pyspark" in sys.modules:
+        from lake.spark import running_session
+
+        session = running_session()
+        if session is not None:
+            session.stop()

@@ -3,7 +3,7 @@
     python benchmarks/incremental.py [--quick] [--json FILE] [--ratings N]
 
 The lake holds all ratings but the last hundredth in time. Then, for each variant in a copy of its own, that
-hundredth is added (`pipelines.ingest.ingest.add`: checked, compared with what the lake has, appended)
+hundredth is added (`pipelines.ingest.add`: checked, compared with what the lake has, appended)
 and each feature table but those of posters is brought up to date. `in time`: the ratings as they come.
 `late`: one in a hundred more, held back from the three days before. A full build of the grown
 tables by the same jobs, in the same process, is what both are compared with, and what they must equal.
@@ -48,21 +48,20 @@ def cut(events: pa.Table, variant: str) -> tuple[pa.Table, pa.Table]:
     return events.filter(pa.array(~new)), events.filter(pa.array(new))
 
 
-def as_source(spark: Any, table: pa.Table, movies: pa.Table) -> Any:
+def as_source(table: pa.Table, movies: pa.Table) -> Any:
     """Rows in memory as a source, as `Source` wants them."""
-    from pyspark.sql import functions as F
+    from feature_repo.domains.movies.tables import MOVIES, RATINGS
+    from pipelines.sources.new_events import raw_events
+    from pipelines.sources.readings import as_it_is
+    from pipelines.sources.source import Raw, Source, rows_of
 
-    from pipelines.sources.source import Source
-
-    def located(frame: Any) -> Any:
-        return frame.withColumns(
-            {"record": F.lit(""), "source": F.lit("memory"), "row": F.monotonically_increasing_id() + 1}
-        )
-
-    frame = spark.createDataFrame(table)
-    raw = frame.withColumn("timestamp", F.unix_timestamp("event_timestamp")).drop("event_timestamp")
-    catalogue_rows = spark.createDataFrame(movies).withColumn("genres", F.concat_ws("|", "genres"))
-    return Source("memory", "rows in memory", located(raw), located(catalogue_rows))
+    origin = {"record": "", "source": "memory"}
+    for name, value in origin.items():
+        movies = movies.append_column(name, pa.repeat(value, movies.num_rows))
+    movies = movies.append_column("row", pa.array(range(1, movies.num_rows + 1), pa.int64()))
+    catalogue = Raw(rows_of(movies), tuple(as_it_is(name) for name in MOVIES.column_names))
+    tables = {RATINGS.name: raw_events(RATINGS, table, "memory"), MOVIES.name: catalogue}
+    return Source("memory", "rows in memory", tables)
 
 
 def content(rows: Any) -> tuple[int, int]:
@@ -78,13 +77,14 @@ def content(rows: Any) -> tuple[int, int]:
 def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
     """In the child: begin, add, compare."""
     from feature_repo.define.table import QUARANTINE_COLUMNS
+    from feature_repo.domains.movies import DOMAIN
     from feature_repo.schema import POSTERS
     from feature_repo.schema import TABLES as DECLARED
     from feature_repo.spark import spark_schema, spark_schema_of
     from lake import spark_tables as tables
     from pipelines.features.incremental import current
     from pipelines.features.jobs import run_job
-    from pipelines.ingest.ingest import add
+    from pipelines.ingest import add
 
     rng = np.random.default_rng(0)
     events, movies = ratings(rng, n), catalogue(rng)
@@ -98,7 +98,7 @@ def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
     for name in TABLES:
         run_job(spark, lake, name, full=True, created=datetime(2020, 1, 1, tzinfo=UTC))
     with Timer() as adding:
-        report = add(spark, as_source(spark, after, movies), lake)
+        report = add(lambda: spark, as_source(after, movies), lake, DOMAIN)
     if report.tables["ratings"].accepted != after.num_rows:
         raise RuntimeError(f"{report.tables['ratings'].accepted} of {after.num_rows} ratings were added")
     updates, by_table = {}, {}

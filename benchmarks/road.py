@@ -48,12 +48,13 @@ def ingest(home: Path, ratings: int) -> None:
     from app.spark import start_spark
     from cli.console import stages
     from common.settings import load_settings
+    from feature_repo.domains.movies import DOMAIN
     from pipelines.sources.synthetic import read_synthetic
 
     settings = load_settings(home)
     spark = start_spark(settings)
-    source = read_synthetic(spark, synthetic_folder(settings, config(ratings)))
-    ingest_stage(spark, settings, source, stages())
+    source = read_synthetic(synthetic_folder(settings, config(ratings)))
+    ingest_stage(lambda: spark, settings, DOMAIN, source, stages())
 
 
 def features(home: Path, ratings: int) -> None:  # noqa: ARG001

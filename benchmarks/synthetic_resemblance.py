@@ -20,7 +20,8 @@ import pyarrow as pa
 from pipelines.sources.synthetic.catalogue import catalogue
 from pipelines.sources.synthetic.config import SyntheticConfig
 from pipelines.sources.synthetic.job import block_tables
-from pipelines.sources.synthetic.ratings import blocks, calibrate, plan_users
+from pipelines.sources.synthetic.ratings import blocks, calibrate
+from pipelines.sources.synthetic.users import plan_users
 
 REAL = Path(os.environ.get("MARQUEE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 LIKED = 3.5

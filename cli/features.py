@@ -9,7 +9,7 @@ from cli.options import DOMAIN, GROUP, Home
 from common.errors import MarqueeError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from pipelines.sources.source import Raw
 
 app = typer.Typer(
     name="features", help="The feature store: plan, apply, materialize, look up, join.", **GROUP
@@ -73,8 +73,8 @@ def push(
 
     from app.features import online_line
     from app.home import writing
-    from app.push import push as push_ratings
-    from app.spark import spark_stage
+    from app.push import push as push_events
+    from app.spark import spark_on_demand
     from cli.console import console, stages
     from common.settings import load_settings
     from common.words import count
@@ -86,10 +86,9 @@ def push(
     shown = stages()
     with writing(settings.home):
         store = open_store(settings, must_exist=True)
-        spark = spark_stage(settings, shown)
         with shown.stage("push") as stage:
-            done = push_ratings(spark, store, ratings, stage.report)
-            taken = done.ratings
+            done = push_events(spark_on_demand(settings, shown), store, ratings, DOMAIN, stage.report)
+            taken = done.events
             if not taken.accepted and not taken.known:
                 raise MarqueeError(
                     f"None of the {taken.read} new ratings can be used ({'; '.join(taken.reasons)}): "
@@ -113,23 +112,24 @@ def push(
 
 def _new_ratings(
     file: Path | None, user: int | None, movie: int | None, rating: float | None, at: str | None
-) -> "pa.Table":
+) -> "Raw":
     """The ratings that the options give, as raw rows."""
     from datetime import UTC, datetime
 
-    from pipelines.sources.new_ratings import one_rating, read_new_ratings
+    from pipelines.sources.new_events import one_event, read_events
 
     if file is not None:
         if any(option is not None for option in (user, movie, rating, at)):
             raise MarqueeError("Give a file of ratings, or one by --user, --movie and --rating; not both.")
-        return read_new_ratings(file)
+        return read_events(file, DOMAIN.events)
     if user is None or movie is None or rating is None:
         raise MarqueeError("A rating needs --user, --movie and --rating; several come as a file.")
     try:
         given = datetime.now(UTC) if at is None else datetime.fromisoformat(at)
     except ValueError as error:
         raise MarqueeError(f"--at {at!r} is no instant such as 2026-11-21T12:00:00.") from error
-    return one_rating(user, movie, rating, given if given.tzinfo else given.replace(tzinfo=UTC))
+    values = {"user_id": user, "movie_id": movie, "rating": rating}
+    return one_event(DOMAIN.events, values, given if given.tzinfo else given.replace(tzinfo=UTC))
 
 
 @app.command()

@@ -26,7 +26,7 @@ def ingest(
     from common.settings import load_settings
 
     options = SourceOptions(source.value, path, posters, first_movies, seed)
-    ingest_source(load_settings(home), options, stages(), adding=add)
+    ingest_source(load_settings(home), DOMAIN, options, stages(), adding=add)
 
 
 @app.command()

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from lake.session import StartSpark
+from tests.raw_rows import ENGINES, engine_named
+
 REAL_DATA = Path(os.environ.get("MARQUEE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 # Tests are many short jobs: what the JVM's second compiler spends on them is never earned back.
@@ -24,6 +27,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
     yield session
     session.stop()
+
+
+@pytest.fixture(params=ENGINES)
+def start(request: pytest.FixtureRequest) -> Iterator[StartSpark]:
+    """How Spark is started for ingest, with each engine in turn; that in this process must do without."""
+    with engine_named(request.param, request) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

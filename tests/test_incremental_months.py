@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import SparkSession
 
+from feature_repo.domains.movies import DOMAIN
 from feature_repo.schema import EVENT_TIMESTAMP, MOVIES, POSTERS, RATINGS
 from feature_repo.spark import spark_schema
 from lake import spark_tables
 from lake.tables import append
 from pipelines.features.jobs import run_job
-from pipelines.ingest.ingest import ingest
+from pipelines.ingest import ingest
 from pipelines.sources.movielens import read_movielens
 from tests.test_incremental import NOW, content
 
@@ -40,7 +41,7 @@ def test_real_ratings_delivered_by_month_end_in_the_tables_of_one_full_run(
     spark: SparkSession, real_data: Path, tmp_path: Path
 ) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "lake"
-    ingest(spark, read_movielens(spark, real_data / "movielens-small"), whole)
+    ingest(lambda: spark, read_movielens(real_data / "movielens-small"), whole, DOMAIN)
     for table in (MOVIES, POSTERS):
         rows = spark_tables.read(spark, whole, table.name)
         spark_tables.overwrite(rows, folder, table.name, spark_schema(table))

@@ -1,48 +1,38 @@
-"""The gate: every row read is accepted or quarantined, with the first rule that it broke."""
+"""The gate: every row read is accepted or quarantined with the first rule that it broke."""
 
 import io
-import re
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pyspark.sql import DataFrame, SparkSession
 
-from common.errors import MarqueeError
-from feature_repo.schema import QUARANTINE, QUARANTINE_COLUMNS, SOURCE_TABLES
-from lake import spark_tables
-from pipelines.ingest.ingest import TableReport, check_movies, check_posters, check_ratings, ingest
-from pipelines.sources.movielens import read_movielens
-from pipelines.sources.source import Source
+from feature_repo.define.table import QUARANTINE_COLUMNS
+from feature_repo.domains.movies import DOMAIN
+from lake.session import StartSpark
+from pipelines.sources.movielens import MOVIE_READINGS, RATING_READINGS
+from pipelines.sources.posters import posters_of
+from pipelines.sources.readings import instant, number, whole_number
+from pipelines.sources.source import Raw, rows_of
+from tests.raw_rows import ENGINES, Parted, engine_named, no_spark, part, raw
 
 Text = str | None
 RawRating = tuple[Text, Text, Text, Text]
 
-ORIGIN = "record string, source string, row long"
-RAW_RATING = f"user_id string, movie_id string, rating string, timestamp string, {ORIGIN}"
-RAW_MOVIE = f"movie_id string, title string, genres string, release_year string, {ORIGIN}"
+
+def check_ratings(start: StartSpark, rows: Raw, *movies: int) -> Parted:
+    return part(start, DOMAIN, "ratings", rows, {"movies": movies})
 
 
-def raw_ratings(spark: SparkSession, rows: Sequence[RawRating]) -> DataFrame:
+def ratings_of(rows: Sequence[RawRating]) -> Raw:
     """Rows of one file, "f", from line 2 on."""
-    located = [(*row, "/".join(map(str, row)), "f", at) for at, row in enumerate(rows, start=2)]
-    return spark.createDataFrame(located, RAW_RATING)
-
-
-def catalogue(spark: SparkSession, *ids: int) -> DataFrame:
-    return spark.createDataFrame([(movie_id,) for movie_id in ids], "movie_id long")
-
-
-def verdicts(frame: DataFrame) -> dict[int, tuple[str, str]]:
-    """Rule and reason by row."""
-    return {row["row"]: (row["rule"], row["reason"]) for row in frame.collect()}
+    return raw(rows, RATING_READINGS)
 
 
 # --- ratings --------------------------------------------------------------------------------------------
@@ -102,26 +92,23 @@ BAD_RATINGS: list[tuple[RawRating, str, str]] = [
 ]
 
 
-def test_each_bad_rating_is_quarantined_with_rule_and_reason(spark: SparkSession) -> None:
+def test_each_bad_rating_is_quarantined_with_rule_and_reason(start: StartSpark) -> None:
     rows = [GOOD, *(row for row, _, _ in BAD_RATINGS)]
-    with check_ratings(raw_ratings(spark, rows), catalogue(spark, 10)) as checked:
-        found = verdicts(checked.bad)
-        assert checked.bad.columns == [column.name for column in QUARANTINE_COLUMNS]
-        assert {(row["table"], row["source"]) for row in checked.bad.collect()} == {("ratings", "f")}
-        records = {row["row"]: row["record"] for row in checked.bad.collect()}
-        good = [tuple(row) for row in checked.good.collect()]
-    assert found == {at: (rule, reason) for at, (_, rule, reason) in enumerate(BAD_RATINGS, start=3)}
+    checked = check_ratings(start, ratings_of(rows), 10)
+    assert all(list(row) == [column.name for column in QUARANTINE_COLUMNS] for row in checked.bad)
+    assert {(row["table"], row["source"]) for row in checked.bad} == {("ratings", "f")}
+    records = {row["row"]: row["record"] for row in checked.bad}
+    assert checked.verdicts == {at: (rule, reason) for at, (_, rule, reason) in enumerate(BAD_RATINGS, 3)}
     assert records == {at: "/".join(map(str, row)) for at, (row, _, _) in enumerate(BAD_RATINGS, start=3)}
-    assert good == [(1, 10, 3.5, datetime(2000, 7, 30, 18, 45, 3))]
+    assert checked.good == [(1, 10, 3.5, datetime(2000, 7, 30, 18, 45, 3, tzinfo=UTC))]
     assert checked.read == len(rows)
 
 
-def test_times_are_kept_to_the_microsecond(spark: SparkSession) -> None:
+def test_times_are_kept_to_the_microsecond(start: StartSpark) -> None:
     times = ["964982703", "881250949.0", "964982703.25", "8.81250949E8", "964982703.123456", " 964982704 "]
     rows: list[RawRating] = [(str(user), "10", "3", time) for user, time in enumerate(times, start=1)]
-    with check_ratings(raw_ratings(spark, rows), catalogue(spark, 10)) as checked:
-        found = {row["user_id"]: row["event_timestamp"] for row in checked.good.collect()}
-    epoch = datetime(1970, 1, 1)
+    found = {user: at for user, _, _, at in check_ratings(start, ratings_of(rows), 10).good}
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
     micros = [
         964982703000000,
         881250949000000,
@@ -133,48 +120,74 @@ def test_times_are_kept_to_the_microsecond(spark: SparkSession) -> None:
     assert found == {user: epoch + timedelta(microseconds=at) for user, at in enumerate(micros, start=1)}
 
 
-def test_typed_columns_are_checked_as_text_is(spark: SparkSession) -> None:
-    schema = (
-        "user_id long, movie_id double, rating double, timestamp long, record string, source string, row long"
+def test_typed_columns_are_checked_as_text_is(start: StartSpark) -> None:
+    readings = (
+        whole_number("user_id", of="whole"),
+        whole_number("movie_id", of="fraction"),
+        number("rating", of="fraction"),
+        instant("event_timestamp", "timestamp", of="whole"),
     )
+    types = {
+        "user_id": pa.int64(),
+        "movie_id": pa.float64(),
+        "rating": pa.float64(),
+        "timestamp": pa.int64(),
+    }
     rows = [
-        (1, 10.0, 3.5, 964982703, "", "s", 1),
-        (2, 10.5, 3.5, 964982703, "", "s", 2),
-        (3, 10.0, float("nan"), 964982703, "", "s", 3),
-        (4, 10.0, 3.5, -5, "", "s", 4),
-        (None, 10.0, 3.5, 964982703, "", "s", 5),
+        (1, 10.0, 3.5, 964982703),
+        (2, 10.5, 3.5, 964982703),
+        (3, 10.0, float("nan"), 964982703),
+        (4, 10.0, 3.5, -5),
+        (None, 10.0, 3.5, 964982703),
+        (6, 1e300, 3.5, 964982703),
+        (7, float("inf"), 3.5, 964982703),
+        (8, 10.0, float("-inf"), 964982703),
+        (9, 10.0, 3.5, 2**62),
     ]
-    with check_ratings(spark.createDataFrame(rows, schema), catalogue(spark, 10)) as checked:
-        assert {row: rule for row, (rule, _) in verdicts(checked.bad).items()} == {
-            2: "movie_id_is_number",
-            3: "rating_is_number",
-            4: "event_timestamp_in_range",
-            5: "user_id_is_present",
-        }
-        assert [row["user_id"] for row in checked.good.collect()] == [1]
+    checked = check_ratings(start, raw(rows, readings, types, first_row=1), 10)
+    assert checked.verdicts == {
+        2: ("movie_id_is_number", "movie_id '10.5' is not a whole number"),
+        3: ("rating_is_number", "rating 'NaN' is not a number"),
+        4: (
+            "event_timestamp_in_range",
+            "event_timestamp is before 1990-01-01 or in the future: 1969-12-31 23:59:55",
+        ),
+        5: ("user_id_is_present", "user_id is missing"),
+        6: ("movie_id_is_number", "movie_id '1e18 or more' is not a whole number"),
+        7: ("movie_id_is_number", "movie_id '1e18 or more' is not a whole number"),
+        8: ("rating_is_number", "rating '-1e18 or less' is not a number"),
+        9: (
+            "event_timestamp_in_range",
+            "event_timestamp is before 1990-01-01 or in the future: 5138-11-16 09:46:40",
+        ),
+    }
+    assert [user for user, *_ in checked.good] == [1]
 
 
-def test_which_twin_is_kept_does_not_depend_on_the_order_of_rows(spark: SparkSession) -> None:
+def test_which_twin_is_kept_does_not_depend_on_the_order_of_rows(start: StartSpark) -> None:
     rows = [(str(at % 7), "10", "3", "964982703", "", f"file {at % 3}", at) for at in range(7, 70)]
-    raw = spark.createDataFrame(rows, RAW_RATING)
+    names = ("user_id", "movie_id", "rating", "timestamp", "record", "source", "row")
+    table = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
     first = {
         str(user): min((f"file {at % 3}", at) for at in range(7, 70) if at % 7 == user)
         for user in range(1, 7)
     }
-    for shuffled in (raw, raw.orderBy("row", ascending=False).repartition(3), raw.orderBy("source")):
-        with check_ratings(shuffled, catalogue(spark, 10)) as checked:
-            bad = checked.bad.where("rule = 'ratings_are_unique'").collect()
-            kept = {(f"file {at % 3}", at) for at in range(7, 70) if at % 7}
-            assert kept - {(row["source"], row["row"]) for row in bad} == set(first.values())
-            assert {row["reason"].rpartition(" in ")[2] for row in bad} == {
-                f"{source} row {at}" for source, at in first.values()
-            }
-            assert checked.good.count() == 6
+    for key in ("row", "source", "user_id"):
+        shuffled = Raw(rows_of(table.sort_by([(key, "descending"), ("row", "descending")])), RATING_READINGS)
+        checked = check_ratings(start, shuffled, 10)
+        bad = [row for row in checked.bad if row["rule"] == "ratings_are_unique"]
+        kept = {(f"file {at % 3}", at) for at in range(7, 70) if at % 7}
+        assert kept - {(row["source"], row["row"]) for row in bad} == set(first.values())
+        assert {row["reason"].rpartition(" in ")[2] for row in bad} == {
+            f"{source} row {at}" for source, at in first.values()
+        }
+        assert len(checked.good) == 6
 
 
 # Values that a generated row is drawn from, with what they mean; independent of the code under test.
 WHOLE: dict[Text, int | str | None] = {
-    "1": 1, " 2 ": 2, "3": 3, "+4": 4, "0": 0, "-7": -7, "1.0": "text", "two": "text", "": None, None: None,
+    "1": 1, " 2 ": 2, "3": 3, "+4": 4, "0": 0, "-7": -7, "1.0": 1, "1.5": "text",
+    "1e0": "text", "two": "text", "": None, None: None,
 }  # fmt: skip
 STARS: dict[Text, float | str | None] = {
     "0.5": 0.5, "3": 3.0, "5.0": 5.0, "4.5": 4.5, "7": 7.0, "-1": -1.0, "3.3": 3.3,
@@ -235,30 +248,35 @@ nearly_good = st.tuples(
 )
 
 
-@given(st.lists(st.one_of(nearly_good, nearly_good, raw_rating), min_size=60, max_size=250))
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-def test_gate_equals_a_loop_over_rows(spark: SparkSession, rows: list[RawRating]) -> None:
+def assert_as_oracle(start: StartSpark, rows: list[RawRating]) -> None:
     expected_good, expected_bad = oracle(rows)
-    with check_ratings(raw_ratings(spark, rows), catalogue(spark, *KNOWN_MOVIES)) as checked:
-        good = [
-            (
-                row["user_id"],
-                row["movie_id"],
-                row["rating"],
-                row["event_timestamp"].replace(tzinfo=UTC).timestamp(),
-            )
-            for row in checked.good.collect()
-        ]
-        bad = {row: rule for row, (rule, _) in verdicts(checked.bad).items()}
-    assert bad == expected_bad
+    checked = check_ratings(start, ratings_of(rows), *KNOWN_MOVIES)
+    good = [(user, movie, stars, at.timestamp()) for user, movie, stars, at in checked.good]
+    assert {row: rule for row, (rule, _) in checked.verdicts.items()} == expected_bad
     assert sorted(good) == sorted(expected_good, key=lambda row: tuple(map(float, row)))
-    assert checked.read == len(rows) == len(good) + len(bad)
+    assert checked.read == len(rows) == len(good) + len(checked.bad)
+
+
+some_rows = st.lists(st.one_of(nearly_good, nearly_good, raw_rating), min_size=60, max_size=250)
+
+
+@given(some_rows)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+def test_gate_equals_a_loop_over_rows(rows: list[RawRating]) -> None:
+    assert_as_oracle(no_spark, rows)
+
+
+@given(some_rows)
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+def test_gate_on_spark_equals_a_loop_over_rows(request: pytest.FixtureRequest, rows: list[RawRating]) -> None:
+    with engine_named(ENGINES[1], request) as start:
+        assert_as_oracle(start, rows)
 
 
 # --- catalogue and posters ------------------------------------------------------------------------------
 
 
-def test_each_bad_movie_is_quarantined_with_rule_and_reason(spark: SparkSession) -> None:
+def test_each_bad_movie_is_quarantined_with_rule_and_reason(start: StartSpark) -> None:
     rows = [
         ("1", " Toy Story ", "Comedy|Animation| Comedy", "1995"),
         ("2", "Silence", "", None),
@@ -269,20 +287,16 @@ def test_each_bad_movie_is_quarantined_with_rule_and_reason(spark: SparkSession)
         ("6", "Old", "Drama", "1492"),
         ("1", "Twin", "Drama", "1990"),
     ]
-    raw = spark.createDataFrame([(*row, "r", "m", at) for at, row in enumerate(rows, start=2)], RAW_MOVIE)
-    with check_movies(raw) as checked:
-        assert [tuple(row) for row in checked.good.orderBy("movie_id").collect()] == [
-            (1, "Toy Story", ["Animation", "Comedy"], 1995),
-            (2, "Silence", [], None),
-        ]
-        assert verdicts(checked.bad) == {
-            4: ("movie_id_is_number", "movie_id 'x,y' is not a whole number"),
-            5: ("title_is_present", "title is missing"),
-            6: ("genres_is_present", "genres is missing"),
-            7: ("release_year_is_number", "release_year 'V' is not a whole number"),
-            8: ("release_year_in_range", "release_year is outside [1870, 2100]: 1492"),
-            9: ("movies_are_unique", "the same movie_id came before, in m row 2"),
-        }
+    checked = part(start, DOMAIN, "movies", raw(rows, MOVIE_READINGS, source="m"))
+    assert checked.good == [(1, "Toy Story", ["Animation", "Comedy"], 1995), (2, "Silence", [], None)]
+    assert checked.verdicts == {
+        4: ("movie_id_is_number", "movie_id 'x,y' is not a whole number"),
+        5: ("title_is_present", "title is missing"),
+        6: ("genres_is_present", "genres is missing"),
+        7: ("release_year_is_number", "release_year 'V' is not a whole number"),
+        8: ("release_year_in_range", "release_year is outside [1870, 2100]: 1492"),
+        9: ("movies_are_unique", "the same movie_id came before, in m row 2"),
+    }
 
 
 def jpeg(path: Path, keep: float = 1.0) -> None:
@@ -292,19 +306,16 @@ def jpeg(path: Path, keep: float = 1.0) -> None:
     path.write_bytes(packed.getvalue()[: int(packed.tell() * keep)])
 
 
-def test_each_bad_poster_is_quarantined_with_rule_and_reason(spark: SparkSession, tmp_path: Path) -> None:
+def test_each_bad_poster_is_quarantined_with_rule_and_reason(start: StartSpark, tmp_path: Path) -> None:
     for name in ("1.jpg", "1.png", "cover.jpg", "77.jpg"):
         jpeg(tmp_path / name)
     jpeg(tmp_path / "2.jpg", keep=0.5)
     (tmp_path / "3.jpg").write_text("I am text.")
     (tmp_path / "4.jpg").write_bytes(b"")
-    raw = spark.createDataFrame(
-        [(path.stem, str(path)) for path in tmp_path.iterdir()], "movie_id string, source string"
-    )
-    with check_posters(raw, catalogue(spark, 1, 2, 3, 4)) as checked:
-        good = checked.good.collect()
-        bad = {Path(row["source"]).name: row.asDict() for row in checked.bad.collect()}
-    assert [(row["movie_id"], row["file"], row["width"], row["height"]) for row in good] == [
+    files = posters_of([(path.stem, str(path)) for path in tmp_path.iterdir()])
+    checked = part(start, DOMAIN, "posters", files, {"movies": [1, 2, 3, 4]})
+    bad = {Path(row["source"]).name: row for row in checked.bad}
+    assert [(movie, file, width, height) for movie, file, _, width, height, *_ in checked.good] == [
         (1, str(tmp_path / "1.jpg"), 40, 60)
     ]
     assert {name: row["rule"] for name, row in bad.items()} == {
@@ -320,155 +331,3 @@ def test_each_bad_poster_is_quarantined_with_rule_and_reason(spark: SparkSession
     assert bad["3.jpg"]["reason"].startswith("the file is not a picture")
     assert bad["4.jpg"]["reason"] == "the file is empty"
     assert all(row["row"] is None and row["record"] == row["source"] for row in bad.values())
-
-
-# --- the whole ------------------------------------------------------------------------------------------
-
-
-def content(spark: SparkSession, lake: Path, name: str) -> list[str]:
-    return sorted(map(str, spark_tables.read(spark, lake, name).collect()))
-
-
-def contents(spark: SparkSession, lake: Path) -> dict[str, list[str]]:
-    names = [*(table.name for table in SOURCE_TABLES), QUARANTINE]
-    return {name: content(spark, lake, name) for name in names}
-
-
-@pytest.fixture
-def messy(tmp_path: Path) -> Path:
-    """A folder of files with one of each trouble."""
-    folder = tmp_path / "messy"
-    (folder / "posters").mkdir(parents=True)
-    ratings = [
-        "userId,movieId,rating,timestamp", "1,1,4,964982703", "1,1,4,964982703", "2,1,abc,964982703",
-        "3,1,7,964982703", "4,1,3,-5", "5,1,3,9999999999", "6,999999,3,964982703", "7,2,3.5,964982703",
-        "8,2,4",
-    ]  # fmt: skip
-    movies = [
-        "movieId,title,genres",
-        '1,"American President, The (1995)",Drama',
-        "2,Lost (1990),Drama",
-        "z,Y,X",
-    ]
-    (folder / "ratings.csv").write_text("\n".join(ratings))
-    (folder / "movies.csv").write_text("\n".join(movies))
-    jpeg(folder / "posters" / "1.jpg")
-    jpeg(folder / "posters" / "2.jpg", keep=0.5)
-    (folder / "posters" / "3.jpg").write_text("text")
-    return folder
-
-
-def test_every_row_read_is_accepted_or_quarantined_and_twice_gives_the_same(
-    spark: SparkSession, messy: Path, tmp_path: Path
-) -> None:
-    lake = tmp_path / "lake"
-    report = ingest(spark, read_movielens(spark, messy, messy / "posters"), lake)
-    ratings = report.tables["ratings"]
-    assert (ratings.read, ratings.accepted, ratings.quarantined) == (9, 2, 7)
-    assert ratings.by_rule == {
-        "event_timestamp_in_range": 2,
-        "event_timestamp_is_present": 1,
-        "movie_id_in_movies": 1,
-        "rating_in_range": 1,
-        "rating_is_number": 1,
-        "ratings_are_unique": 1,
-    }
-    assert report.tables["movies"].by_rule == {"movie_id_is_number": 1}
-    assert report.tables["posters"].by_rule == {"poster_is_readable": 2}
-    first = contents(spark, lake)
-    assert {name: len(rows) for name, rows in first.items()} == {
-        "ratings": 2,
-        "movies": 2,
-        "posters": 1,
-        "quarantine": 10,
-    }
-    for row in spark_tables.read(spark, lake, QUARANTINE).where("table != 'posters'").collect():
-        assert Path(row["source"]).read_text().splitlines()[row["row"] - 1] == row["record"]
-    ingest(spark, read_movielens(spark, messy, messy / "posters"), lake)
-    assert contents(spark, lake) == first
-
-
-def test_where_nothing_is_good_nothing_is_written(spark: SparkSession, messy: Path, tmp_path: Path) -> None:
-    lake = tmp_path / "lake"
-    (messy / "ratings.csv").write_text(
-        "userId,movieId,rating,timestamp\n1,1,good,964982703\n2,1,9,964982703\n"
-    )
-    with pytest.raises(MarqueeError) as raised:
-        ingest(spark, read_movielens(spark, messy), lake)
-    assert str(raised.value) == (
-        f"None of the 2 ratings that were read can be used, so nothing was written; the first, "
-        f"{messy / 'ratings.csv'} row 2, broke rating_is_number: rating 'good' is not a number."
-    )
-    (messy / "movies.csv").write_text("movieId,title,genres\nx,y,z\n")
-    with pytest.raises(MarqueeError, match=r"None of the 1 movies .*movie_id 'x' is not a whole number"):
-        ingest(spark, read_movielens(spark, messy), lake)
-    assert not lake.exists()
-
-
-def test_file_that_vanishes_is_one_clear_sentence(spark: SparkSession, messy: Path, tmp_path: Path) -> None:
-    source = read_movielens(spark, messy)
-    (messy / "ratings.csv").unlink()
-    with pytest.raises(MarqueeError, match=rf"^{messy}/ratings.csv vanished or changed while it was read"):
-        ingest(spark, source, tmp_path / "lake")
-
-
-def persisted(spark: SparkSession) -> int:
-    return int(spark.sparkContext._jsc.sc().getPersistentRDDs().size())
-
-
-def test_kept_rows_are_released(spark: SparkSession) -> None:
-    before = persisted(spark)  # Delta keeps some of its own
-    with check_ratings(raw_ratings(spark, [GOOD]), catalogue(spark, 10)) as checked:
-        checked.good.count()
-        assert persisted(spark) > before
-    assert persisted(spark) == before
-
-
-def test_source_of_two_files_counts_each_row_once(spark: SparkSession, tmp_path: Path) -> None:
-    """Rows of several files may share a number."""
-    rows = [("1", "10", "3", "964982703", "", name, 2) for name in ("a", "b")]
-    movies = spark.createDataFrame([("10", "T", "", None, "", "m", 1)], RAW_MOVIE)
-    source = Source("two", "two files", spark.createDataFrame(rows, RAW_RATING), movies)
-    report = ingest(spark, source, tmp_path / "lake").tables
-    ratings = report["ratings"]
-    assert (ratings.read, ratings.accepted, ratings.by_rule) == (2, 1, {"ratings_are_unique": 1})
-    # A source without posters empties their table.
-    assert report["posters"] == TableReport(0, 0, 0, {})
-    assert content(spark, tmp_path / "lake", "posters") == []
-
-
-# --- real data ------------------------------------------------------------------------------------------
-
-
-def test_real_sample_is_accounted_for_to_the_row(
-    spark: SparkSession, real_data: Path, tmp_path: Path
-) -> None:
-    folder = real_data / "movielens-small"
-    report = ingest(spark, read_movielens(spark, folder, real_data / "posters"), tmp_path)
-    ratings, movies, posters = (report.tables[name] for name in ("ratings", "movies", "posters"))
-    assert ratings.read == 100_004 == ratings.accepted + ratings.quarantined
-    assert (ratings.accepted, movies.accepted) == (100_004, 9_125)
-    assert posters.read == 971 == posters.accepted + posters.quarantined
-    # Pictures of movies that this catalogue lacks, and no other trouble.
-    assert posters.by_rule == {"movie_id_in_movies": 166}
-    # The published ratings are those of the file.
-    published = spark_tables.read(spark, tmp_path, "ratings").toPandas()
-    seconds = published["event_timestamp"].astype("int64") // 10 ** (
-        9 if "[ns" in str(published.dtypes.iloc[3]) else 6
-    )
-    found = Counter(
-        zip(published["user_id"], published["movie_id"], published["rating"], seconds, strict=True)
-    )
-    lines = (folder / "ratings.csv").read_text().splitlines()[1:]
-    wanted: Counter[tuple[int, int, float, int]] = Counter()
-    for line in lines:
-        user, movie, rating, second = re.split(",", line)
-        wanted[int(user), int(movie), float(rating), int(second)] += 1
-    assert found == wanted
-
-
-def test_real_ml_100k_is_accepted_whole(spark: SparkSession, real_data: Path, tmp_path: Path) -> None:
-    report = ingest(spark, read_movielens(spark, real_data / "ml-100k"), tmp_path)
-    ratings, movies = report.tables["ratings"], report.tables["movies"]
-    assert (ratings.read, ratings.accepted) == (100_000, 100_000)
-    assert (movies.read, movies.accepted) == (1682, 1682)

@@ -124,14 +124,15 @@ def test_unknown_model_is_refused_with_the_nearest_name_before_any_work(tmp_path
     assert not (tmp_path / "home" / "lake").exists()
 
 
+@pytest.mark.parametrize("size", ["8k", "60k"])
 def test_full_disk_is_one_sentence_and_leaves_tables_as_they_were(
-    small: tuple[Path, Path], tmp_path: Path
+    small: tuple[Path, Path], tmp_path: Path, size: str
 ) -> None:
     """A file-size limit stands for a full disk: the operating system refuses to write on."""
     mount = tmp_path / "tiny"
     mount.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(mount)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(mount)], capture_output=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip("needs the right to mount a small file system")
@@ -140,6 +141,7 @@ def test_full_disk_is_one_sentence_and_leaves_tables_as_they_were(
         ingest = ("pipeline", "ingest", "--source", "movielens", "--path", data, "--posters", posters)
         done = marquee(mount / "home", *ingest)
         assert_refused(done, "No space left on device")
+        assert not any((mount / "home").glob("lake/*/_delta_log"))
     finally:
         # Lazily: the command's JVM may take a moment to end.
         subprocess.run(["umount", "--lazy", str(mount)], check=True)

@@ -9,9 +9,10 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
+from feature_repo.domains.movies import DOMAIN
 from feature_repo.schema import RATINGS
 from pipelines.features.jobs import run_job
-from pipelines.ingest.ingest import add, ingest
+from pipelines.ingest import add, ingest
 from pipelines.maintain import maintain
 from pipelines.sources.movielens import read_movielens
 from tests.test_adding import movielens
@@ -33,8 +34,8 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path
     """A lake whose ratings came in two pieces, each taken in by the job."""
     folder = tmp_path_factory.mktemp("maintain")
     for i, first in enumerate((40, 1)):  # the second piece is late
-        source = read_movielens(spark, movielens(folder / f"source{i}", ratings(first)))
-        (add if i else ingest)(spark, source, folder / "lake")
+        source = read_movielens(movielens(folder / f"source{i}", ratings(first)))
+        (add if i else ingest)(lambda: spark, source, folder / "lake", DOMAIN)
         run_job(spark, folder / "lake", TABLE)
     return folder / "lake"
 
@@ -68,7 +69,7 @@ def test_old_versions_go_and_jobs_go_on(spark: SparkSession, folder: Path, tmp_p
     assert all(table.versions[0] > 0 for table in done)
     with pytest.raises(FileNotFoundError):
         DeltaTable(folder / TABLE, version=0).to_pyarrow_table()
-    add(spark, read_movielens(spark, movielens(tmp_path / "more", ratings(10))), folder)
+    add(lambda: spark, read_movielens(movielens(tmp_path / "more", ratings(10))), folder, DOMAIN)
     update = run_job(spark, folder, TABLE)
     assert (update.how, update.new_ratings) == ("updated", 9), "users 10 to 12 were there already"
     incremental = content(spark, folder, TABLE)
@@ -77,7 +78,7 @@ def test_old_versions_go_and_jobs_go_on(spark: SparkSession, folder: Path, tmp_p
 
 
 def test_what_a_job_has_not_seen_stays(spark: SparkSession, folder: Path, tmp_path: Path) -> None:
-    add(spark, read_movielens(spark, movielens(tmp_path / "more", ratings(60))), folder)
+    add(lambda: spark, read_movielens(movielens(tmp_path / "more", ratings(60))), folder, DOMAIN)
     maintain(spark, folder, RATINGS.name, NOTHING)
     update = run_job(spark, folder, TABLE)
     assert (update.how, update.new_ratings) == ("updated", 12)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from pyspark.sql import SparkSession
 
-from feature_repo.schema import POSTER_GRID, POSTER_STATISTICS, poster_range
+from feature_repo.domains.movies.posters import GRID, STATISTICS, poster_range
 from pipelines.sources import poster_statistics as module
-from pipelines.sources.poster_statistics import UnreadablePictureError, measure_posters, poster_statistics
+from pipelines.sources.poster_statistics import UnreadablePictureError, poster_statistics
+from pipelines.sources.posters import MEASURED, posters_of
 
 Pixels = list[list[tuple[int, int, int]]]
 
@@ -61,12 +62,12 @@ def assert_as_oracle(data: bytes) -> None:
         grey = np.asarray(image.convert("L")).tolist()
     expected = oracle([[tuple(pixel) for pixel in row] for row in rgb], grey)
     measured = poster_statistics(data).statistics
-    assert tuple(measured) == POSTER_STATISTICS
+    assert tuple(measured) == STATISTICS
     for name, value in measured.items():
         low, high = poster_range(name)
         assert low <= value <= high
-        assert value / POSTER_GRID == round(value / POSTER_GRID), "not on the grid"
-        assert abs(value - expected[name]) <= POSTER_GRID / 2 + 1e-6, name
+        assert value / GRID == round(value / GRID), "not on the grid"
+        assert abs(value - expected[name]) <= GRID / 2 + 1e-6, name
 
 
 level = st.one_of(st.integers(0, 255), st.sampled_from([0, 255]))
@@ -105,13 +106,13 @@ def test_hand_computed_values() -> None:
     assert (measured["red_mean"], measured["green_mean"], measured["blue_mean"]) == (255, 127.5, 127.5)
     # Luma of red is 76, of white 255; one difference over two pixels.
     expected = math.sqrt((255 - 76) ** 2 / 2)
-    assert abs(measured["spatial_frequency"] - expected) <= POSTER_GRID / 2
+    assert abs(measured["spatial_frequency"] - expected) <= GRID / 2
 
 
 def test_saturation_has_no_8_bit_rounding() -> None:
     # 255 * 2 / 7 is 72.857; Pillow's own HSV says 72.
     measured = poster_statistics(picture([[(7, 6, 5)]])).statistics
-    assert measured["saturation_mean"] == round(255 * 2 / 7 / POSTER_GRID) * POSTER_GRID
+    assert measured["saturation_mean"] == round(255 * 2 / 7 / GRID) * GRID
 
 
 def test_real_posters_equal_the_oracle(real_data: Path) -> None:
@@ -200,21 +201,31 @@ def test_absurdly_large_picture_is_refused_before_it_is_decoded(side: int) -> No
         poster_statistics(bytes(data))
 
 
-def test_spark_measures_every_picture_and_names_every_problem(spark: SparkSession, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ["threads", "Spark"])
+def test_every_picture_is_measured_and_every_problem_named(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     good = jpeg()
     (tmp_path / "1.jpg").write_bytes(good)
     (tmp_path / "2.jpg").write_bytes(good[: len(good) // 2])
     (tmp_path / "3.jpg").write_text("text")
     rows = [(str(number), str(tmp_path / f"{number}.jpg")) for number in range(1, 5)]
-    frame = measure_posters(spark.createDataFrame(rows, "movie_id string, source string"))
-    measured = {row["movie_id"]: row.asDict() for row in frame.collect()}
+    posters = posters_of(rows).rows
+    if engine == "Spark":
+        spark: SparkSession = request.getfixturevalue("spark")
+        table = posters.on_spark(spark).toArrow()
+    else:
+        table = posters.in_memory()
+    assert table.schema.names == MEASURED.names
+    measured = {row["movie_id"]: row for row in table.to_pylist()}
+    assert all(row["record"] == row["source"] and row["row"] is None for row in measured.values())
     assert measured.keys() == {"1", "2", "3", "4"}
     assert measured["1"]["problem"] is None
     expected = poster_statistics(good)
-    assert {name: measured["1"][name] for name in POSTER_STATISTICS} == expected.statistics
+    assert {name: measured["1"][name] for name in STATISTICS} == expected.statistics
     assert (measured["1"]["width"], measured["1"]["height"]) == (40, 60)
     assert measured["1"]["sha256"] == hashlib.sha256(good).hexdigest()
     assert "truncated" in measured["2"]["problem"]
     assert "not a picture" in measured["3"]["problem"]
     assert measured["4"]["problem"] == "cannot be read: No such file or directory"
-    assert all(measured[number][name] is None for number in "234" for name in (*POSTER_STATISTICS, "sha256"))
+    assert all(measured[number][name] is None for number in "234" for name in (*STATISTICS, "sha256"))

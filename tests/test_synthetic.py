@@ -1,7 +1,6 @@
 """The synthetic source: same seed, same content; MovieLens' shape; like-probabilities that hold."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,33 +12,24 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from pyspark.sql import SparkSession
 
 from benchmarks.synthetic_resemblance import distances, figures, like, read_real, synthesise
 from common.errors import MarqueeError
-from pipelines.sources.source import Source
 from pipelines.sources.synthetic import SyntheticConfig, generate, job, read_synthetic
 from pipelines.sources.synthetic.catalogue import GENRES, MOODS, catalogue, titles
 from pipelines.sources.synthetic.config import MIN_RATINGS
 from pipelines.sources.synthetic.posters import poster
-from pipelines.sources.synthetic.ratings import (
-    BLOCK,
-    END,
-    HALF_STARS_SINCE,
-    START,
-    _draw_tastes,
-    blocks,
-    calibrate,
-    plan_users,
-)
+from pipelines.sources.synthetic.ratings import BLOCK, HALF_STARS_SINCE, _draw_tastes, blocks, calibrate
+from pipelines.sources.synthetic.users import END, START, plan_users
+from tests.raw_rows import ENGINES, engine_named, no_spark
 
 CONFIG = SyntheticConfig(ratings=21_000, users=2 * BLOCK + 88, movies=200, seed=5)
 
 
 @pytest.fixture(scope="module")
-def folder(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("synthetic") / "data"
-    generate(spark, CONFIG, target)
+    generate(no_spark, CONFIG, target)
     return target
 
 
@@ -75,13 +65,20 @@ def contents(folder: Path) -> dict[str, bytes]:
 # --- the same seed, the same content ----------------------------------------------------------------------
 
 
-def test_same_config_gives_the_same_bytes(spark: SparkSession, folder: Path, tmp_path: Path) -> None:
-    generate(spark, CONFIG, tmp_path / "again")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_same_config_gives_the_same_bytes(
+    engine: str, request: pytest.FixtureRequest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes of this machine and Spark's write the same."""
+    if engine == ENGINES[1]:
+        monkeypatch.setattr(job, "FEW", -1)
+    with engine_named(engine, request) as start:
+        generate(start, CONFIG, tmp_path / "again")
     assert contents(tmp_path / "again") == contents(folder)
 
 
 def test_content_does_not_depend_on_how_the_blocks_are_dealt(folder: Path) -> None:
-    """Computed here one by one from the last to the first, and by Spark in files: the same rows."""
+    """Computed here one by one from the last to the first, and by processes in files: the same rows."""
     calibration = calibrate(CONFIG, plan_users(CONFIG))
     pairs = [job.block_tables(CONFIG, calibration, block) for block in reversed(range(blocks(CONFIG)))]
     for number, name in enumerate((job.RATINGS, job.LIKELIHOOD)):
@@ -316,74 +313,28 @@ def test_a_poster_does_not_depend_on_its_neighbours() -> None:
     assert poster(CONFIG, movie + 1) != alone
 
 
-# --- reading -----------------------------------------------------------------------------------------------
-
-
-def test_source_says_where_each_row_came_from(spark: SparkSession, folder: Path) -> None:
-    source = read_synthetic(spark, folder)
-    assert source.name == "synthetic"
-    assert source.left_out == 0
-    assert source.ratings.columns == ["user_id", "movie_id", "rating", "timestamp", "record", "source", "row"]
-    assert source.movies.columns == ["movie_id", "title", "genres", "release_year", "record", "source", "row"]
-    rows = source.ratings.toPandas()
-    for path, part in rows.groupby("source"):
-        stored = pq.read_table(Path(str(path).removeprefix("file:"))).to_pandas()
-        part = part.sort_values("row").reset_index(drop=True)
-        assert list(part["row"]) == list(range(1, len(stored) + 1))
-        assert part[list(stored.columns)].equals(stored)
-    assert '"movie_id":' in rows["record"].iloc[0]
-    assert source.posters is not None
-    for movie_id, path in source.posters.collect():
-        assert path == str(folder / job.POSTERS / f"{movie_id}.jpg")
-        assert Path(path).is_file()
-
-
-def test_first_movies_leaves_the_others_out(spark: SparkSession, folder: Path, ratings: pd.DataFrame) -> None:
-    source = read_synthetic(spark, folder, first_movies=50)
-    few = ratings["movie_id"] <= 50
-    assert source.ratings.count() == few.sum()
-    assert source.left_out == (~few).sum()
-    assert source.movies.count() == 50
-    assert source.posters is not None
-    assert {row["movie_id"] for row in source.posters.collect()} <= set(range(1, 51))
-
-
-def test_likelihood_is_in_no_table_of_the_source(spark: SparkSession, folder: Path, tmp_path: Path) -> None:
-    """The tables read the same with the side table gone, and nothing in them names it."""
-    shutil.copytree(folder, tmp_path / "data")
-    shutil.rmtree(tmp_path / "data" / job.LIKELIHOOD)
-    source = read_synthetic(spark, tmp_path / "data")
-    assert source.ratings.count() == CONFIG.ratings
-    for field in dataclasses.fields(Source):
-        value = getattr(source, field.name)
-        if hasattr(value, "columns"):
-            assert not any("like" in column for column in value.columns)
-            files = {row["source"] for row in value.select("source").distinct().collect()}
-            assert not any(job.LIKELIHOOD in file for file in files)
-
-
 # --- whole or not at all -----------------------------------------------------------------------------------
 
 
 def test_same_config_is_not_generated_twice_and_another_replaces_it(
-    spark: SparkSession, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     small = SyntheticConfig(ratings=1_200, users=50, movies=100, poster_share=0.2)
     target = tmp_path / "data"
     told: list[tuple[int, int, str]] = []
-    generate(spark, small, target, on_progress=lambda *progress: told.append(progress))
+    generate(no_spark, small, target, on_progress=lambda *progress: told.append(progress))
     done, total, _ = told[-1]
     assert done == total > 0
     before = (target / job.MARKER).stat().st_ino
-    generate(spark, small, target)
+    generate(no_spark, small, target)
     assert (target / job.MARKER).stat().st_ino == before
-    generate(spark, dataclasses.replace(small, ratings=1_100), target)
+    generate(no_spark, dataclasses.replace(small, ratings=1_100), target)
     assert pq.read_table(target / job.RATINGS).num_rows == 1_100
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def test_what_the_disk_refuses_in_a_task_is_one_sentence(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_movies: Callable[[SyntheticConfig, Path], None] = job._write_movies
 
@@ -394,18 +345,18 @@ def test_what_the_disk_refuses_in_a_task_is_one_sentence(
     monkeypatch.setattr(job, "_write_movies", then_lose_the_posters)
     small = SyntheticConfig(ratings=1_200, users=50, movies=100)
     with pytest.raises(MarqueeError, match=r"Cannot write .*data: No such file or directory"):
-        generate(spark, small, tmp_path / "data")
+        generate(no_spark, small, tmp_path / "data")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_something_else_is_left_alone(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(MarqueeError, match="holds something else"):
-        generate(spark, CONFIG, tmp_path)
+        generate(no_spark, CONFIG, tmp_path)
     with pytest.raises(MarqueeError, match="it is a file"):
-        generate(spark, CONFIG, tmp_path / "thesis.txt")
+        generate(no_spark, CONFIG, tmp_path / "thesis.txt")
     with pytest.raises(MarqueeError, match="No synthetic data"):
-        read_synthetic(spark, tmp_path)
+        read_synthetic(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 

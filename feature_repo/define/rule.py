@@ -14,7 +14,7 @@ class Rule:
 
     Args:
         name: stands in the quarantine and on the validation page.
-        predicate: SQL, true for a good row (null counts as false).
+        predicate: SQL in the words of `lake.dialect`, true for a good row (null counts as false).
         reason: what is wrong with a row that breaks it, as one sentence.
         kind: how the rule came about.
         column: the column that it is about, "" for several.
@@ -55,7 +55,7 @@ def column_rules(column: Column) -> list[Rule]:
             Rule(
                 f"{name}_in_range",
                 f"{name} IS NULL OR ({name} >= TIMESTAMP '{BEGINNING:%Y-%m-%d %H:%M:%S}'"
-                f" AND {name} <= current_timestamp())",
+                f" AND {name} <= current_timestamp)",
                 f"{name} is before {BEGINNING:%Y-%m-%d} or in the future",
                 "range",
                 name,
@@ -68,7 +68,8 @@ def column_rules(column: Column) -> list[Rule]:
         if column.type is Type.FLOAT64:
             bounds.append(f"NOT isnan({value})")
         inside = " AND ".join(bounds)
-        test = f"forall({name}, x -> {inside})" if column.type.is_list else f"({inside})"
+        every = f"size(filter({name}, x -> {inside})) = size({name})"
+        test = every if column.type.is_list else f"({inside})"
         rules.append(
             Rule(
                 f"{name}_in_range",

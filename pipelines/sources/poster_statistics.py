@@ -1,32 +1,30 @@
 """Colour and texture of posters: each picture is opened and decoded once.
 
 Mean and population deviation over the pixels of saturation, brightness, chroma, red, green and blue, and the
-spatial frequency of the grey picture, on the 0..255 scale, rounded to multiples of `schema.POSTER_GRID`.
+spatial frequency of the grey picture, on the 0..255 scale, rounded to multiples of `GRID`.
 """
 
 import hashlib
 import io
 import math
+import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
-from pyspark.sql import DataFrame
-from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
-from feature_repo.schema import POSTER_CHANNELS, POSTER_GRID, POSTER_STATISTICS, SPATIAL_FREQUENCY
+from feature_repo.domains.movies.posters import CHANNELS, GRID, SPATIAL_FREQUENCY, STATISTICS
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 """Pillow knows more, some of which run other programs; posters come in these."""
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 64 * 1024 * 1024
 LEVELS = 255.0
+_OPENING = threading.Lock()
 STRIPE_PIXELS = 1 << 20
 """Pixels worked on at a time, so that memory does not grow with the picture."""
 
@@ -37,7 +35,7 @@ class UnreadablePictureError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PosterStatistics:
-    """What is measured on one picture: its size in pixels, and `schema.POSTER_STATISTICS` by name."""
+    """What is measured on one picture: its size in pixels, and `STATISTICS` by name."""
 
     width: int
     height: int
@@ -49,7 +47,7 @@ def poster_statistics(picture: bytes) -> PosterStatistics:
 
     With M and m the largest and the smallest of a pixel's R, G, B: brightness (V of HSV) = M, chroma = M - m,
     saturation (S of HSV) = 255 (M - m) / M, or 0 where M = 0. The spatial frequency is that of the luma F
-    (I rows, J columns): SF = √(RF² + CF²), RF² = (1/IJ) Σ (F(i,j) - F(i,j+1))², CF² the same along the
+    (I rows, J columns): SF = √(RF² + CF²), RF² = (1/IJ) Σ (F(i,j) - F(i,j+1))², CF² likewise along the
     other axis (Yang et al., MMDIN). Transparent pixels are seen over white.
 
     Args:
@@ -62,39 +60,40 @@ def poster_statistics(picture: bytes) -> PosterStatistics:
     colours = np.asarray(image)
     grey = np.asarray(image.convert("L"))
     height, width = grey.shape
-    sums = np.zeros(len(POSTER_CHANNELS))
-    squares = np.zeros(len(POSTER_CHANNELS))
+    sums = np.zeros(len(CHANNELS))
+    squares = np.zeros(len(CHANNELS))
     differences = 0.0
     rows = max(1, STRIPE_PIXELS // width)
     for top in range(0, height, rows):
         for at, channel in enumerate(_channels(colours[top : top + rows])):
-            # Of whole levels, both sums are whole numbers below 2^53: exact.
+            # Of whole levels, both sums are whole numbers below 2^53: exact. A dot product would start the
+            # threads of BLAS, which cost ten times the work and fight with those of other pictures.
             sums[at] += channel.sum(dtype=np.float64)
-            squares[at] += np.dot(channel, channel)
+            squares[at] += np.einsum("i,i", channel, channel)
         # One row more, so that differences across the border of two stripes count once.
         differences += _squared_differences(grey[top : top + rows + 1], of_rows=min(rows, height - top))
     pixels = height * width
     means = sums / pixels
     deviations = np.sqrt(np.maximum(squares / pixels - means**2, 0.0))
     statistics = {}
-    for channel_name, mean, deviation in zip(POSTER_CHANNELS, means, deviations, strict=True):
+    for channel_name, mean, deviation in zip(CHANNELS, means, deviations, strict=True):
         statistics[f"{channel_name}_mean"] = _on_grid(mean)
         statistics[f"{channel_name}_std"] = _on_grid(deviation)
     statistics[SPATIAL_FREQUENCY] = _on_grid(math.sqrt(differences / pixels))
-    return PosterStatistics(width, height, {name: statistics[name] for name in POSTER_STATISTICS})
+    return PosterStatistics(width, height, {name: statistics[name] for name in STATISTICS})
 
 
 def _on_grid(value: float) -> float:
-    return round(float(value) / POSTER_GRID) * POSTER_GRID
+    return round(float(value) / GRID) * GRID
 
 
 def _channels(colours: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.float64]]:
-    """Each of `POSTER_CHANNELS` in turn, flat, of an array of rows × columns × RGB."""
+    """Each of `CHANNELS` in turn, flat, of an array of rows × columns × RGB."""
     red, green, blue = (np.ascontiguousarray(colours[..., at]).ravel() for at in range(3))
     largest = np.maximum(np.maximum(red, green), blue)
     chroma = largest - np.minimum(np.minimum(red, green), blue)
     level = {"brightness": largest, "chroma": chroma, "red": red, "green": green, "blue": blue}
-    for channel in POSTER_CHANNELS:
+    for channel in CHANNELS:
         if channel == "saturation":
             # Where the largest is 0, so is the chroma.
             yield LEVELS * chroma / np.maximum(largest, 1).astype(np.float64)
@@ -116,7 +115,8 @@ def _decode(picture: bytes) -> Image.Image:
     if not picture:
         raise UnreadablePictureError("is empty")
     try:
-        with warnings.catch_warnings():
+        # Filters of warnings belong to the process, and pictures are opened in threads.
+        with _OPENING, warnings.catch_warnings():
             # Size is judged below, before anything is decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(io.BytesIO(picture), formats=FORMATS)
@@ -156,44 +156,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-# --- in Spark ---------------------------------------------------------------------------------------------
-
-MEASURED_SCHEMA = StructType(
-    [
-        StructField("movie_id", StringType()),
-        StructField("source", StringType()),
-        StructField("problem", StringType()),
-        StructField("sha256", StringType()),
-        StructField("width", LongType()),
-        StructField("height", LongType()),
-        *(StructField(name, DoubleType()) for name in POSTER_STATISTICS),
-    ]
-)
-
-
-def measure_posters(posters: DataFrame) -> DataFrame:
-    """Read, decode and measure pictures where they are: nothing but file names and numbers moves.
-
-    Args:
-        posters: `movie_id` and `source`, the picture's path, which every Spark worker can read.
-
-    Returns:
-        `MEASURED_SCHEMA`: one row a picture, in no order. `problem` (such as "is empty") is null for a
-        picture that was measured; the measurements are null for one that was not.
-    """
-    tasks = 2 * posters.sparkSession.sparkContext.defaultParallelism
-    columns = posters.selectExpr("string(movie_id) AS movie_id", "source")
-    return columns.repartition(tasks).mapInArrow(_measure_batches, MEASURED_SCHEMA)
-
-
-def _measure_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    schema = to_arrow_schema(MEASURED_SCHEMA)
-    for batch in batches:
-        rows = [{**row, **_measure_file(Path(row["source"]))} for row in batch.to_pylist()]
-        yield pa.RecordBatch.from_pylist(rows, schema=schema)
-
-
-def _measure_file(path: Path) -> dict[str, object]:
+def measure_file(path: Path) -> dict[str, object]:
+    """What `poster_statistics` measures on a file, and `sha256` of its bytes; or `problem`, why it cannot."""
     try:
         if path.stat().st_size > MAX_BYTES:
             return {"problem": f"is larger than {MAX_BYTES >> 20} MiB"}

@@ -1,36 +1,96 @@
-"""What every source gives."""
+"""What every source gives: raw rows for tables of a domain, and how they are read."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pyspark.sql import DataFrame
+import pyarrow as pa
+
+from pipelines.sources.readings import Reading
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+FEW = 500_000
+"""Rows of a table, at most, that are read, judged and compared in this process; more are work for Spark."""
+ORIGIN = ("source", "row", "record")
+"""Where a row came from: the file (STRING), the row in it from 1, a header line included (BIGINT), and the
+row as it was read (STRING)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that are read when they are asked for: into memory where they are few, or by Spark.
+
+    Args:
+        count: how many there are, or at least more than are few.
+        in_memory: reads them as an Arrow table.
+        on_spark: reads the same rows as a frame of Spark.
+    """
+
+    count: int
+    in_memory: Callable[[], pa.Table]
+    on_spark: Callable[["SparkSession"], "DataFrame"]
+
+
+def rows_of(table: pa.Table) -> Rows:
+    """Rows that are in memory already."""
+    return Rows(table.num_rows, lambda: table, lambda spark: spark.createDataFrame(table))
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A rule of the source's own.
+
+    Args:
+        rule: stands in the quarantine.
+        broken: SQL over the raw columns, true for a row that breaks it.
+        reason: SQL of the sentence that says how.
+    """
+
+    rule: str
+    broken: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """One table's rows as they were read, unchecked, and how they become typed ones.
+
+    Values stand as they were read: text, or numbers where the files are typed. Whatever cannot be read as
+    what it should be is for the quarantine, not for the source. All SQL is that of `lake.dialect`.
+
+    Args:
+        rows: the raw columns, and `ORIGIN`.
+        readings: of all the table's columns.
+        fields: SQL of further raw columns, computed from those of the rows, by name.
+        faults: judged after the types and before the table's own rules.
+        asked: SQL over the raw columns, false for a row that was not asked for: it is left out.
+    """
+
+    rows: Rows
+    readings: tuple[Reading, ...]
+    fields: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Three raw tables, read but not checked: `pipelines.ingest.ingest` checks them.
-
-    Values stand as they were read (text, or numbers where the files are typed); whatever cannot be read as
-    what it should be is for the quarantine, not for the source. Each row knows where it came from:
-    `source` (STRING, the file) and `row` (BIGINT, counted from 1 in that file, a header line included), and
-    `record` (STRING) is the row as it was read.
+    """Raw tables of a domain, which `pipelines.ingest` checks.
 
     Args:
-        name: "movielens" or "synthetic".
+        name: of the kind of source, such as "synthetic".
         description: one line for people: which files, in which layout.
-        ratings: `user_id, movie_id, rating, timestamp` (seconds since 1970), `record, source, row`.
-        movies: `movie_id, title` (without the year), `genres` (joined by "|", "" for none), `release_year`,
-            `record, source, row`.
-        posters: `movie_id, source` (path of the picture); None where there are none.
-        left_out: ratings of the files that were not asked for (`--first-movies`).
-        likelihood: Parquet of the events' true like-probabilities, which no table and no feature ever holds;
-            None where they are unknown.
+        tables: by the name of the domain's table; one that the source does not have is not there.
+        notes: sentences for people about what was guessed in reading.
+        likelihood: Parquet of the events' true label probabilities, which no table and no feature ever
+            holds; None where they are unknown.
     """
 
     name: str
     description: str
-    ratings: DataFrame
-    movies: DataFrame
-    posters: DataFrame | None = None
-    left_out: int = 0
+    tables: Mapping[str, Raw]
+    notes: tuple[str, ...] = ()
     likelihood: Path | None = None

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.schema import GENRE_SEPARATOR
+from feature_repo.domains.movies.tables import GENRE_SEPARATOR
 from pipelines.sources.synthetic.config import SyntheticConfig
 
 Floats = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Generate a synthetic data set with Spark, whole or not at all, and read it as a source.
+"""Generate a synthetic data set, whole or not at all: in processes here, or by Spark where it is large.
 
 Each task computes a few blocks of users, or a few posters, and writes one file of its own with a fixed name;
 the cut into files follows from the config alone. So the folder is the same byte for byte however many cores
@@ -10,20 +10,21 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from common.errors import MarqueeError
 from common.files import cannot_write, folder_atomically, write_atomically
-from feature_repo.schema import EVENT_TIMESTAMP
-from pipelines.sources.source import Source
+from feature_repo.define.column import EVENT_TIMESTAMP
+from lake.session import StartSpark
+from pipelines.sources.source import FEW
 from pipelines.sources.synthetic.catalogue import catalogue, titles
 from pipelines.sources.synthetic.config import SyntheticConfig
 from pipelines.sources.synthetic.posters import poster
@@ -32,9 +33,12 @@ from pipelines.sources.synthetic.ratings import (
     block_events,
     blocks,
     calibrate,
-    plan_users,
     rate,
 )
+from pipelines.sources.synthetic.users import plan_users
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 MARKER = "synthetic.json"
 RATINGS, MOVIES, LIKELIHOOD, POSTERS = "ratings.parquet", "movies.parquet", "likelihood.parquet", "posters"
@@ -64,7 +68,7 @@ POSTERS_PER_TASK = 64
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one Spark task does: `units` are blocks of users (kind RATINGS) or movie ids (kind POSTERS)."""
+    """What one task does: `units` are blocks of users (kind RATINGS) or movie ids (kind POSTERS)."""
 
     kind: str
     number: int
@@ -72,7 +76,7 @@ class Task:
 
 
 def generate(
-    spark: SparkSession,
+    spark: StartSpark,
     config: SyntheticConfig,
     folder: Path,
     on_progress: Progress | None = None,
@@ -106,48 +110,13 @@ def generate(
         except OSError as error:
             raise cannot_write(folder, error) from error
         with _watched(new, len(work), on_progress):
-            failures = _run(spark, work, config, calibration, new)
+            if config.ratings <= FEW:
+                failures = _run_here(work, config, calibration, new)
+            else:
+                failures = _run_on_spark(spark(), work, config, calibration, new)
         if failures:
             raise cannot_write(folder, OSError(0, failures[0]))
         write_atomically(new / MARKER, json.dumps(config.marker, indent=2) + "\n")
-
-
-def read_synthetic(spark: SparkSession, folder: Path, first_movies: int | None = None) -> Source:
-    """The source that was generated into `folder`.
-
-    Args:
-        first_movies: only movies with ids up to this, and their ratings and posters.
-
-    Raises:
-        MarqueeError: nothing (finished) was generated there.
-    """
-    folder = folder.absolute()
-    made = made_from(folder)
-    if made is None:
-        raise MarqueeError(f"No synthetic data in {folder}: generate them with `marquee data synth`.")
-    all_ratings, movies = _read(spark, folder / RATINGS), _read(spark, folder / MOVIES)
-    ratings, left_out = all_ratings, 0
-    pictures = [(int(path.stem), str(path)) for path in (folder / POSTERS).glob("*.jpg")]
-    if first_movies is not None:
-        ratings = all_ratings.filter(F.col("movie_id") <= first_movies)
-        movies = movies.filter(F.col("movie_id") <= first_movies)
-        left_out = all_ratings.filter(F.col("movie_id") > first_movies).count()
-        pictures = [picture for picture in pictures if picture[0] <= first_movies]
-    config = made["config"]
-    return Source(
-        name="synthetic",
-        description=(
-            f"synthetic: {config['ratings']:,} ratings by {config['users']:,} users of "
-            f"{config['movies']:,} movies, seed {config['seed']}, Parquet in {folder}"
-        ),
-        ratings=ratings,
-        movies=movies,
-        posters=spark.createDataFrame(sorted(pictures), "movie_id BIGINT, source STRING")
-        if pictures
-        else None,
-        left_out=left_out,
-        likelihood=folder / LIKELIHOOD,
-    )
 
 
 def made_from(folder: Path) -> dict[str, Any] | None:
@@ -187,8 +156,19 @@ def block_tables(config: SyntheticConfig, calibration: Calibration, block: int) 
     return ratings, likelihood
 
 
-def _run(
-    spark: SparkSession, work: list[Task], config: SyntheticConfig, calibration: Calibration, folder: Path
+def _run_here(work: list[Task], config: SyntheticConfig, calibration: Calibration, folder: Path) -> list[str]:
+    """Do all tasks in a process a core; what the disk refused, in words."""
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        done = [pool.submit(_do, task, config, calibration, folder) for task in work]
+        errors = [future.exception() for future in done]
+    for error in errors:
+        if error is not None and not isinstance(error, OSError):
+            raise error
+    return [error.strerror or str(error) for error in errors if isinstance(error, OSError)]
+
+
+def _run_on_spark(
+    spark: "SparkSession", work: list[Task], config: SyntheticConfig, calibration: Calibration, folder: Path
 ) -> list[str]:
     """Do all tasks, one Spark partition each; what the disk refused, in words."""
     target = str(folder)
@@ -243,17 +223,6 @@ def _write_movies(config: SyntheticConfig, folder: Path) -> None:
         "release_year": movies.release_year,
     }
     pq.write_table(pa.table(columns, schema=MOVIES_SCHEMA), folder / "part-00000.parquet")
-
-
-def _read(spark: SparkSession, folder: Path) -> DataFrame:
-    """One table with `record`, `source` and `row`."""
-    table = spark.read.parquet(str(folder))
-    return table.select(
-        *table.columns,
-        F.to_json(F.struct(*table.columns)).alias("record"),
-        F.col("_metadata.file_path").alias("source"),
-        (F.col("_metadata.row_index") + 1).alias("row"),
-    )
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Who rates what, when and how. Pure functions of the config; users come in blocks of a fixed size.
+"""What users rate and how. Pure functions of the config; users come in blocks of a fixed size.
 
 Everything is drawn block by block from a stream of its own, so that the content depends neither on how many
 blocks are computed together nor on the order; within a block all is vectorised. Choice and rating are
@@ -14,12 +14,10 @@ Where to Find Them, 2019).
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from common.errors import MarqueeError
 from pipelines.sources.synthetic.catalogue import (
     BLOCK_STREAM,
     COLOURS,
@@ -28,43 +26,23 @@ from pipelines.sources.synthetic.catalogue import (
     MOODS,
     PILOT_STREAM,
     TASTES,
-    USERS_STREAM,
     Catalogue,
     Floats,
     Ints,
     catalogue,
     stream,
 )
-from pipelines.sources.synthetic.config import MIN_RATINGS, SyntheticConfig
+from pipelines.sources.synthetic.config import SyntheticConfig
+from pipelines.sources.synthetic.users import START, YEAR, Users, draw_visits, sigmoid
 
 BLOCK = 256
 """Users in a block. Part of the recipe: another size gives other content."""
 PILOT_USERS = 1024
 
-START = int(datetime(FIRST_YEAR, 1, 1, tzinfo=UTC).timestamp())
-END = int(datetime(LAST_YEAR, 10, 1, tzinfo=UTC).timestamp())
-"""Visits start within these; a visit may last some hours beyond the end."""
-DAY = 86_400
-YEAR = 365.2425 * DAY
 HALF_STARS_SINCE = int(datetime(2003, 5, 16, tzinfo=UTC).timestamp())
 """Before, MovieLens had whole stars only."""
 
 # All measured on MovieLens-small; benchmarks/synthetic_resemblance.py compares the outcome.
-ACTIVITY_SPREAD = 1.4  # deviation of log(ratings - 19) over users
-MOST_OF_AVAILABLE = 0.5  # of the movies out when a user joins, the share that one may rate
-MONTHLY_ARRIVALS_SPREAD = 0.5  # deviation of the log of a month's arrivals
-RETURNING = (-0.3, 1.3)  # log-odds of more than one visit: at activity 0, and per unit of activity
-FURTHER_VISITS = (0.7, 1.2, 1.6)  # log of their number: mean at activity 0, per unit of activity, deviation
-SPAN_DAYS = (
-    3.4,
-    0.8,
-    1.8,
-)  # log of days from first to last visit: mean, per log of further visits, deviation
-FIRST_VISIT = (0.8, 1.1)  # Beta: share of a returning user's ratings in the first visit
-EARLY_VISITS = 1.3  # above 1, visits grow rarer with time
-UNEVEN_VISITS = 3.0  # above 1, some visits take many more ratings than others
-SAME_SECOND = (0.45, 1.55)  # Beta over users: share of ratings sent together with the one before
-SECONDS_BETWEEN = (2.65, 1.42)  # log-normal, for the others
 RECENCY, RECENCY_YEARS = 1.6, 15.0  # a fresh movie's bonus in log-odds, and how fast it fades
 HALF_STAR_USERS = 0.9  # of those who can
 STAR_FOLLOWS_LOGIT = 0.85  # correlation of the stars with the logit, given like or not
@@ -75,14 +53,6 @@ HALF_STARS = (0.0191, 0.0215, 0.0293, 0.0536, 0.0773, 0.1406, 0.1830, 0.2391, 0.
 NOT_LIKED_STARS = 6  # .5 to 3
 
 CHUNK = 1 << 21  # (user, movie) pairs that are scored at once
-
-
-@dataclass(frozen=True, slots=True)
-class Users:
-    """How many ratings each user gives, and when the first (seconds since 1970); one row per user."""
-
-    count: Ints
-    joined: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,41 +92,6 @@ class Calibration:
 
 def blocks(config: SyntheticConfig) -> int:
     return -(-config.users // BLOCK)
-
-
-@lru_cache(maxsize=2)
-def plan_users(config: SyntheticConfig) -> Users:
-    """Activity and arrival of all users: log-normal beyond the minimum, exactly `config.ratings` in all.
-
-    Raises:
-        MarqueeError: so many ratings cannot be given, as early users find too few movies.
-    """
-    rng = stream(config, USERS_STREAM)
-    joined = _arrivals(rng, config.users)
-    most = np.maximum((MOST_OF_AVAILABLE * _available(config, joined)).astype(np.int64), MIN_RATINGS)
-    appetite = np.exp(ACTIVITY_SPREAD * rng.standard_normal(config.users))
-    if most.sum() < config.ratings:
-        raise MarqueeError(
-            f"{config.ratings:,} ratings are too many for {config.users:,} users and {config.movies:,} "
-            "movies, of which the first users find fewer than half: ask for "
-            f"{most.sum():,} ratings at most, or for more movies."
-        )
-
-    def counts(scale: float) -> Floats:
-        return np.clip(MIN_RATINGS - 1 + scale * appetite, MIN_RATINGS, most)
-
-    low, high = 0.0, 1.0
-    while counts(high).sum() < config.ratings and high < 1e12:
-        high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if counts(middle).sum() < config.ratings else (low, middle)
-    wanted = counts(low)
-    count = np.floor(wanted).astype(np.int64)
-    # What rounding down took goes to the largest remainders.
-    open_ = np.argsort(np.where(count < most, count - wanted, 1.0), kind="stable")
-    count[open_[: config.ratings - int(count.sum())]] += 1
-    return Users(count, joined)
 
 
 def calibrate(config: SyntheticConfig, users: Users) -> Calibration:
@@ -221,10 +156,6 @@ def rate(events: Events, calibration: Calibration, rng: np.random.Generator) -> 
     return probability, stars
 
 
-def sigmoid(logit: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-logit)))
-
-
 def draw_events(config: SyntheticConfig, users: Users, ids: Ints, rng: np.random.Generator) -> Events:
     """Visits and their times, then the movies chosen, then how much each is liked.
 
@@ -234,7 +165,7 @@ def draw_events(config: SyntheticConfig, users: Users, ids: Ints, rng: np.random
     """
     movies = catalogue(config)
     activity = np.log(users.count / (0.5 * config.ratings / config.users))
-    row, year, timestamp = _draw_times(users, activity, rng)
+    row, year, timestamp = draw_visits(users, activity, rng)
     bias = config.user_strength * rng.standard_normal(len(ids))
     halves = rng.random(len(ids)) < HALF_STAR_USERS
     tastes = _draw_tastes(config, len(ids), rng)
@@ -251,70 +182,6 @@ def draw_events(config: SyntheticConfig, users: Users, ids: Ints, rng: np.random
     row, movie, timestamp, logit = row[order], movie[order], timestamp[order], logit[order]
     may_half = halves[row] & (timestamp >= HALF_STARS_SINCE)
     return Events(ids[row], movie + 1, timestamp, logit + bias[row], logit, may_half)
-
-
-def _arrivals(rng: np.random.Generator, users: int) -> Ints:
-    """When each user first rates: some months bring several times as many as others."""
-    edges = np.linspace(START, END - DAY, (LAST_YEAR - FIRST_YEAR) * 12 + 10)
-    weight = np.exp(MONTHLY_ARRIVALS_SPREAD * rng.standard_normal(len(edges) - 1))
-    cumulative = np.concatenate([[0.0], np.cumsum(weight)]) / weight.sum()
-    return np.interp(rng.random(users), cumulative, edges).astype(np.int64)
-
-
-def _available(config: SyntheticConfig, moment: Ints) -> Ints:
-    """How many movies are out in the year of each moment."""
-    years = np.sort(catalogue(config).release_year)
-    return np.searchsorted(years, _year(moment), side="right").astype(np.int64)
-
-
-def _year(moment: Ints) -> Ints:
-    """Calendar year (UTC) of seconds since 1970."""
-    return np.asarray(moment.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970)
-
-
-def _draw_times(users: Users, activity: Floats, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
-    """For each rating the user's row, the calendar year in which its visit starts, and its second.
-
-    Sorted by user and visit. A user's visits may overlap; that does no harm.
-
-    Args:
-        activity: log of each user's ratings over half the mean (about the median): the active come back.
-    """
-    people, total = len(users.count), int(users.count.sum())
-    chance = sigmoid(RETURNING[0] + RETURNING[1] * activity)
-    returning = rng.random(people) < chance
-    mean, slope, deviation = FURTHER_VISITS
-    log_further = mean + slope * activity + deviation * rng.standard_normal(people)
-    further = np.clip(np.ceil(np.exp(np.minimum(log_further, 20))), 1, users.count // 2)
-    visits = 1 + np.where(returning, further, 0).astype(np.int64)
-    mean, slope, deviation = SPAN_DAYS
-    days = np.exp(mean + slope * np.log(further) + deviation * rng.standard_normal(people))
-    span = np.minimum(DAY * days, END - users.joined)
-    first_share = np.where(returning, rng.beta(*FIRST_VISIT, people), 1.0)
-
-    # Start of every visit, users one after the other: the first at 0, the last at the end of the span.
-    first = np.cumsum(visits) - visits
-    owner = np.repeat(np.arange(people), visits)
-    place = rng.random(len(owner)) ** EARLY_VISITS
-    place[first] = 0.0
-    last = first + visits - 1
-    place[last[visits > 1]] = 1.0
-    start = users.joined[owner] + (place * span[owner]).astype(np.int64)
-
-    row = np.repeat(np.arange(people), users.count)
-    others = visits[row] - 1
-    other = 1 + np.minimum((rng.random(total) ** UNEVEN_VISITS * others).astype(np.int64), others - 1)
-    visit = first[row] + np.where(rng.random(total) < first_share[row], 0, other)
-    visit = visit[np.lexsort((visit, start[visit], row))]
-
-    together = rng.beta(*SAME_SECOND, people)
-    pause = np.ceil(np.exp(rng.normal(*SECONDS_BETWEEN, total))).astype(np.int64)
-    pause[rng.random(total) < together[row]] = 0
-    opens = np.concatenate([[True], visit[1:] != visit[:-1]])
-    pause[opens] = 0
-    elapsed = np.cumsum(pause)
-    elapsed -= elapsed[opens][np.cumsum(opens) - 1]
-    return row, _year(start[visit]), start[visit] + elapsed
 
 
 def _draw_tastes(config: SyntheticConfig, people: int, rng: np.random.Generator) -> Floats:

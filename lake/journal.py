@@ -1,0 +1,66 @@
+"""Writing several tables of a lake all or none.
+
+Each table is written in one commit of its own. So that a command killed between two of them leaves no mixture
+behind, the versions before are noted first, in a file of the lake; it is removed when all is written. The
+next command that writes in the lake finds the file and rolls the tables back to these versions.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from common.files import write_atomically
+
+JOURNAL = ".unfinished.json"
+"""In the lake's folder: the version of each table before, null for one that was not there."""
+
+
+@contextmanager
+def all_or_none(lake: Path, names: Iterable[str]) -> Iterator[None]:
+    """Write these tables together: on an exception, and after a kill, they are as they were before.
+
+    Only one process at a time may write in a lake.
+
+    Raises:
+        MarqueeError: the lake cannot be written.
+    """
+    roll_back(lake)
+    there = lake.exists()
+    write_atomically(lake / JOURNAL, json.dumps({name: _version(lake, name) for name in names}))
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the disk may be full: then the next command tries again
+            roll_back(lake)
+            if not there and not any(lake.iterdir()):
+                lake.rmdir()
+        raise
+    (lake / JOURNAL).unlink()
+
+
+def roll_back(lake: Path) -> bool:
+    """Undo what a killed command wrote; whether there was anything to undo.
+
+    The versions that it wrote stay in the tables' logs, and can be read by number.
+    """
+    journal = lake / JOURNAL
+    if not journal.exists():
+        return False
+    from deltalake import DeltaTable
+
+    for name, version in json.loads(journal.read_text()).items():
+        if version is None:
+            shutil.rmtree(lake / name, ignore_errors=True)
+        elif _version(lake, name) != version:
+            DeltaTable(lake / name).restore(version)
+    journal.unlink()
+    return True
+
+
+def _version(lake: Path, name: str) -> int | None:
+    from deltalake import DeltaTable
+
+    folder = lake / name
+    return DeltaTable(folder).version() if (folder / "_delta_log").is_dir() else None

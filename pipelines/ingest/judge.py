@@ -1,0 +1,98 @@
+"""Typing rows, and judging each by itself: the SQL of it.
+
+A row breaks at most one rule, the first in this order: each value can be read as its type; the source's own
+rules; the table's row rules (`Table.row_rules`).
+"""
+
+from collections.abc import Iterable
+
+from feature_repo.define.column import Column, Type
+from feature_repo.define.table import Table
+from lake.dialect import double_as_text, literal
+from pipelines.sources.readings import given, shown
+from pipelines.sources.source import ORIGIN, Raw
+
+SHOWN_CHARACTERS = 60
+"""Of a value that a reason quotes."""
+
+
+def raw_rows(loaded: str, raw: Raw) -> str:
+    """SQL of a source's rows with all of its raw columns.
+
+    Args:
+        loaded: the relation of `raw.rows`.
+    """
+    fields = "".join(f", {value} AS `{name}`" for name, value in raw.fields.items())
+    return f"SELECT *{fields} FROM {loaded}"
+
+
+def judged_rows(rows: str, table: Table, raw: Raw) -> str:
+    """SQL that types each row and judges it by itself.
+
+    Args:
+        rows: the relation of `raw_rows`.
+
+    Returns:
+        Of the table's columns, `ORIGIN`, and `rule` and `reason`: the first rule that the row broke and the
+        sentence that says how, both null for a good row.
+    """
+    origin = ", ".join(f"`{name}`" for name in ORIGIN)
+    typed = [f"{reading.value} AS `{reading.column}`" for reading in raw.readings]
+    checked = [reading for reading in raw.readings if reading.kind]
+    typed += [f"`{reading.raw}` AS `raw {reading.raw}`" for reading in checked]
+    for fault in raw.faults:
+        typed += [f"{fault.broken} AS `broken {fault.rule}`", f"{fault.reason} AS `reason {fault.rule}`"]
+    faults = []
+    for reading in checked:
+        name = f"`raw {reading.raw}`"
+        broken = f"{given(name, reading.of)} AND `{reading.column}` IS NULL"
+        quoted = _quoted(shown(name, reading.of))
+        before, after = literal(f"{reading.raw} '"), literal(f"' is not {reading.kind}")
+        reason = f"concat({before}, {quoted}, {after})"
+        faults.append((f"{reading.raw}_is_number", broken, reason))
+    faults += [(fault.rule, f"`broken {fault.rule}`", f"`reason {fault.rule}`") for fault in raw.faults]
+    faults += _row_faults(table)
+    columns = ", ".join(f"`{name}`" for name in table.column_names)
+    rule = _first((broken, literal(name)) for name, broken, _ in faults)
+    reason = _first((f"rule = {literal(name)}", reason) for name, _, reason in faults)
+    return (
+        f"SELECT {columns}, {origin}, rule, {reason} AS reason FROM ("
+        f"SELECT *, {rule} AS rule FROM (SELECT {', '.join(typed)}, {origin} FROM {rows}))"
+    )
+
+
+def value_as_text(value: str, column: Column) -> str:
+    """SQL of a typed value as text, for people: of an instant in UTC, of a list in brackets."""
+    if column.type is Type.STRING:
+        return value
+    if column.type is Type.FLOAT64:
+        return double_as_text(value)
+    if column.type is Type.TIMESTAMP:
+        return f"CAST(CAST({value} AS TIMESTAMP) AS STRING)"
+    if column.type.is_list:
+        text = double_as_text("x") if column.type is Type.FLOAT64_LIST else "CAST(x AS STRING)"
+        texts = f"transform({value}, x -> coalesce({text}, 'nothing'))"
+        return f"'[' || array_join({texts}, ', ') || ']'"
+    return f"CAST({value} AS STRING)"
+
+
+def _row_faults(table: Table) -> list[tuple[str, str, str]]:
+    """Name, SQL that is true for a row that breaks it, and SQL of the reason, of each of a table's rules."""
+    faults = []
+    for rule in table.row_rules:
+        reason = literal(rule.reason)
+        if rule.column and rule.kind != "present":
+            value = value_as_text(f"`{rule.column}`", table.column(rule.column))
+            reason = f"concat({reason}, ': ', {_quoted(value)})"
+        # A predicate that is null counts as false.
+        faults.append((rule.name, f"NOT coalesce({rule.predicate}, false)", reason))
+    return faults
+
+
+def _quoted(text: str) -> str:
+    return f"coalesce(substring({text}, 1, {SHOWN_CHARACTERS}), 'nothing')"
+
+
+def _first(cases: Iterable[tuple[str, str]]) -> str:
+    """SQL of the value of the first case that holds; null where none does."""
+    return f"CASE {' '.join(f'WHEN {condition} THEN {value}' for condition, value in cases)} END"

@@ -1,0 +1,125 @@
+"""From a source's raw rows to the lake's clean tables, and to the quarantine for the rest.
+
+Every row read is accepted or quarantined with the first rule that it broke. Tables are checked in the order
+of their references, and written together: see `lake.journal`.
+"""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from common.errors import MarqueeError
+from feature_repo.arrow import arrow_schema
+from feature_repo.define.domain import Domain
+from feature_repo.define.table import QUARANTINE, QUARANTINE_COLUMNS, Table
+from lake.journal import all_or_none
+from lake.session import StartSpark
+from lake.tables import count_rows
+from pipelines.ingest.check import Checked, check
+from pipelines.ingest.engine import PREFIX, Engine, engine_for
+from pipelines.ingest.report import IngestReport, TableReport
+from pipelines.sources.readings import as_it_is
+from pipelines.sources.source import ORIGIN, Raw, Source, rows_of
+
+
+def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> IngestReport:
+    """Check a source and replace the lake's tables by it; a table that the source lacks becomes empty.
+
+    Raises:
+        MarqueeError: of a table that may not be empty no row is good (then nothing is written), or the disk
+            refuses.
+    """
+    with engine_for(spark, most_rows(source)) as engine:
+        checked: list[Checked] = []
+        known: dict[str, str] = {}
+        for table in by_reference(domain):
+            found = check(engine, domain, table, source.tables.get(table.name, _nothing(table)), known)
+            if not table.may_be_empty:
+                _refuse_if_none_good(engine, found)
+            known[table.name] = name_keys(engine, table, found.good)
+            checked.append(found)
+        engine.keep(f"{PREFIX}_bad", " UNION ALL ".join(f"SELECT * FROM {found.bad}" for found in checked))
+        with all_or_none(lake, [*(found.table.name for found in checked), QUARANTINE]):
+            for found in checked:
+                engine.write(
+                    f"SELECT * FROM {found.good}",
+                    lake,
+                    found.table.name,
+                    found.table.all_columns,
+                    replace=True,
+                )
+            engine.write(f"SELECT * FROM {PREFIX}_bad", lake, QUARANTINE, QUARANTINE_COLUMNS, replace=True)
+        reports = {found.table.name: _published(engine, lake, found) for found in checked}
+    return IngestReport(source.description, reports, source.notes)
+
+
+def _published(engine: Engine, lake: Path, checked: Checked) -> TableReport:
+    name = checked.table.name
+    by_rule, reasons = broken_rules(engine, f"{PREFIX}_bad WHERE `table` = '{name}'")
+    accepted, quarantined = count_rows(lake, name), sum(by_rule.values())
+    if checked.read != accepted + quarantined:
+        raise RuntimeError(
+            f"{name}: read {checked.read} rows, but accepted {accepted} and quarantined {quarantined}"
+        )
+    return TableReport(
+        checked.read, accepted, quarantined, by_rule, left_out=checked.left_out, reasons=reasons
+    )
+
+
+def broken_rules(engine: Engine, bad: str) -> tuple[dict[str, int], tuple[str, ...]]:
+    """How many rows of a quarantine broke which rule, and the reason of the first row of each."""
+    place = "concat(coalesce(`source`, ''), ' ', lpad(CAST(coalesce(`row`, 0) AS STRING), 20, '0'))"
+    rules = engine.fetch(
+        f"SELECT rule, count(*) AS n, min_by(reason, {place}) AS reason FROM {bad} "
+        "GROUP BY rule ORDER BY rule"
+    ).to_pylist()
+    return {found["rule"]: int(found["n"]) for found in rules}, tuple(found["reason"] for found in rules)
+
+
+def by_reference(domain: Domain) -> tuple[Table, ...]:
+    """A domain's sources, such that what a table refers to comes before it."""
+    order: dict[str, Table] = {}
+
+    def visit(table: Table) -> None:
+        for reference in table.references:
+            visit(domain.tables[reference.table])
+        order.setdefault(table.name, table)
+
+    for table in domain.sources:
+        visit(table)
+    return tuple(order.values())
+
+
+def most_rows(source: Source) -> int:
+    """Rows of the source's largest table."""
+    return max(raw.rows.count for raw in source.tables.values())
+
+
+def name_keys(engine: Engine, table: Table, rows: str) -> str:
+    """Name the keys of a relation's rows: one column, `known`."""
+    name = f"{rows}_keys"
+    engine.view(name, f"SELECT DISTINCT `{table.key[0].name}` AS known FROM {rows}")
+    return name
+
+
+def _nothing(table: Table) -> Raw:
+    """No rows."""
+    schema = arrow_schema(table)
+    for name in ORIGIN:
+        schema = schema.append(pa.field(name, pa.int64() if name == "row" else pa.string()))
+    readings = tuple(as_it_is(column.name) for column in table.all_columns)
+    return Raw(rows_of(schema.empty_table()), readings)
+
+
+def _refuse_if_none_good(engine: Engine, checked: Checked) -> None:
+    if engine.fetch(f"SELECT 1 AS one FROM {checked.good} LIMIT 1").num_rows:
+        return
+    name = checked.table.name
+    if checked.read == 0:
+        raise MarqueeError(f"There are no {name} in what was read; nothing was written.")
+    first = f"SELECT * FROM {checked.bad} ORDER BY `source` NULLS FIRST, `row` NULLS FIRST LIMIT 1"
+    (example,) = engine.fetch(first).to_pylist()
+    raise MarqueeError(
+        f"None of the {checked.read:,} {name} that were read can be used, so nothing was written; the first, "
+        f"{example['source']} row {example['row']}, broke {example['rule']}: {example['reason']}."
+    )

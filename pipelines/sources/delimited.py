@@ -1,0 +1,81 @@
+"""The fields of a delimited line, as SQL over its `record` (see `lake.dialect`); columns found by name."""
+
+from collections.abc import Mapping, Sequence
+
+from lake.dialect import literal
+from pipelines.sources.source import Fault
+
+RECORD = "record"
+
+
+def canonical(name: str) -> str:
+    """A column's name without what people vary: `userId`, `user_id` and `USER ID` are one."""
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def find_columns(names: Sequence[str], wanted: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], str]:
+    """Where the wanted columns are among those of a file.
+
+    Args:
+        names: the file's columns, in order.
+        wanted: what each may be called; its own name is among these.
+
+    Returns:
+        The place of each wanted column, and why there is none: "" where all are there, once each.
+    """
+    found = [canonical(name) for name in names]
+    places = {}
+    for column, called in wanted.items():
+        here = [
+            at for at, name in enumerate(found) if name in {canonical(name) for name in (column, *called)}
+        ]
+        if len(here) > 1:
+            several = ", ".join(names[at] for at in here)
+            return {}, f"has several columns for {column}: {several}"
+        if here:
+            places[column] = here[0]
+    missing = [column for column in wanted if column not in places]
+    return places, f"lacks the column {', '.join(missing)}" if missing else ""
+
+
+def fields(places: Mapping[str, int], width: int, separator: str, quoted: bool = False) -> dict[str, str]:
+    """SQL of some fields of a line; null or "" where the line lacks them.
+
+    What follows the last separator stays in the last field, so that a line with too many fields has something
+    in it that cannot be read.
+
+    Args:
+        places: the fields by name, counted from 0.
+        width: how many a line has.
+        separator: of ordinary characters.
+        quoted: whether a field may stand in quotes, which then may hold separators, and quotes twice.
+    """
+    found = {}
+    for name, place in places.items():
+        field = f"get(split({RECORD}, {literal(separator)}, {width}), {place})"
+        if quoted:
+            value = (
+                f"btrim(regexp_extract({RECORD}, {literal(_pattern(width, separator))}, {place + 1}), ' ')"
+            )
+            inner = f"replace(substring({value}, 2, length({value}) - 2), '\"\"', '\"')"
+            in_quotes = f"CASE WHEN {value} LIKE '\"%\"' THEN {inner} ELSE {value} END"
+            field = f"CASE WHEN instr({RECORD}, '\"') = 0 THEN {field} ELSE {in_quotes} END"
+        found[name] = field
+    return found
+
+
+def surplus(places: Mapping[str, int], width: int, separator: str) -> tuple[Fault, ...]:
+    """The rule that a line has no more fields than its header, where no field that is read would tell."""
+    if width - 1 in places.values():
+        return ()
+    more = f"instr({RECORD}, '\"') = 0 AND size(split({RECORD}, {literal(separator)})) > {width}"
+    return (Fault("fields_are_those_of_the_header", more, f"'the line has more than {width} fields'"),)
+
+
+def _pattern(width: int, separator: str) -> str:
+    """A pattern with one group a field. A quote that is not closed ends what can be read of its line."""
+    field = f'( *"(?:[^"]|"")*" *|[^"{separator}][^{separator}]*|)'
+    pattern = "(.*)" if width > 1 else field
+    for _ in range(width - 1):
+        pattern = f"{field}(?:{separator}{pattern})?"
+    return f"^{pattern}"

@@ -1,0 +1,234 @@
+"""Lines of text files, whatever encodes or compresses them, in memory or by Spark.
+
+Lines end with LF, CR LF or CR; the last needs no end. A byte order mark is no part of the first.
+"""
+
+import atexit
+import gzip
+import re
+import shutil
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import pyarrow as pa
+
+from common.errors import MarqueeError
+from pipelines.sources.source import Rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+GZIP = b"\x1f\x8b"
+PACKED = {b"PK\x03\x04": "a zip archive", b"BZh": "packed by bzip2", b"\xfd7zXZ": "packed by xz",
+          b"\x28\xb5\x2f\xfd": "packed by zstd", b"PAR1": "a Parquet file"}  # fmt: skip
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+CHUNK = 1 << 22
+LINE_IN_PARTITION = (1 << 33) - 1
+"""`monotonically_increasing_id` has the partition above these bits, and within them the row in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The lines of a file.
+
+    Args:
+        texts: all of them, blank ones too.
+        guessed: numbers, from 1, of those that are no UTF-8, whose encoding was guessed.
+    """
+
+    texts: list[str]
+    guessed: list[int]
+
+    def numbered(self) -> Iterator[tuple[int, str]]:
+        """The lines that are not blank, with their numbers from 1."""
+        return ((number, text) for number, text in enumerate(self.texts, start=1) if text.strip())
+
+
+def read_lines(path: Path) -> Lines:
+    """Read a text file: in UTF-8, or, where that does not fit, line by line in what is plausible.
+
+    What is no UTF-8 is read as Windows-1252, which has the printable characters of Latin-1 where that has
+    them, and as Latin-1 where Windows has none. UTF-16 is known by its byte order mark.
+
+    Raises:
+        MarqueeError: the file cannot be read, or is not text.
+    """
+    data = _read(path)
+    if data.startswith(UTF_16):
+        return Lines(re.split("\r\n|\r|\n", data.decode("utf-16", "replace")), [])
+    texts, guessed = [], []
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
+        try:
+            texts.append(line.decode())
+        except UnicodeDecodeError:
+            guessed.append(number)
+            texts.append(plausible(line))
+    return Lines(texts, guessed)
+
+
+def plausible(line: bytes) -> str:
+    """A line that is no UTF-8, in the encoding that it most likely has."""
+    try:
+        return line.decode("cp1252")
+    except UnicodeDecodeError:
+        return line.decode("latin-1")
+
+
+def guessed_note(path: Path, guessed: list[int]) -> list[str]:
+    """A sentence for people on lines whose encoding was guessed, if there are any."""
+    if not guessed:
+        return []
+    what = "1 line is" if len(guessed) == 1 else f"{len(guessed):,} lines are"
+    return [
+        f"{path}: {what} not in UTF-8 and read as Windows-1252 (the first is line {guessed[0]}); "
+        "save the file as UTF-8 if names look wrong."
+    ]
+
+
+def first_lines(path: Path, most: int) -> list[tuple[int, str]]:
+    """The first lines that are not blank, with their numbers from 1.
+
+    Raises:
+        MarqueeError: the file cannot be read, or is not text.
+    """
+    start = _read(path, CHUNK)
+    encoding = "utf-16" if start.startswith(UTF_16) else "utf-8-sig"
+    lines = re.split("\r\n|\r|\n", start.decode(encoding, "replace"))
+    return list(islice(((at, line) for at, line in enumerate(lines, start=1) if line.strip()), most))
+
+
+def line_rows(path: Path, few: int, header: bool) -> Rows:
+    """The lines of a file that are not blank: `record`, `row` (their numbers) and `source`.
+
+    What is no UTF-8 in them is replaced by U+FFFD.
+
+    Args:
+        few: more lines than this need not be counted.
+        header: whether the first of them is left out.
+
+    Raises:
+        MarqueeError: the file cannot be read, or is not text.
+    """
+    skipped = first_lines(path, 1)[0][0] if header else 0
+
+    def in_memory() -> pa.Table:
+        if not path.is_file():
+            raise vanished(path)
+        data = _read(path)
+        if data.startswith(UTF_16):
+            texts = re.split("\r\n|\r|\n", data.decode("utf-16", "replace"))
+        else:
+            lines = data.removeprefix(b"\xef\xbb\xbf").splitlines()
+            texts = [line.decode(errors="replace") for line in lines]
+        kept = [(at, text) for at, text in enumerate(texts, start=1) if at > skipped and text.strip(" ")]
+        return pa.table(
+            {
+                "record": pa.array([text for _, text in kept], pa.string()),
+                "row": pa.array([at for at, _ in kept], pa.int64()),
+                "source": pa.repeat(str(path), len(kept)),
+            }
+        )
+
+    def on_spark(spark: "SparkSession") -> "DataFrame":
+        from pyspark.sql import functions as F
+
+        lines = _numbered_lines(spark, path).where(~F.col("row").eqNullSafe(F.lit(skipped)))
+        valid = F.expr("make_valid_utf8(record)").alias("record")
+        return lines.where(F.trim("record") != "").select(valid, "row", F.lit(str(path)).alias("source"))
+
+    return Rows(_count(path, few), in_memory, on_spark)
+
+
+def vanished(path: Path) -> MarqueeError:
+    """The sentence for a file that was there a moment ago."""
+    return MarqueeError(f"{path} vanished or changed while it was read; run again.")
+
+
+def _count(path: Path, few: int) -> int:
+    """Lines of a file; of more than `few`, at least one more than these."""
+    lines = 1
+    with _opened(path) as file:
+        while lines <= few and (chunk := file.read(CHUNK)):
+            lines += max(chunk.count(b"\n"), chunk.count(b"\r"))
+    return lines
+
+
+def _read(path: Path, most: int = -1) -> bytes:
+    """A file's bytes, or the first of them, unpacked.
+
+    Raises:
+        MarqueeError: it cannot be read, or is not text.
+    """
+    with _opened(path) as file:
+        try:
+            return file.read(most)
+        except (OSError, EOFError, zlib.error) as error:  # a packed file may be damaged or cut off
+            raise _unreadable(path, error) from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A file's bytes, unpacked where they are packed by gzip, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(6)
+        for magic, what in PACKED.items():
+            if start.startswith(magic):
+                raise MarqueeError(f"{path} is {what}, not text; unpack it, or save it as CSV.")
+        return gzip.open(path) if start.startswith(GZIP) else path.open("rb")  # type: ignore[return-value]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> MarqueeError:
+    return MarqueeError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.")
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == GZIP
+
+
+def _numbered_lines(spark: "SparkSession", path: Path) -> "DataFrame":
+    """Lines of a text file: `record` and `row`, the line's number from 1, exact however the file is split.
+
+    A file of one split costs no more than reading it; of several, one more pass counts the lines of each.
+    """
+    from pyspark.sql import functions as F
+
+    if not path.is_file():
+        raise vanished(path)
+    if _is_gzip(path) and path.suffix != ".gz":
+        # Spark knows it by its name only, and may read it as long as the process lives.
+        folder = tempfile.mkdtemp(prefix="marquee-lines-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        link = Path(folder, f"{path.name}.gz")
+        link.symlink_to(path)
+        path = link
+    # Spark takes a path for a pattern.
+    escaped = re.sub(r"([\[\]{}*?\\])", r"\\\1", str(path))
+    lines = spark.read.text(f"file://{escaped}").select(
+        F.col("value").alias("record"),
+        F.col("_metadata.file_block_start").alias("block"),
+        F.monotonically_increasing_id().bitwiseAND(F.lit(LINE_IN_PARTITION)).alias("line"),
+    )
+    if lines.rdd.getNumPartitions() == 1:
+        return lines.select("record", F.when(F.col("block") == 0, F.col("line") + 1).alias("row"))
+    counted = lines.groupBy("block").agg(F.count("*").alias("lines"), F.min("line").alias("first")).collect()
+    offsets = []
+    before = 0
+    for split in sorted(counted, key=lambda split: int(split["block"])):
+        # A partition may hold several splits; the lines of a later one do not start at 0.
+        offsets.append((int(split["block"]), before - int(split["first"])))
+        before += int(split["lines"])
+    starts = spark.createDataFrame(
+        pa.table({"block": [block for block, _ in offsets], "offset": [offset for _, offset in offsets]})
+    )
+    # A left join: no line is lost, whatever happens to the splits.
+    return lines.join(F.broadcast(starts), "block", "left").select(
+        "record", (F.col("line") + F.col("offset") + 1).alias("row")
+    )

@@ -1,0 +1,127 @@
+"""How a column of a source becomes a typed one: SQL that Spark and DuckDB both run (`lake.dialect`).
+
+A raw column is text, or has numbers in it, or instants; the source knows which, and says it as `of`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lake.dialect import double_as_text
+
+Kind = Literal["text", "whole", "fraction", "instant"]
+"""What a raw column holds: strings, BIGINT, DOUBLE, or TIMESTAMP."""
+
+BLANKS = " \t\r\n"
+EARLIEST, LATEST = "-6.2e10", "1e11"
+"""Seconds since 1970. What is farther off is brought here, to the years 5 and 5138, which no time rule lets
+pass; calendars end not far from there."""
+WHOLE_NUMBER = "a whole number"
+NUMBER = "a number"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How one column of a source becomes a typed one.
+
+    Args:
+        column: the typed column.
+        raw: the source's column.
+        value: SQL of the typed value; null where the raw one cannot be read.
+        kind: what the raw value has to be, such as "a number"; "" where anything can be read.
+        of: what the raw column holds.
+    """
+
+    column: str
+    raw: str
+    value: str
+    kind: str
+    of: Kind
+
+
+def given(name: str, of: Kind) -> str:
+    """SQL, true where a raw column has a value. An empty field is missing, not a failed number."""
+    return f"{_trimmed(name)} != ''" if of == "text" else f"{name} IS NOT NULL"
+
+
+def shown(name: str, of: Kind) -> str:
+    """SQL of a raw value as text, for people."""
+    if of == "text":
+        return name
+    return double_as_text(name) if of == "fraction" else f"CAST({name} AS STRING)"
+
+
+def whole_number(column: str, raw: str = "", of: Kind = "text", kind: str = WHOLE_NUMBER) -> Reading:
+    """A whole number: "7", 7.0, and "7.0", which is how pandas writes ids after a merge.
+
+    Args:
+        raw: the source's column; of the same name where "".
+    """
+    name = f"`{raw or column}`"
+    if of == "text":
+        text = _trimmed(name)
+        value = (
+            f"CASE WHEN regexp_like({text}, '^[-+]?[0-9]+([.]0*)?$') "
+            f"THEN try_cast(split_part({text}, '.', 1) AS BIGINT) END"
+        )
+    elif of == "fraction":
+        # Beyond 2^63 a cast would fail, or give the largest whole number.
+        value = f"CASE WHEN abs({name}) < 9.2e18 AND {name} = floor({name}) THEN CAST({name} AS BIGINT) END"
+    else:
+        value = name
+    return _reading(column, raw, value, kind, of)
+
+
+def number(column: str, raw: str = "", of: Kind = "text", kind: str = NUMBER) -> Reading:
+    """A finite number. Engines take "3.5d", "NaN", "1_000" and "0x1p3" for numbers; people do not."""
+    return _reading(column, raw, _number(f"`{raw or column}`", of), kind, of)
+
+
+def instant(column: str, raw: str = "", of: Kind = "text", kind: str = NUMBER) -> Reading:
+    """An instant, to the microsecond, from seconds since 1970, whole or not; a TIMESTAMP stays as it is."""
+    name = f"`{raw or column}`"
+    if of == "instant":
+        return _reading(column, raw, name, "", of)
+    seconds = _number(name, of)
+    near = f"greatest(least({seconds}, {LATEST}), {EARLIEST})"
+    # `greatest` and `least` skip nulls.
+    value = (
+        f"CASE WHEN ({seconds}) IS NOT NULL "
+        f"THEN timestamp_micros(CAST(floor({near} * 1000000 + 0.5) AS BIGINT)) END"
+    )
+    return _reading(column, raw, value, kind, of)
+
+
+def text(column: str, raw: str = "") -> Reading:
+    """Text without the blanks around it; of nothing else, none."""
+    return _reading(column, raw, f"nullif({_trimmed(f'`{raw or column}`')}, '')", "", "text")
+
+
+def words(column: str, raw: str = "", separator: str = "|") -> Reading:
+    """Words joined by a separator, as a list, sorted and distinct; of "", an empty one."""
+    parts = f"transform(split(`{raw or column}`, '[{separator}]'), x -> {_trimmed('x')})"
+    value = f"array_sort(array_distinct(filter({parts}, x -> x != '')))"
+    return _reading(column, raw, value, "", "text")
+
+
+def as_it_is(column: str, raw: str = "") -> Reading:
+    """A value that the source has typed itself."""
+    return _reading(column, raw, f"`{raw or column}`", "", "whole")
+
+
+def _reading(column: str, raw: str, value: str, kind: str, of: Kind) -> Reading:
+    return Reading(column, raw or column, value, kind, of)
+
+
+def _number(name: str, of: Kind) -> str:
+    if of == "text":
+        text = _trimmed(name)
+        double = f"try_cast({text} AS DOUBLE)"
+        plain = f"regexp_like({text}, '^[-+]?[0-9.]+([eE][-+]?[0-9]+)?$')"
+        return f"CASE WHEN {plain} AND abs({double}) < 1.7976931348623157e308 THEN {double} END"
+    if of == "fraction":
+        return f"CASE WHEN abs({name}) < 1.7976931348623157e308 THEN {name} END"
+    return f"CAST({name} AS DOUBLE)"
+
+
+def _trimmed(name: str) -> str:
+    return f"btrim({name}, '{BLANKS}')"
