@@ -65,10 +65,10 @@ def reproduce(
         MarqueeError: the paper or a protocol is unknown, or the source cannot be used.
     """
     from feature_repo.store import open_store
-    from training.papers import paper as paper_of
+    from training.papers import find_paper
     from training.papers.runner import check_request, reproduce
 
-    paper = paper_of(key)
+    paper = find_paper(key)
     check_request(paper, options.seeds, options.protocols)
     check_source(source)
     doc = None if options.doc is None else file_to_write(options.doc)

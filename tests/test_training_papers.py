@@ -22,7 +22,7 @@ from training.evaluate.metrics import roc_auc
 from training.fit import artefact as artefacts
 from training.models import MODELS
 from training.papers import cells as cell_module
-from training.papers import paper as paper_of
+from training.papers import find_paper
 from training.papers.drawings import pictures
 from training.papers.mmdin import MMDIN
 from training.papers.page import leaks_table, markdown, summary_of, table_of, with_part
@@ -86,7 +86,7 @@ def results(home: Path, store: FeatureStore, truth: Path) -> Results:
 
 
 def test_table_has_the_papers_models_the_references_and_the_ablations() -> None:
-    assert paper_of("mmdin") is MMDIN
+    assert find_paper("mmdin") is find_paper("mmdin") is MMDIN
     MMDIN.check()
     assert {variant.model for variant in MMDIN.variants} <= set(MODELS)
     assert {variant.key for variant in MMDIN.variants if variant.ablates} == {
@@ -311,7 +311,7 @@ def test_bad_requests_are_refused(home: Path, store: FeatureStore) -> None:
     with pytest.raises(MarqueeError, match="The table needs din"):
         reproduce(replace(SMALL, variants=SMALL.variants[1:]), store, lake, home / "x")
     with pytest.raises(MarqueeError, match="no paper 'mmdim': did you mean mmdin"):
-        paper_of("mmdim")
+        find_paper("mmdim")
     assert not (home / "x").exists()
 
 

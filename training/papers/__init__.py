@@ -12,7 +12,7 @@ PAPERS = {"mmdin": ("training.papers.mmdin", "MMDIN")}
 """Where each paper is declared, by its name on the command line."""
 
 
-def paper(key: str) -> "Paper":
+def find_paper(key: str) -> "Paper":
     """A paper by its name.
 
     Raises:
