@@ -121,13 +121,11 @@ def tables_of_run(
         ingested = ingest_stage(spark, settings, domain, source, stages)
         out = folder / "validation"
         names = [table.name for table in domain.sources]
-        gate = validation_stage(spark(), settings, domain, names, out, stages, "validate sources")
+        gate = validation_stage(spark, settings, domain, names, out, stages, "validate sources")
         require_passed(gate, out / PAGE)
         updates = compute_stage(spark(), settings, [view.name for view in domain.views], stages, full=True)
         names = [view.name for view in domain.views]
-        gate = validation_stage(
-            spark(), settings, domain, names, out, stages, "validate features", before=gate
-        )
+        gate = validation_stage(spark, settings, domain, names, out, stages, "validate features", before=gate)
         require_passed(gate, out / PAGE)
     finally:
         # The models get the machine for themselves.

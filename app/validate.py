@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from app.home import writing
 from app.ingest import require_sources
-from app.spark import spark_stage
+from app.spark import spark_on_demand
 from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
+from lake.session import StartSpark
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from validation.gate.report import ValidationReport
 
 
@@ -26,11 +25,12 @@ def validate_lake(settings: Settings, domain: Domain, out: Path, stages: Stages)
     """
     require_sources(settings, domain.sources)
     with writing(settings.home):
-        return validation_stage(spark_stage(settings, stages), settings, domain, domain.tables, out, stages)
+        spark = spark_on_demand(settings, stages)
+        return validation_stage(spark, settings, domain, domain.tables, out, stages)
 
 
 def validation_stage(
-    spark: "SparkSession",
+    spark: StartSpark,
     settings: Settings,
     domain: Domain,
     names: Iterable[str],
@@ -39,21 +39,20 @@ def validation_stage(
     title: str = "validate",
     before: "ValidationReport | None" = None,
 ) -> "ValidationReport":
-    """Check tables; `out` gets Data Docs and the page, which go on from the report `before`."""
-    from lake.spark_tables import read
-    from validation.gate.gate import PAGE, validate
+    """Check tables; `out` gets Data Docs and the page, which go on from the report `before`.
 
+    Raises:
+        MarqueeError: a table is not there.
+    """
+    from pipelines.features.stored import STATE
+    from validation.gate.gate import PAGE, validate
+    from validation.gate.opening import open_tables
+
+    names = list(names)
+    wanted = dict.fromkeys((*names, *(table.name for table in domain.sources), QUARANTINE))
     with stages.stage(title) as stage:
-        frames = {name: read(spark, settings.lake, name, domain.tables[name].column_names) for name in names}
-        report = validate(
-            frames,
-            out,
-            domain,
-            read(spark, settings.lake, QUARANTINE),
-            on_progress=stage.report,
-            others={table.name: read(spark, settings.lake, table.name) for table in domain.sources},
-            before=before,
-        )
+        with open_tables(spark, settings.lake, wanted, [STATE], settings.duckdb_memory) as tables:
+            report = validate(tables, names, out, domain, stage.report, before)
         verdict = "all rules hold" if report.passed else "rules are broken"
-        stage.outcome = f"{len(frames)} tables, {verdict}: {out / PAGE}"
+        stage.outcome = f"{len(names)} tables, {verdict}: {out / PAGE}"
     return report

@@ -1,7 +1,6 @@
 """The gate judges as the quarantine does, and as the declaration says."""
 
 import math
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,15 +14,20 @@ from feature_repo.define.column import BEGINNING, EVENT, Column, Type
 from feature_repo.define.rule import Rule
 from feature_repo.define.table import Table
 from feature_repo.domains.movies.tables import USER_ID
-from tests.gate_tables import NOW, Row, frame
+from tests.gate_tables import NOW, Row, rows_of
+from validation.gate.checks import checks
+from validation.gate.duckdb_tables import in_process
 from validation.gate.gate import judge, open_project
+from validation.gate.measure import measure
+from validation.gate.spark_tables import on_spark
+from validation.gate.tables import Tables
 
 TOY = Table(
     name="toy",
     kind="event",
     key=(USER_ID,),
     columns=(
-        Column("both", Type.FLOAT64, "A float with both bounds.", low=-1, high=2.5),
+        Column("bounded", Type.FLOAT64, "A float with both bounds.", low=-1, high=2.5),
         Column("above", Type.FLOAT64, "A float with a lower bound.", low=0),
         Column("below", Type.FLOAT64, "A float with an upper bound.", high=3, nullable=True),
         Column("whole", Type.INT64, "An integer.", low=1, high=3, nullable=True),
@@ -34,7 +38,7 @@ TOY = Table(
     ),
     description="Every kind of column.",
     unique=("user_id",),
-    rules=(Rule("above_exceeds_both", "above > both", "above is not above both"),),
+    rules=(Rule("above_exceeds_bounded", "above > bounded", "above is not above bounded"),),
 )
 
 FLOATS = st.sampled_from(
@@ -47,7 +51,7 @@ ROWS = st.lists(
     st.fixed_dictionaries(
         {
             "user_id": st.sampled_from([None, 0, 1, 2, 3, 4, 5]),
-            "both": FLOATS,
+            "bounded": FLOATS,
             "above": FLOATS,
             "below": FLOATS,
             "whole": st.sampled_from([None, 0, 1, 3, 4]),
@@ -90,35 +94,58 @@ def counts_slowly(rows: list[Row]) -> dict[str, int]:
         if rule.kind != "custom"
     }
 
-    def above_exceeds_both(row: Row) -> bool:
-        above, both = row["above"], row["both"]
-        if above is None or both is None or math.isnan(both):
+    def above_exceeds_bounded(row: Row) -> bool:
+        above, bounded = row["above"], row["bounded"]
+        if above is None or bounded is None or math.isnan(bounded):
             return False
-        return math.isnan(above) or above > both  # to Spark, NaN is the largest number
+        return math.isnan(above) or above > bounded  # to Spark, NaN is the largest number
 
-    counts["above_exceeds_both"] = sum(not above_exceeds_both(row) for row in rows)
+    counts["above_exceeds_bounded"] = sum(not above_exceeds_bounded(row) for row in rows)
     keys = [row["user_id"] for row in rows]
     counts["toy_are_unique"] = len({key for key in keys if keys.count(key) > 1})
     return counts
 
 
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    yield open_project(tmp_path_factory.mktemp("toy"), fresh=True)
+def measured_by(tables: Tables) -> tuple[int, dict[str, int]]:
+    """How many rows there are, and how many break each check that has SQL."""
+    everything = checks(TOY, {})
+    count, found = measure(TOY, tables, everything)
+    assert all(each.holds == (each.unexpected == 0) and not each.error for each in found.values())
+    return count, {check.name: found[check.name].unexpected for check in everything if check.sql}
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(ROWS)
+def test_the_gate_and_the_declaration_agree(rows: list[Row]) -> None:
+    with in_process({TOY.name: rows_of(TOY, rows)}) as tables:
+        assert measured_by(tables) == (len(rows), counts_slowly(rows))
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(ROWS)
-def test_the_gate_the_quarantine_and_the_declaration_agree(
-    spark: SparkSession, context: Any, rows: list[Row]
+def test_the_gate_the_quarantine_and_the_declaration_agree_in_spark(
+    spark: SparkSession, rows: list[Row]
 ) -> None:
-    df = frame(spark, TOY, rows)
-    report = judge(context, TOY, df, {})
-    gate = {r.check.name: r.unexpected for r in report.results if r.check.sql}
+    df = spark.createDataFrame(rows_of(TOY, rows))
     breaks = {rule.name: ~F.coalesce(F.expr(rule.predicate), F.lit(False)) for rule in TOY.row_rules}
     by_quarantine = df.select([F.count_if(broken).alias(name) for name, broken in breaks.items()]).first()
     assert by_quarantine is not None
-    assert gate == counts_slowly(rows)
+    with on_spark({TOY.name: df}) as tables:
+        count, gate = measured_by(tables)
+    assert (count, gate) == (len(rows), counts_slowly(rows))
     assert {rule.name: gate[rule.name] for rule in TOY.row_rules} == by_quarantine.asDict()
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(ROWS)
+def test_great_expectations_passes_what_nothing_breaks(context: Any, rows: list[Row]) -> None:
+    with in_process({TOY.name: rows_of(TOY, rows)}) as tables:
+        report = judge(context, TOY, tables, {})
+    assert {r.check.name: r.unexpected for r in report.results if r.check.sql} == counts_slowly(rows)
     assert report.rows == len(rows)
     assert all((r.outcome == "passed") == (r.unexpected == 0) for r in report.results)
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return open_project(tmp_path_factory.mktemp("toy"), fresh=True)

@@ -9,7 +9,8 @@ from feature_repo.define.table import Table
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.spark import spark_schema
 from tests.toy_domain import PRESS
-from validation.gate.suites import checks, spark_types, suite
+from validation.gate.checks import checks, type_names
+from validation.gate.expectations import suite
 
 TABLES = DOMAIN.tables
 DECLARED = [
@@ -41,7 +42,7 @@ def test_each_check_is_an_expectation_of_the_suite(table: Table, tables: dict[st
 @pytest.mark.parametrize("table", TABLES.values(), ids=list(TABLES))
 def test_the_types_that_are_checked_are_those_that_the_lake_stores(table: Table) -> None:
     stored = {field.name: field.dataType.simpleString() for field in spark_schema(table)}
-    assert spark_types(table) == stored
+    assert type_names(table) == stored
 
 
 def test_a_new_column_brings_its_checks() -> None:
@@ -50,4 +51,4 @@ def test_a_new_column_brings_its_checks() -> None:
     grown = replace(old, columns=(*old.columns, new))
     brought = {c.name for c in checks(grown, TABLES)} - {c.name for c in checks(old, TABLES)}
     assert brought == {"user_mood_is_present", "user_mood_in_range", "user_mood_has_length"}
-    assert "user_mood" in spark_types(grown)
+    assert "user_mood" in type_names(grown)

@@ -33,8 +33,9 @@ def features_at(view: View, events: Iterable[Row], instant: datetime) -> dict[st
     """
     known = Features(view)
     for event in events:
-        if known_from(view, event) <= instant:
-            known.take_in(event)
+        if known_from(view, event) > instant:
+            break  # so are all after it
+        known.take_in(event)
     return known.values() if known.is_any else None
 
 

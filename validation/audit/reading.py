@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -148,33 +149,38 @@ class History:
             labels: with the `label_keys`.
         """
         con.register("audited", labels.select(label_keys(domain)))
-        found = {}
+
+        @cache
+        def rows(table: str, key: str) -> list[Row]:
+            """A table's rows of the labels' values of a key; all where it is ""."""
+            columns = ", ".join(map(quoted, _read(domain, domain.tables[table])))
+            of_labels = f" WHERE {quoted(key)} IN (SELECT {quoted(key)} FROM audited)" if key else ""
+            query = f"SELECT {columns} FROM {quoted(table)}{of_labels}"
+            found: list[Row] = con.sql(query).to_arrow_table().to_pylist()
+            return found
+
+        events = {}
         for view in domain.views:
-            key = quoted(view.by.name)
-            tables: dict[str, list[Row]] = {}
-            for place, table in enumerate(view.over.tables):
-                columns = ", ".join(
-                    quoted(name) for name in table.column_names if name in _read_by(view, table)
-                )
-                query = f"SELECT {columns} FROM {quoted(table.name)}"
-                if place == 0:
-                    query += f" WHERE {key} IN (SELECT {key} FROM audited)"
-                tables[table.name] = con.sql(query).to_arrow_table().to_pylist()
-            found[view.name] = events_by_key(view, tables)
+            tables = {view.over.table.name: rows(view.over.table.name, view.by.name)}
+            if view.over.joined is not None:
+                tables[view.over.joined.name] = rows(view.over.joined.name, "")
+            events[view.name] = events_by_key(view, tables)
         con.unregister("audited")
-        return cls(found)
+        return cls(events)
 
     def of_key(self, view: View, row: Row) -> list[Row]:
         """What a view's features of a label's key are computed from; nothing where the key has no events."""
         return self.events[view.name].get(row[view.by.name], [])
 
 
-def _read_by(view: View, table: Table) -> set[str]:
-    """The columns of a table that a view's features are computed from, or that tell its rows apart."""
-    conditions = [getattr(each, "where", None) for each in (view.over, *view.features)]
-    names = {each.of for each in view.features if hasattr(each, "of")}
-    names |= {condition.column for condition in conditions if condition is not None}
-    return names | {column.name for column in table.key} | set(table.unique) | {EVENT_TIMESTAMP}
+def _read(domain: Domain, table: Table) -> list[str]:
+    """The columns of a table that features are computed from, or that tell its rows apart."""
+    names = {EVENT_TIMESTAMP, *table.unique, *(key.name for key in table.key)}
+    for view in domain.views:
+        conditions = [getattr(each, "where", None) for each in (view.over, *view.features)]
+        names |= {condition.column for condition in conditions if condition is not None}
+        names |= {each.of for each in view.features if hasattr(each, "of")}
+    return [name for name in table.column_names if name in names]
 
 
 # --- in words ---------------------------------------------------------------------------------------------

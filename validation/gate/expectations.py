@@ -1,70 +1,78 @@
-"""Expectations of our own for Spark.
+"""The expectation by which Great Expectations judges what was measured of a table.
 
 Importing this module imports Great Expectations, which is slow: import it inside functions.
 
-`UnexpectedRowsExpectation` runs two Spark jobs for each rule. `ExpectRowsToSatisfy` takes a predicate as an
-aggregate, and Great Expectations computes all aggregates of a batch in one job, however many rules there are;
-`ExpectNoRowsFrom`, for what is not a property of single rows, runs one job.
+The batch is not the table but its measurements, one row a check (`measured_frame`): however large the table
+and whatever the engine, Great Expectations sees a few dozen rows.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+import pandas as pd
+from great_expectations import ExpectationSuite
 from great_expectations.core.metric_domain_types import MetricDomainTypes
-from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
 from great_expectations.execution_engine.execution_engine import ExecutionEngine
-from great_expectations.execution_engine.sparkdf_execution_engine import SparkDFExecutionEngine
-from great_expectations.expectations.core.unexpected_rows_expectation import UnexpectedRowsExpectation
+from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
 from great_expectations.expectations.expectation import BatchExpectation
-from great_expectations.expectations.metrics.metric_provider import metric_partial
+from great_expectations.expectations.metrics.metric_provider import metric_value
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
-from pyspark.sql import Column
-from pyspark.sql import functions as F
+
+from feature_repo.define.table import Table
+from validation.gate.checks import Check
+from validation.gate.measure import Measured
 
 Result = dict[str, Any]
 
 
-def breaks(predicate: str) -> Column:
-    """True for the rows that break a predicate of Spark SQL; null counts as broken."""
-    return ~F.coalesce(F.expr(predicate), F.lit(False))
+def measured_frame(measured: Mapping[str, Measured]) -> pd.DataFrame:
+    """What was measured of a table, by the names of its checks, as the batch that is judged."""
+    rows = [(name, each.holds, each.unexpected, each.detail, each.error) for name, each in measured.items()]
+    return pd.DataFrame(rows, columns=["check", "holds", "unexpected", "detail", "error"])
 
 
-class RowsBreaking(TableMetricProvider):
-    """How many rows break a predicate."""
+class MeasuredOfCheck(TableMetricProvider):
+    """The row of one check."""
 
-    metric_name = "table.rows_breaking"
-    value_keys = ("predicate",)
+    metric_name = "table.measured_of_check"
+    value_keys = ("check",)
 
-    @metric_partial(
-        engine=SparkDFExecutionEngine,
-        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
-        domain_type=MetricDomainTypes.TABLE,
-    )
-    def _spark(
+    @metric_value(engine=PandasExecutionEngine)
+    def _pandas(
         cls,  # noqa: N805 - a metric function is called with its provider class
+        execution_engine: PandasExecutionEngine,
         metric_domain_kwargs: Result,
         metric_value_kwargs: Result,
         **_: Any,
-    ) -> tuple[Column, Result, Result]:
-        broken = breaks(metric_value_kwargs["predicate"])
-        return F.count(F.when(broken, F.lit(1))), metric_domain_kwargs, {}
+    ) -> Result:
+        frame, _domain, _accessor = execution_engine.get_compute_domain(
+            metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE
+        )
+        (row,) = frame[frame["check"] == metric_value_kwargs["check"]].to_dict("records")
+        if row["error"]:
+            raise ValueError(row["error"])
+        return {str(name): value for name, value in row.items()}
 
 
-class ExpectRowsToSatisfy(BatchExpectation):
-    """Expect a predicate of Spark SQL to be true of every row; null counts as false.
+class ExpectCheckToHold(BatchExpectation):
+    """Expect a check of a declared table to hold.
 
     Args:
-        predicate: Spark SQL over the row's columns.
+        check: its name.
+        sql: of a row rule the predicate, true for a good row, null counting as false; of a uniqueness or
+            reference check the query that gives the unexpected rows, with `{batch}` for the table.
         column: the column that it is about, where it is about one.
 
-    The result's `observed_value` is the number of rows that break it.
+    The result's `observed_value` is the number of unexpected rows, or what was found in words.
     """
 
-    predicate: str
+    check: str
+    sql: str | None = None
     column: str | None = None
 
-    metric_dependencies = ("table.rows_breaking",)
-    success_keys: ClassVar[tuple[str, ...]] = ("predicate",)
-    args_keys = ("predicate",)
+    metric_dependencies = ("table.measured_of_check",)
+    success_keys: ClassVar[tuple[str, ...]] = ("check", "sql")
+    args_keys = ("check",)
 
     def _validate(
         self,
@@ -72,55 +80,26 @@ class ExpectRowsToSatisfy(BatchExpectation):
         runtime_configuration: Result | None = None,  # noqa: ARG002
         execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
     ) -> Result:
-        broken = metrics["table.rows_breaking"]
-        return {"success": broken == 0, "result": {"observed_value": broken}}
+        row = metrics["table.measured_of_check"]
+        return {
+            "success": bool(row["holds"]),
+            "result": {"observed_value": row["detail"] or int(row["unexpected"])},
+        }
 
 
-class ExpectNoRowsFrom(UnexpectedRowsExpectation):
-    """Expect a query to give no rows, as its parent does, but only count them: the parent also fetches rows,
-    by a second run of the query, even where the result is not to show them.
-
-    Args:
-        unexpected_rows_query: Spark SQL, with `{batch}` for the table.
-
-    The result's `observed_value` is the number of rows that the query gives.
-    """
-
-    metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.row_count",)
-
-    def _validate(
-        self,
-        metrics: Result,
-        runtime_configuration: Result | None = None,  # noqa: ARG002
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
-    ) -> Result:
-        unexpected = metrics["unexpected_rows_query.row_count"]
-        return {"success": unexpected == 0, "result": {"observed_value": unexpected}}
+def suite(table: Table, checks: Iterable[Check]) -> ExpectationSuite:
+    """The suite that makes these checks of a table; `meta["check"]` of an expectation is its check's name."""
+    return ExpectationSuite(name=table.name, expectations=[_expectation(check) for check in checks])
 
 
-class ExpectColumnsToHaveTypes(BatchExpectation):
-    """Expect each of these columns that is there to have this type. (Native type expectations tell all arrays
-    alike.)
-
-    Args:
-        types: column → Spark's `simpleString` of its type.
-
-    The result's `observed_value` names the columns of another type, with the type found.
-    """
-
-    types: dict[str, str]
-
-    metric_dependencies = ("table.column_types",)
-    success_keys: ClassVar[tuple[str, ...]] = ("types",)
-    args_keys = ("types",)
-
-    def _validate(
-        self,
-        metrics: Result,
-        runtime_configuration: Result | None = None,  # noqa: ARG002
-        execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
-    ) -> Result:
-        found = {column["name"]: column["type"].simpleString() for column in metrics["table.column_types"]}
-        wrong = {name: found[name] for name, type_ in self.types.items() if found.get(name, type_) != type_}
-        shown = [f"{name} is {type_}, not {self.types[name]}" for name, type_ in wrong.items()]
-        return {"success": not wrong, "result": {"observed_value": "; ".join(shown) or "as declared"}}
+def _expectation(check: Check) -> ExpectCheckToHold:
+    # A rule about one column stands under that column in Data Docs.
+    column = check.columns[0] if check.is_row_rule and len(check.columns) == 1 else None
+    return ExpectCheckToHold(
+        check=check.name,
+        sql=check.sql or None,
+        column=column,
+        description=f"{check.name}: {'no row where ' if check.is_row_rule else ''}{check.says}",
+        meta={"check": check.name},
+        notes=check.sql or None,
+    )

@@ -4,97 +4,82 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
-
 from common.errors import MarqueeError
 from common.files import cannot_write
 from common.progress import Progress
 from feature_repo.define.domain import Domain
-from feature_repo.define.table import Table
+from feature_repo.define.table import QUARANTINE, Table
+from validation.gate.checks import Check, broken_columns, checks
+from validation.gate.measure import Measured, examples, measure
 from validation.gate.page import write_page
-from validation.gate.report import (
-    CheckResult,
-    JudgedTable,
-    QuarantinedRow,
-    QuarantinedRule,
-    ValidationReport,
-)
-from validation.gate.suites import Check, broken_columns, checkable, checks, reference_view, suite
+from validation.gate.quarantine import quarantined
+from validation.gate.report import CheckResult, JudgedTable, ValidationReport
+from validation.gate.tables import Tables
 
 if TYPE_CHECKING:
-    from great_expectations.core import ExpectationValidationResult
     from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
-    from great_expectations.datasource.fluent.spark_datasource import DataFrameAsset as SparkDataFrameAsset
+    from great_expectations.datasource.fluent.pandas_datasource import DataFrameAsset
 
 PAGE = "validation.html"
 DATA_DOCS = "data_docs"
 PROJECT = "gx"
 LAKE = "lake"
 """Great Expectations' name for where the tables come from."""
-EXAMPLES = 5
-"""Unexpected or quarantined rows shown of each rule."""
-RECORD_CHARACTERS = 500
-"""A longer record is cut on the page."""
 
 
 def validate(
-    frames: Mapping[str, DataFrame],
+    tables: Tables,
+    names: Iterable[str],
     out: Path,
     domain: Domain,
-    quarantine: DataFrame | None = None,
     on_progress: Progress | None = None,
-    others: Mapping[str, DataFrame] | None = None,
     before: ValidationReport | None = None,
 ) -> ValidationReport:
     """Judge tables by the suites that their declarations imply.
 
     Args:
-        frames: table name → frame, to be judged in this order. Each is read a few times: give tables of the
-            lake, not computations.
+        tables: those that are judged, those that they refer to, and perhaps the quarantine, whose rows are as
+            in `define.table.QUARANTINE_COLUMNS`: it is shown, never judged.
+        names: of the tables to be judged, in this order.
         out: folder that gets the Great Expectations project (`gx/`), its Data Docs (`data_docs/`) and
             our page (`validation.html`). What an earlier call left there is replaced.
         domain: declares the tables.
-        quarantine: rows as in `define.table.QUARANTINE_COLUMNS`; shown, never judged.
         on_progress: told before each table.
-        others: tables that are only referred to, such as a catalogue where only feature tables are judged.
         before: the report of an earlier call with the same `out`, to go on with: page, Data Docs and
-            the report returned then cover both, and its quarantine is kept where none is given.
+            the report returned then cover both, and its quarantine is kept where there is none.
 
     Returns:
         The verdict. A failed gate is a report that did not pass (`report.require_passed` raises).
 
     Raises:
-        MarqueeError: a name that the domain lacks, a referenced table that was not given, or a folder that
-            cannot be written.
+        MarqueeError: a name that the domain lacks, a table that is not there, or a folder that cannot be
+            written.
     """
-    known = {**(others or {}), **frames}
-    _check_names(frames, known, domain)
+    names = list(names)
+    for name in names:
+        _require(tables, name, domain)
     started = perf_counter()
     try:
         with _quiet():
             context = open_project(out, fresh=before is None)
-            with _reference_views(frames, known, domain.tables):
-                tables = []
-                for position, (name, frame) in enumerate(frames.items()):
-                    if on_progress is not None:
-                        on_progress(name, position, len(frames))
-                    tables.append(judge(context, domain.tables[name], frame, domain.tables))
+            judged = []
+            for position, name in enumerate(names):
+                if on_progress is not None:
+                    on_progress(name, position, len(names))
+                judged.append(judge(context, domain.tables[name], tables, domain.tables))
             context.build_data_docs()
+        earlier = () if before is None else tuple(t for t in before.tables if t.name not in names)
+        kept = None if before is None else before.quarantine
         report = ValidationReport(
-            tables=(*(t for t in (before.tables if before else ()) if t.name not in frames), *tables),
-            quarantine=_by_rule(quarantine)
-            if quarantine is not None
-            else before.quarantine
-            if before
-            else None,
+            tables=(*earlier, *judged),
+            quarantine=quarantined(tables) if QUARANTINE in tables else kept,
             created=datetime.now(UTC),
             seconds=perf_counter() - started + (before.seconds if before else 0),
         )
@@ -104,18 +89,17 @@ def validate(
     return report
 
 
-def _check_names(frames: Mapping[str, DataFrame], known: Mapping[str, DataFrame], domain: Domain) -> None:
-    for name in frames:
-        if name not in domain.tables:
+def _require(tables: Tables, name: str, domain: Domain) -> None:
+    if name not in domain.tables:
+        raise MarqueeError(f"There is no table {name} in {domain.name}; it has {', '.join(domain.tables)}.")
+    if name not in tables:
+        raise MarqueeError(f"Cannot judge {name}: give the table as well.")
+    for reference in domain.tables[name].references:
+        if reference.table not in tables:
             raise MarqueeError(
-                f"There is no table {name} in {domain.name}; it has {', '.join(domain.tables)}."
+                f"Cannot check that {name}.{reference.column} is in {reference.table}: "
+                f"give the table {reference.table} as well."
             )
-        for reference in domain.tables[name].references:
-            if reference.table not in known:
-                raise MarqueeError(
-                    f"Cannot check that {name}.{reference.column} is in {reference.table}: "
-                    f"give the table {reference.table} as well."
-                )
 
 
 # --- Great Expectations ---------------------------------------------------------------------------------
@@ -159,33 +143,36 @@ def open_project(out: Path, fresh: bool) -> "AbstractDataContext":
     return context
 
 
-def _asset(context: "AbstractDataContext", name: str) -> "SparkDataFrameAsset[Any]":
-    """The table as an asset of the data source `lake`; one of that name is replaced."""
+def _asset(context: "AbstractDataContext", name: str) -> "DataFrameAsset":
+    """What is measured of a table, as an asset of the data source `lake`; one of that name is replaced."""
     source: Any = (
         context.data_sources.get(LAKE)
         if LAKE in context.data_sources.all()
-        else context.data_sources.add_spark(LAKE, persist=False)
+        else context.data_sources.add_pandas(LAKE)
     )
     if name in source.get_asset_names():
         source.delete_asset(name)
-    asset: SparkDataFrameAsset[Any] = source.add_dataframe_asset(name)
+    asset: DataFrameAsset = source.add_dataframe_asset(name)
     return asset
 
 
 def judge(
-    context: "AbstractDataContext", table: Table, frame: DataFrame, tables: Mapping[str, Table]
+    context: "AbstractDataContext", table: Table, tables: Tables, declared: Mapping[str, Table]
 ) -> JudgedTable:
-    """Run one table's suite; the views of the tables that it refers to (`reference_view`) must be there.
+    """Measure one table, and run its suite over what was measured.
 
     Args:
-        tables: the declarations of those that it refers to, and perhaps others, by name.
+        tables: the table and those that it refers to.
+        declared: the declarations of those that it refers to, and perhaps others, by name.
     """
     import great_expectations
 
+    from validation.gate.expectations import measured_frame, suite
+
     started = perf_counter()
-    everything = checks(table, tables)
-    broken = broken_columns(table, dict(frame.dtypes))
-    chosen = [check for check in everything if checkable(check, broken)]
+    everything = checks(table, declared)
+    rows, measured = measure(table, tables, everything)
+    chosen = [check for check in everything if check.name in measured]
 
     batch = _asset(context, table.name).add_batch_definition_whole_dataframe("whole table")
     definition = context.validation_definitions.add_or_update(
@@ -193,111 +180,28 @@ def judge(
             name=table.name, data=batch, suite=context.suites.add_or_update(suite(table, chosen))
         )
     )
-    outcome = definition.run(batch_parameters={"dataframe": frame}, result_format="BASIC")
-    judged = {
-        result.expectation_config.meta["check"]: result
+    outcome = definition.run(batch_parameters={"dataframe": measured_frame(measured)}, result_format="BASIC")
+    passed = {
+        result.expectation_config.meta["check"]
         for result in outcome.results
-        if result.expectation_config is not None and result.expectation_config.meta is not None
+        if result.success and result.expectation_config is not None and result.expectation_config.meta
     }
-    results = tuple(_result(table, frame, check, judged.get(check.name), broken) for check in everything)
-    rows = judged["row_count"].result.get("observed_value", 0)
+    results = tuple(
+        _result(table, tables, check, measured.get(check.name), check.name in passed) for check in everything
+    )
     return JudgedTable(table.name, rows, results, perf_counter() - started, table.kind != "feature")
 
 
 def _result(
-    table: Table,
-    frame: DataFrame,
-    check: Check,
-    judged: "ExpectationValidationResult | None",
-    broken: frozenset[str],
+    table: Table, tables: Tables, check: Check, measured: Measured | None, passed: bool
 ) -> CheckResult:
-    if judged is None:
+    if measured is None:
+        broken = broken_columns(table, tables.types(table.name))
         unfit = ", ".join(name for name in check.columns if name in broken)
         return CheckResult(check, "not checked", detail=f"{unfit} is missing or has another type")
-    if judged.success:
+    if measured.error:
+        return CheckResult(check, "not checked", detail=measured.error)
+    if passed:
         return CheckResult(check, "passed")
-    if error := _exception(judged.exception_info):
-        return CheckResult(check, "not checked", detail=error)
-    observed: Any = judged.result["observed_value"]
-    match check.kind:
-        case "columns":
-            mismatched = judged.result["details"]["mismatched"]
-            shown = [f"{how}: {', '.join(names)}" for how, names in sorted(mismatched.items())]
-            return CheckResult(check, "failed", sum(map(len, mismatched.values())), "; ".join(shown))
-        case "types":
-            return CheckResult(check, "failed", len(observed.split("; ")), observed)
-        case "rows":
-            return CheckResult(check, "failed", detail="there are none")
-        case _:
-            return CheckResult(check, "failed", int(observed), examples=_examples(table, frame, check))
-
-
-def _exception(info: Mapping[str, Any] | None) -> str:
-    """The first line of what was raised, "" where nothing was. Great Expectations keeps one entry, or one for
-    each metric that failed."""
-    if not info:
-        return ""
-    entries = [info] if "raised_exception" in info else list(info.values())
-    messages = [entry["exception_message"] for entry in entries if entry["raised_exception"]]
-    return str(messages[0]).strip().splitlines()[0] if messages else ""
-
-
-# --- unexpected rows ------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _reference_views(
-    frames: Mapping[str, DataFrame], known: Mapping[str, DataFrame], tables: Mapping[str, Table]
-) -> Iterator[None]:
-    """The referenced tables as temporary views, by the names that the suites' queries use."""
-    names = {reference.table for name in frames for reference in tables[name].references}
-    for name in names:
-        known[name].createOrReplaceTempView(reference_view(name))
-    try:
-        yield
-    finally:
-        for name in names:
-            known[name].sparkSession.catalog.dropTempView(reference_view(name))
-        for frame in list(frames.values())[:1]:
-            frame.sparkSession.catalog.dropTempView("tmp_view")  # Great Expectations leaves it behind
-
-
-def _examples(table: Table, frame: DataFrame, check: Check) -> tuple[str, ...]:
-    """A few unexpected rows, the same ones each time."""
-    names = list(dict.fromkeys((*table.unique, *check.columns)))
-    if check.is_row_rule:
-        from validation.gate.expectations import breaks
-
-        unexpected = frame.where(breaks(check.sql)).select(*[name for name in names if name in frame.columns])
-    else:
-        unexpected = frame.sparkSession.sql(check.sql, batch=frame)
-    rows = unexpected.orderBy(*unexpected.columns).limit(EXAMPLES).collect()
-    return tuple(
-        ", ".join(f"{name} = {'null' if value is None else value}" for name, value in row.asDict().items())
-        for row in rows
-    )
-
-
-def _by_rule(quarantine: DataFrame) -> tuple[QuarantinedRule, ...]:
-    """The quarantine by table and rule, the most frequent first, with a few rows of each."""
-    counts = quarantine.groupBy("table", "rule").agg(F.count(F.lit(1)).alias("rows")).collect()
-    first = Window.partitionBy("table", "rule").orderBy("source", "row", "record")
-    shown = (
-        quarantine.withColumn("_place", F.row_number().over(first))
-        .where(F.col("_place") <= EXAMPLES)
-        .orderBy("table", "rule", "_place")
-        .collect()
-    )
-    examples: dict[tuple[str, str], list[QuarantinedRow]] = {}
-    for row in shown:
-        example = QuarantinedRow(row["source"], row["row"], _cut(row["record"]), _cut(row["reason"]))
-        examples.setdefault((row["table"], row["rule"]), []).append(example)
-    rules = [
-        QuarantinedRule(row["table"], row["rule"], row["rows"], tuple(examples[row["table"], row["rule"]]))
-        for row in counts
-    ]
-    return tuple(sorted(rules, key=lambda rule: (-rule.rows, rule.table, rule.rule)))
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= RECORD_CHARACTERS else text[: RECORD_CHARACTERS - 1] + "…"
+    shown = examples(table, tables, check) if check.sql else ()
+    return CheckResult(check, "failed", measured.unexpected, measured.detail, shown)

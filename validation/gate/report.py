@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from common.errors import MarqueeError
-from validation.gate.suites import Check
+from validation.gate.checks import Check
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -21,7 +21,8 @@ class CheckResult:
 
     Args:
         check: what was to hold.
-        outcome: "not checked" where a column that it needs is missing or of another type, or Spark failed.
+        outcome: "not checked" where a column that it needs is missing or of another type, or the query
+            failed.
         unexpected: rows that break it; of a uniqueness check, keys that occur more than once.
         detail: what was found, or why it was not checked; "" where the number says all.
         examples: a few unexpected rows, each as "column = value, …".

@@ -1,28 +1,24 @@
-"""What the gate checks, derived from a table's declaration: table → checks → GX suite.
+"""What the gate checks, derived from a table's declaration.
 
-`checks` is pure and knows nothing of Great Expectations; `suite` turns its result into one. Row rules keep
-the predicate of the declaration to the letter, the one by which the quarantine judged the same rows.
+Row rules keep the predicate of the declaration to the letter, the one by which the quarantine judged the same
+rows. SQL is in the words of `lake.dialect`.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from feature_repo.define.column import Type
 from feature_repo.define.rule import Reference, Rule
 from feature_repo.define.table import Table
-
-if TYPE_CHECKING:
-    from great_expectations import ExpectationSuite
-    from great_expectations.expectations.expectation import Expectation
 
 CheckKind = Literal["columns", "types", "rows", "present", "range", "length", "custom", "unique", "reference"]
 
 STRUCTURAL: tuple[CheckKind, ...] = ("columns", "types")
 """Checks of the schema alone; the others look at rows."""
 
-SPARK_TYPES: dict[Type, str] = {
+TYPE_NAMES: dict[Type, str] = {
     Type.INT64: "bigint",
     Type.FLOAT64: "double",
     Type.STRING: "string",
@@ -31,7 +27,7 @@ SPARK_TYPES: dict[Type, str] = {
     Type.FLOAT64_LIST: "array<double>",
     Type.STRING_LIST: "array<string>",
 }
-"""Declared type → Spark's `simpleString`."""
+"""What types are called here, whichever engine holds the table: as Spark calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +84,14 @@ def least_rows(table: Table) -> int:
     return 0 if table.may_be_empty else 1
 
 
-def spark_types(table: Table) -> dict[str, str]:
-    """Declared columns and their Spark types, in stored order."""
-    return {column.name: SPARK_TYPES[column.type] for column in table.all_columns}
+def type_names(table: Table) -> dict[str, str]:
+    """Declared columns and what their types are called, in stored order."""
+    return {column.name: TYPE_NAMES[column.type] for column in table.all_columns}
 
 
 def broken_columns(table: Table, found: Mapping[str, str]) -> frozenset[str]:
-    """Declared columns that a frame with the columns `found` (name → type) lacks or has in another type."""
-    return frozenset(name for name, type_ in spark_types(table).items() if found.get(name) != type_)
+    """Declared columns that a table with the columns `found` (name → type) lacks or has in another type."""
+    return frozenset(name for name, type_ in type_names(table).items() if found.get(name) != type_)
 
 
 def checkable(check: Check, broken: frozenset[str]) -> bool:
@@ -103,49 +99,9 @@ def checkable(check: Check, broken: frozenset[str]) -> bool:
     return broken.isdisjoint(check.columns)
 
 
-def reference_view(table: str) -> str:
-    """The temporary view that holds a referenced table while the gate runs."""
-    return f"marquee_gate_{table}"
-
-
-def suite(table: Table, chosen: Iterable[Check]) -> "ExpectationSuite":
-    """The Great Expectations suite that makes these checks; each expectation carries its check's name."""
-    from great_expectations import ExpectationSuite
-
-    return ExpectationSuite(name=table.name, expectations=[expectation(table, check) for check in chosen])
-
-
-def expectation(table: Table, check: Check) -> "Expectation":
-    """One check as an expectation: `meta["check"]` is its name, its notes show the SQL."""
-    from great_expectations.expectations.core.expect_table_columns_to_match_set import (
-        ExpectTableColumnsToMatchSet,
-    )
-    from great_expectations.expectations.core.expect_table_row_count_to_be_between import (
-        ExpectTableRowCountToBeBetween,
-    )
-
-    from validation.gate import expectations as ours
-
-    common: dict[str, Any] = {
-        "description": f"{check.name}: {'no row where ' if check.is_row_rule else ''}{check.says}",
-        "meta": {"check": check.name},
-        "notes": check.sql or None,
-    }
-    match check.kind:
-        case "columns":
-            return ExpectTableColumnsToMatchSet(
-                column_set=list(table.column_names), exact_match=True, **common
-            )
-        case "types":
-            return ours.ExpectColumnsToHaveTypes(types=spark_types(table), **common)
-        case "rows":
-            return ExpectTableRowCountToBeBetween(min_value=least_rows(table), **common)
-        case "unique" | "reference":
-            return ours.ExpectNoRowsFrom(unexpected_rows_query=check.sql, **common)
-        case _:
-            # A rule about one column stands under that column in Data Docs.
-            column = check.columns[0] if len(check.columns) == 1 else None
-            return ours.ExpectRowsToSatisfy(predicate=check.sql, column=column, **common)
+def relation(name: str) -> str:
+    """What a table is called in SQL while the gate runs."""
+    return f"marquee_gate_{name}"
 
 
 def _unique(table: Table) -> Check:
@@ -167,7 +123,7 @@ def _reference(table: Table, reference: Reference, other: Table) -> Check:
         "reference",
         f"every {reference.column} is in {reference.table}",
         f"SELECT {shown} FROM {{batch}} AS here WHERE here.{reference.column} IS NOT NULL AND NOT EXISTS "
-        f"(SELECT 1 FROM {reference_view(reference.table)} AS there "
+        f"(SELECT 1 FROM {relation(reference.table)} AS there "
         f"WHERE there.{key.name} = here.{reference.column})",
         tuple(dict.fromkeys((*table.unique, reference.column))),
     )
