@@ -106,14 +106,14 @@ def fetch_archive(settings: Settings, name: str, stages: Stages) -> Path:
     Raises:
         MarqueeError: there is no such archive, the server refuses, or the archive is damaged.
     """
-    from pipelines.sources.download import check_archive, fetch
+    from pipelines.sources.download import BASE_URL, check_archive, fetch
 
     check_archive(name)
     with writing(settings.home), stages.stage(f"fetch {name}") as stage:
         folder = fetch(
             name,
             settings.sources,
-            base_url=settings.download_base_url,
+            base_url=settings.download_base_url or BASE_URL,
             on_progress=stage.report,
             on_note=stages.note,
         )

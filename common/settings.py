@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     spark_memory: str = Field(default="2g", pattern=r"^\d+[mg]$", description="Heap of the Spark driver.")
     spark_shuffle_partitions: int = Field(default=8, ge=1, description="The most partitions of a shuffle.")
     download_base_url: str = Field(
-        default="https://files.grouplens.org/datasets/movielens", description="Where MovieLens archives are."
+        default="", description="Where archives are fetched from; from their own server where empty."
     )
     duckdb_memory: str = Field(
         default="2GB", description="Memory limit of the point-in-time join; past it, it spills."

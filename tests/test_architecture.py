@@ -43,6 +43,7 @@ DOMAIN_WORDS = {
 }
 SPEAKS_OF_MOVIES = (
     # The declarations themselves, what reads their files, and the papers about them.
+    "feature_repo/definitions.py",
     "feature_repo/domains/",
     "pipelines/sources/",
     "training/papers/",

@@ -23,7 +23,7 @@ from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from feature_repo.offline.spark_asof import AsOfSparkOfflineStore, SparkJob
 from feature_repo.offline.spark_frames import read_delta
 from tests.asof_battery import INSTANT, AskedView, Case, Table, arrow, build, job, open_battery_store, plain
-from tests.test_asof_store import LABELS, STATS, stats_case
+from tests.asof_stats import LABELS, STATS, stats_case
 
 Ask = Callable[..., SparkJob]
 

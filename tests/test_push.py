@@ -1,12 +1,14 @@
 """A pushed rating is checked like any other, and online as if it had always been there, late or not."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from feast import FeatureStore
 from pyspark.sql import SparkSession
 from typer.testing import CliRunner
@@ -19,6 +21,7 @@ from common.settings import Settings
 from feature_repo import store
 from feature_repo.define.table import QUARANTINE_COLUMNS
 from feature_repo.domains.movies import DOMAIN
+from feature_repo.online.send import send_changed
 from feature_repo.schema import KNOWN_AFTER, QUARANTINE, RATINGS, SERVICES, TABLES
 from feature_repo.spark import spark_schema, spark_schema_of
 from lake.spark_tables import overwrite, read
@@ -97,6 +100,24 @@ def test_pushed_ratings_are_online_as_if_they_had_always_been_there(
     assert len(held) == len(ratings)
     nothing = push(lambda: spark, opened, one_rating(1, 78, 5.0, instant(41)), DOMAIN)
     assert (nothing.updates, nothing.sent) == ((), ())
+
+    # A row that was written through Feast is one, but no event: what follows from events goes on from theirs.
+    written = newest_row(opened, "user_rating_stats", 1).assign(
+        event_timestamp=instant(45), user_rating_count=99, created_timestamp=datetime.now(UTC)
+    )
+    opened.write_to_offline_store("user_rating_stats", written)
+    send_changed(opened, ["user_rating_stats"])
+    found = lookup_many(opened, None, pa.table({"user_id": [1], "movie_id": [1]}))
+    assert found["user_rating_count"].to_pylist() == [99]
+    push(lambda: spark, opened, one_rating(1, 3, 2.0, instant(70)), DOMAIN)
+    check_online(opened, [*ratings, Rating(1, 3, 2.0, 70)])
+
+
+def newest_row(opened: FeatureStore, view: str, user: int) -> pd.DataFrame:
+    """A user's newest row, in the declared columns."""
+    rows = DeltaTable(f"{opened.config.offline_store.lake}/{view}").to_pyarrow_table()
+    frame = rows.select(TABLES[view].column_names).to_pandas()
+    return frame[frame.user_id == user].sort_values("event_timestamp").tail(1)
 
 
 def fields(rating: Rating) -> tuple[Any, ...]:

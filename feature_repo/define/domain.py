@@ -15,7 +15,7 @@ class Domain:
     """Tables, views, services and tasks that belong together.
 
     Args:
-        name: a word, for people and for Feast's project.
+        name: a word, for people; that of the domain which is published is Feast's project.
         description: what it is about, for people.
         sources: the tables that come from outside: events and catalogues.
         views: the feature tables.

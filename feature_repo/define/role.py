@@ -43,7 +43,7 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """Several values of a vocabulary whose order means nothing, such as genres: the mean of their embeddings.
+    """Several values of a vocabulary whose order means nothing, such as topics: the mean of their embeddings.
 
     Args:
         vocabulary: the space that the values belong to.
@@ -54,7 +54,7 @@ class Bag:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A padded list in order, such as the last items liked: what attention reads.
+    """A padded list in order, such as the last items chosen: what attention reads.
 
     Args:
         vocabulary: the space that the values belong to.

@@ -13,7 +13,7 @@ class Binary:
         at_least: from which value on the label is 1.
         below: where given, the label is 0 only below this value, and events from here up to `at_least` are
             left out.
-        says: what 1 means, for people, such as "liked".
+        says: what 1 means, for people, such as "finished".
     """
 
     name: str

@@ -2,17 +2,15 @@
 
 import contextlib
 import difflib
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import stat
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +18,7 @@ import httpx
 
 from common.errors import MarqueeError
 from common.files import cannot_write, folder_atomically, write_atomically
+from common.locks import BusyError, locked
 from common.progress import Progress, ignore
 
 BASE_URL = "https://files.grouplens.org/datasets/movielens"
@@ -149,19 +148,14 @@ class _Part:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Keep a second run from writing into the same download. The lock ends with the process."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    try:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise MarqueeError(f"Another run is fetching into {folder}; wait until it ends.") from error
+            stack.enter_context(locked(folder / ".lock"))
+        except BusyError as busy:
+            raise MarqueeError(
+                f"Another run (process {busy.holder}) is fetching into {folder}; wait until it ends."
+            ) from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _download(client: httpx.Client, url: str, part: _Part, on_progress: Progress) -> None:

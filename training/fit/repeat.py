@@ -108,14 +108,14 @@ def require_versions(lake: Path, versions: Mapping[str, int], run: Path) -> None
         raise MarqueeError(f"{run} was trained on a file, not on versions of tables: give it to train again.")
     for name, version in versions.items():
         try:
-            files = DeltaTable(lake / name, version=version).file_uris()
+            files = DeltaTable(lake / name, version=version).files()
         except TableNotFoundError as error:
             raise MarqueeError(f"There is no table {name} in {lake}: use the home of {run}.") from error
         except (DeltaError, OSError) as error:
             raise MarqueeError(
                 f"Version {version} of {name}, which {run} was trained on, is not in {lake}: {error}."
             ) from error
-        if not all(Path(file.removeprefix("file://")).exists() for file in files):
+        if not all((lake / name / file).exists() for file in files):
             raise MarqueeError(
                 f"Version {version} of {name}, which {run} was trained on, is gone from {lake}:"
                 " its files were vacuumed."
