@@ -55,7 +55,7 @@ def rows_of(table: Table) -> st.SearchStrategy[Rows]:
     return st.lists(
         st.fixed_dictionaries(columns),
         max_size=30 if table.kind == "event" else 6,
-        unique_by=lambda row: tuple(row[name] for name in table.unique),
+        unique_by=lambda row: _unique(table, row),
     )
 
 
@@ -98,19 +98,17 @@ def many_deliveries(domain: Domain, seed: int) -> list[dict[str, pa.Table]]:
     for _ in range(3):
         tables: dict[str, Rows] = {}
         for table in domain.sources:
+            earlier = {_unique(table, row): row for batch in found for row in batch[table.name]}
             drawn = [{c.name: value(c) for c in table.all_columns} for _ in range(150)]
-            earlier = [row for batch in found for row in batch[table.name]]
-            rows = {tuple(row[name] for name in table.unique): row for row in drawn}
             if table.kind == "event":
-                known = {tuple(row[name] for name in table.unique) for row in earlier}
-                tables[table.name] = [row for unique, row in rows.items() if unique not in known]
+                new = {_unique(table, row): row for row in drawn}
+                tables[table.name] = [row for unique, row in new.items() if unique not in earlier]
             else:
-                few = dict(list(rows.items())[: len(rows) // 3])
-                tables[table.name] = list(
-                    (
-                        {row[table.key[0].name]: row for row in earlier}
-                        | {row[table.key[0].name]: row for row in few.values()}
-                    ).values()
-                )
+                new = {_unique(table, row): row for row in drawn[:8]}
+                tables[table.name] = list({**earlier, **new}.values())
         found.append(tables)
     return [in_arrow(domain, tables) for tables in found]
+
+
+def _unique(table: Table, row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in table.unique)

@@ -30,6 +30,7 @@ from pipelines.features.update import Update
 from tests.feature_oracle import Movie, Rating
 from tests.generated_rows import Rows, in_arrow, many_deliveries, rows_of, sources_of
 from tests.marquee import ROOT
+from tests.raw_rows import no_spark
 from tests.test_feature_jobs import DOMAINS, MOVIES, START, instant, tables
 from tests.toy_domain import PRESS
 from tests.view_rows import Tables, computed, grown, seen_by_readers
@@ -77,7 +78,7 @@ def assert_as_at_once(domain: Domain, batches: Sequence[Tables], spark: SparkSes
 
 
 @DOMAINS
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 @given(data=st.data())
 def test_any_cut_into_batches_ends_in_the_tables_of_one_run(domain: Domain, data: st.DataObject) -> None:
     assert_as_at_once(domain, [in_arrow(domain, rows) for rows in data.draw(deliveries(domain))])
@@ -95,15 +96,11 @@ def test_deliveries_taken_in_by_spark_end_in_the_tables_of_one_run(
 # --- on a lake --------------------------------------------------------------------------------------------
 
 
-def never() -> SparkSession:
-    raise AssertionError("Spark was started")
-
-
 @pytest.fixture(params=["arrow", "spark"])
 def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> StartSpark:
     """Starts Spark: never for few rows, always where none are few."""
     if request.param == "arrow":
-        return never
+        return no_spark
     spark = request.getfixturevalue("spark")
     monkeypatch.setattr(incremental, "FEW", -1)
     monkeypatch.setattr(facts, "FEW", -1)
@@ -140,7 +137,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     write(folder, tables([Rating(1, 1, 4.0, 10)]))
     for name in job_names(DOMAIN):
-        assert run(never, folder, name, 0).how == "rebuilt"
+        assert run(no_spark, folder, name, 0).how == "rebuilt"
     return folder
 
 
@@ -341,7 +338,7 @@ def test_a_source_whose_files_are_gone_is_named(start: StartSpark, one_user: Pat
 
 def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(MarqueeError, match="There is no table ratings"):
-        run(never, tmp_path, "user_rating_stats")
+        run(no_spark, tmp_path, "user_rating_stats")
 
 
 def test_an_unknown_job_is_refused_with_the_nearest_name() -> None:
@@ -367,7 +364,7 @@ def test_much_to_do_is_done_by_spark(
 ) -> None:
     """More new events, or more events of late keys, than may be taken in without."""
     write(tmp_path, tables([Rating(1, 1, 4.0, 10)]))
-    run(never, tmp_path, "user_rating_stats")
+    run(no_spark, tmp_path, "user_rating_stats")
     monkeypatch.setattr(incremental, limit, 2)
     add(tmp_path, ratings)
     started = []
@@ -389,7 +386,7 @@ def test_few_rows_need_neither_spark_nor_its_modules(tmp_path: Path) -> None:
         "import sys\nfrom pathlib import Path\nfrom feature_repo.domains.movies import DOMAIN\n"
         "from pipelines.features.jobs import job_names, run_job\n"
         "def never(): raise AssertionError('Spark was started')\n"
-        "done = [run_job(never, Path(sys.argv[1]), DOMAIN, name).how for name in job_names(DOMAIN)]\n"
+        "done = [run_job(no_spark, Path(sys.argv[1]), DOMAIN, name).how for name in job_names(DOMAIN)]\n"
         'sys.exit(f\'{done} {sorted({"pyspark", "feast", "keras"} & set(sys.modules))}\')'
     )
     done = subprocess.run(

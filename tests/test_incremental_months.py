@@ -16,7 +16,8 @@ from pipelines.features import incremental
 from pipelines.features.jobs import run_job
 from pipelines.ingest import ingest
 from pipelines.sources.movielens import read_movielens
-from tests.test_incremental import NOW, content, never
+from tests.raw_rows import no_spark
+from tests.test_incremental import NOW, content
 
 TABLES = ("movie_rating_stats", "user_rating_stats", "user_recent_likes")
 DELIVERIES = int(os.environ.get("MARQUEE_TEST_DELIVERIES", "12"))
@@ -41,7 +42,7 @@ def test_real_ratings_delivered_by_month_end_in_the_tables_of_one_full_run(
     spark: SparkSession, real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "lake"
-    ingest(never, read_movielens(real_data / "movielens-small"), whole, DOMAIN)
+    ingest(no_spark, read_movielens(real_data / "movielens-small"), whole, DOMAIN)
     for name in ("movies", "posters"):
         overwrite(open_table(whole, name).to_pyarrow_table(), folder, name)
     parts = deliveries(open_table(whole, "ratings").to_pyarrow_table(), DELIVERIES)
@@ -50,7 +51,7 @@ def test_real_ratings_delivered_by_month_end_in_the_tables_of_one_full_run(
     for place, part in enumerate(parts):
         (append if place else overwrite)(part, folder, "ratings")
         for name in TABLES:
-            done = run_job(never, folder, DOMAIN, name, created=NOW + timedelta(minutes=place))
+            done = run_job(no_spark, folder, DOMAIN, name, created=NOW + timedelta(minutes=place))
             assert done.how == ("updated" if place else "rebuilt")
             late_keys += done.late_keys
     assert late_keys, "some ratings came late"
