@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 from app.home import writing
 from app.ingest import require_sources
-from app.spark import spark_stage
+from app.spark import spark_on_demand
 from common.files import file_to_write
 from common.progress import Stages
 from common.settings import Settings
 from common.words import count
 from feature_repo.define.domain import Domain
+from lake.session import StartSpark
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
     from feature_repo.online.send import Sent
-    from pipelines.features.job import Update
+    from pipelines.features.update import Update
 
 
 def compute(
@@ -33,18 +32,18 @@ def compute(
     """
     from pipelines.features.jobs import job_names
 
-    jobs = job_names(names)
+    jobs = job_names(domain, names)
     require_sources(
         settings, dict.fromkeys(table for name in jobs for table in domain.view(name).over.tables)
     )
     with writing(settings.home):
-        return compute_stage(spark_stage(settings, stages), settings, jobs, stages, full)
+        return compute_stage(spark_on_demand(settings, stages), settings, domain, jobs, stages, full)
 
 
 def compute_stage(
-    spark: "SparkSession", settings: Settings, jobs: Iterable[str], stages: Stages, full: bool
+    spark: StartSpark, settings: Settings, domain: Domain, jobs: Iterable[str], stages: Stages, full: bool
 ) -> "list[Update]":
-    """The part of `compute` that has a session; the caller holds the home."""
+    """The part of `compute` that knows the jobs; the caller holds the home."""
     from pipelines.features.jobs import run_job
 
     jobs = list(jobs)
@@ -52,7 +51,7 @@ def compute_stage(
     with stages.stage("features") as stage:
         for position, name in enumerate(jobs):
             stage.report(name, position, len(jobs))
-            updates.append(run_job(spark, settings.lake, name, full))
+            updates.append(run_job(spark, settings.lake, domain, name, full))
         written = sum(update.rows for update in updates)
         stage.outcome = f"{count(written)} rows written to {len(updates)} tables"
     return updates

@@ -45,7 +45,7 @@ def maintain_lake(
         with stages.stage("maintain") as stage:
             for position, name in enumerate(asked):
                 stage.report(name, position, len(asked))
-                done.append(maintain(spark, settings.lake, name, retain, kept.get(name)))
+                done.append(maintain(spark, settings.lake, domain, name, retain, kept.get(name)))
             saved = sum(table.size[0] - table.size[1] for table in done)
             stage.outcome = f"{len(done)} tables, {saved / 1e6:.1f} MB freed"
     return done

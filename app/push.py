@@ -13,7 +13,7 @@ from feature_repo.online.send import Sent, send_changed
 from lake.session import StartSpark
 
 if TYPE_CHECKING:
-    from pipelines.features.job import Update
+    from pipelines.features.update import Update
     from pipelines.ingest import TableReport
     from pipelines.sources.source import Raw
 
@@ -71,7 +71,7 @@ def push(
     updates = []
     for position, name in enumerate(views):
         on_progress(name, position + 1, len(views) + 2)
-        updates.append(run_job(spark(), lake, name))
+        updates.append(run_job(spark, lake, domain, name))
     seconds["features"] = time.perf_counter() - started
     started = time.perf_counter()
     on_progress("online", len(views) + 1, len(views) + 2)

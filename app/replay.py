@@ -77,7 +77,7 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings, do
 
     def run_jobs() -> None:
         for view in domain.views:
-            run_job(spark, scratch.lake, view.name)
+            run_job(lambda: spark, scratch.lake, domain, view.name)
 
     def build(before: datetime) -> None:
         for table in domain.sources:

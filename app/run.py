@@ -123,8 +123,8 @@ def tables_of_run(
         names = [table.name for table in domain.sources]
         gate = validation_stage(spark, settings, domain, names, out, stages, "validate sources")
         require_passed(gate, out / PAGE)
-        updates = compute_stage(spark(), settings, [view.name for view in domain.views], stages, full=True)
         names = [view.name for view in domain.views]
+        updates = compute_stage(spark, settings, domain, names, stages, full=True)
         gate = validation_stage(spark, settings, domain, names, out, stages, "validate features", before=gate)
         require_passed(gate, out / PAGE)
     finally:

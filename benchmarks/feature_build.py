@@ -52,13 +52,14 @@ LISTS = {
 
 
 def ours(lake: Path, out: Path) -> Timer:
+    from feature_repo.domains.movies import DOMAIN
     from pipelines.features.jobs import run_job
 
     spark = our_spark(out)
     with Timer() as timer:
         for name in TABLES:
             with Timer() as one:
-                run_job(spark, lake, name, full=True)
+                run_job(lambda: spark, lake, DOMAIN, name, full=True)
             print(f"  {name} {one.seconds:.1f} s, {one.cpu_seconds:.1f} s of processors", file=sys.stderr)
     for name in TABLES:
         (lake / name).rename(out / name)

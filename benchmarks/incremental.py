@@ -64,13 +64,22 @@ def as_source(table: pa.Table, movies: pa.Table) -> Any:
     return Source("memory", "rows in memory", tables)
 
 
-def content(rows: Any) -> tuple[int, int]:
-    """The number of rows and a sum of hashes of all that they hold but when they were written."""
-    from pyspark.sql import functions as F
+def content(lake: Path, view: Any) -> tuple[int, int]:
+    """The number of rows that readers see and a sum of hashes of all that they hold but when they were
+    written."""
+    from deltalake import DeltaTable
 
-    columns = [name for name in rows.columns if name != "created_timestamp"]
-    hashed = F.xxhash64(*columns).cast("decimal(38,0)")
-    found = rows.agg(F.count("*"), F.coalesce(F.sum(hashed), F.lit(0))).first()
+    from lake.duckdb import connection
+
+    columns = f"{view.by.name}, event_timestamp, {', '.join(column.name for column in view.columns)}"
+    newest_first = (
+        f"row_number() OVER (PARTITION BY {view.by.name}, event_timestamp ORDER BY created_timestamp DESC)"
+    )
+    with connection("6GB") as con:
+        con.register("rows", DeltaTable(lake / view.name).to_pyarrow_dataset())
+        query = f"SELECT {columns} FROM rows QUALIFY {newest_first} = 1"
+        found = con.execute(f"SELECT count(*), coalesce(sum(hash(r)), 0) FROM ({query}) r").fetchone()
+    assert found is not None
     return int(found[0]), int(found[1])
 
 
@@ -78,11 +87,9 @@ def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
     """In the child: begin, add, compare."""
     from feature_repo.define.table import QUARANTINE_COLUMNS
     from feature_repo.domains.movies import DOMAIN
-    from feature_repo.schema import POSTERS
-    from feature_repo.schema import TABLES as DECLARED
+    from feature_repo.domains.movies.tables import POSTERS
     from feature_repo.spark import spark_schema, spark_schema_of
     from lake import spark_tables as tables
-    from pipelines.features.incremental import current
     from pipelines.features.jobs import run_job
     from pipelines.ingest import add
 
@@ -96,7 +103,7 @@ def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
     for name, schema in empty.items():
         tables.overwrite(spark.createDataFrame([], schema), lake, name, schema)
     for name in TABLES:
-        run_job(spark, lake, name, full=True, created=datetime(2020, 1, 1, tzinfo=UTC))
+        run_job(lambda: spark, lake, DOMAIN, name, full=True, created=datetime(2020, 1, 1, tzinfo=UTC))
     with Timer() as adding:
         report = add(lambda: spark, as_source(after, movies), lake, DOMAIN)
     if report.tables["ratings"].accepted != after.num_rows:
@@ -104,7 +111,7 @@ def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
     updates, by_table = {}, {}
     for name in TABLES:
         with Timer() as timer:
-            updates[name] = run_job(spark, lake, name)
+            updates[name] = run_job(lambda: spark, lake, DOMAIN, name)
         by_table[name] = {
             "update": timer.seconds,
             "update_cpu": timer.cpu_seconds,
@@ -113,13 +120,9 @@ def measure(folder: Path, n: int, variant: str) -> dict[str, Any]:
     for name in TABLES:
         (lake / name).rename(folder / name)
         with Timer() as timer:
-            rows = run_job(spark, lake, name, full=True).rows
+            rows = run_job(lambda: spark, lake, DOMAIN, name, full=True).rows
         by_table[name] |= {"full": timer.seconds, "full_cpu": timer.cpu_seconds, "full_rows": rows}
-    equal = all(
-        content(current(tables.read(spark, folder, name, DECLARED[name].column_names), name))
-        == content(tables.read(spark, lake, name, DECLARED[name].column_names))
-        for name in TABLES
-    )
+    equal = all(content(folder, DOMAIN.view(name)) == content(lake, DOMAIN.view(name)) for name in TABLES)
     return {
         "new": after.num_rows,
         "add": adding.seconds,

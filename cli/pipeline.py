@@ -44,10 +44,10 @@ def run(
     from common.words import count
 
     settings = load_settings(home)
-    listing = Table("table", "what was done", "new ratings", "late keys", "rows written")
+    listing = Table("table", "what was done", "new events", "late keys", "rows written")
     for update in compute(settings, DOMAIN, jobs or [], stages(), full):
         listing.add_row(
-            update.table, update.how, count(update.new_ratings), count(update.late_keys), count(update.rows)
+            update.table, update.how, count(update.new_events), count(update.late_keys), count(update.rows)
         )
     console.print(listing)
     console.print(f"Tables are in {settings.lake}", markup=False)

@@ -16,6 +16,7 @@ from common.errors import MarqueeError
 from common.files import REFUSALS
 from lake.locales import names_in_utf8
 from lake.spark_java import JARS, local_settings
+from lake.tables import PROPERTIES
 
 STANDALONE = "spark://"
 LOOPBACK = ("127.", "localhost", "[::1]")
@@ -90,10 +91,10 @@ def _settings(master: str, memory: str, shuffle_partitions: int) -> dict[str, st
         # Delta keeps its own snapshot as a small table; the default of 50 partitions costs small jobs most.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.jars.ivy": str(JARS),
-        # Incremental jobs read what is new in a table.
-        "spark.databricks.delta.properties.defaults.enableChangeDataFeed": "true",
-        # The rows that a model was trained on can be had as long as their files are there: so must their log.
-        "spark.databricks.delta.properties.defaults.logRetentionDuration": "interval 3650 days",
+        **{
+            f"spark.databricks.delta.properties.defaults.{name.removeprefix('delta.')}": value
+            for name, value in PROPERTIES.items()
+        },
         # An update that changes nothing is committed too: its commit says what has been seen.
         "spark.databricks.delta.skipRecordingEmptyCommits": "false",
         "spark.ui.enabled": "false",

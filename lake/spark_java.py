@@ -32,10 +32,11 @@ def local_settings() -> dict[str, str]:
     if not jars:
         return {}
     archive = archive_of(jars)
-    return _settings(jars, f'-XX:SharedArchiveFile="{archive}"' if archive.exists() else "")
+    return java_settings(jars, f'-XX:SharedArchiveFile="{archive}"' if archive.exists() else "")
 
 
-def _settings(jars: list[Path], archive_option: str) -> dict[str, str]:
+def java_settings(jars: list[Path], archive_option: str) -> dict[str, str]:
+    """Settings with Delta's jars on the class path, and an option of Java about the archive."""
     return {
         # Classes of jars that are added later, as by --packages, cannot be archived.
         "spark.driver.extraClassPath": os.pathsep.join(map(str, jars)),
@@ -79,7 +80,7 @@ def make_archive() -> bool:
         made = Path(folder, archive.name)
         # Java writes as it ends, after Python: its end is when nobody holds the captured output any more.
         run = subprocess.run(
-            [sys.executable, "-m", __spec__.name, str(made)],
+            [sys.executable, "-m", "lake.spark_archive", str(made)],
             capture_output=True,
             cwd=Path(__file__).parents[1],
         )
@@ -95,33 +96,3 @@ def _can_be_read(archive: Path) -> bool:
     """Whether Java starts with it: of an archive that was cut off it would die."""
     tried = [java_launcher(), *QUIET.split(), f"-XX:SharedArchiveFile={archive}", "-version"]
     return subprocess.run(tried, capture_output=True, cwd=archive.parent).returncode == 0
-
-
-def _typical_work(folder: str, archive: str) -> None:
-    """Have Java load what the jobs need: Delta, Parquet, joins, windows, and Python workers."""
-    from delta.tables import DeltaTable
-    from pyspark.sql import functions as F
-
-    from lake.spark import start_session
-
-    more = _settings(delta_jars(), f'-XX:ArchiveClassesAtExit="{archive}"')
-    session = start_session("local[2]", "2g", 2, more)
-    rows = session.range(2000).select((F.col("id") % 50).alias("key"), F.timestamp_micros("id").alias("at"))
-    for mode in ("overwrite", "append"):
-        rows.write.format("delta").mode(mode).save(folder)
-    table = session.read.format("delta").load(folder)
-    counts = table.groupBy("key").agg(F.count("*").alias("n"), F.max("at").alias("last"))
-    joined = table.join(counts, "key", "left").repartition(2, "key").sortWithinPartitions("key", "at")
-    joined.mapInArrow(lambda batches: batches, joined.schema).write.format("noop").mode("overwrite").save()
-    DeltaTable.forPath(session, folder).alias("t").merge(
-        counts.alias("c"), "t.key = c.key AND t.at = c.last"
-    ).whenMatchedDelete().execute()
-    changes = session.read.format("delta").option("readChangeFeed", "true").option("startingVersion", 1)
-    changes.load(folder).orderBy("key").limit(5).toArrow()
-    session.createDataFrame(counts.toArrow()).join(F.broadcast(counts), "key", "left_anti").count()
-    session.stop()
-
-
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        _typical_work(str(Path(scratch, "table")), sys.argv[1])

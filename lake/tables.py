@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -67,6 +68,15 @@ def count_rows(lake: Path, name: str) -> int:
     """
     files = open_table(lake, name).get_add_actions(flatten=True)
     return int(sum(files["num_records"].to_pylist())) if files.num_rows else 0
+
+
+def files_are_gone(lake: Path, name: str) -> bool:
+    """Whether a data file of a table's newest version is missing, so that its rows cannot be read.
+
+    Raises:
+        MarqueeError: the table is not there.
+    """
+    return not all((lake / name / unquote(file)).exists() for file in open_table(lake, name).files())
 
 
 def said_of(lake: Path, name: str) -> str:

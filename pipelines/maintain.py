@@ -15,7 +15,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import Row, SparkSession
 
 from common.errors import MarqueeError
-from feature_repo.schema import QUARANTINE, TABLES
+from feature_repo.define.domain import Domain
+from feature_repo.define.table import QUARANTINE
 from lake.tables import require
 from pipelines.features.incremental import oldest_seen
 
@@ -53,6 +54,7 @@ class Maintained:
 def maintain(
     spark: SparkSession,
     folder: Path,
+    domain: Domain,
     name: str,
     retain: timedelta = RETAIN,
     keep: int | None = None,
@@ -63,6 +65,8 @@ def maintain(
 
     Args:
         folder: of the lake.
+        domain: whose tables they are.
+        name: of the table, or of the quarantine.
         retain: how long ago a version may have been replaced and still be readable.
         keep: a version that must stay readable, and all since it, however old; None for none. What feature
             tables have not seen yet of a source always stays.
@@ -81,10 +85,10 @@ def maintain(
             if name == QUARANTINE:
                 table.optimize().executeCompaction()
             else:
-                table.optimize().executeZOrderBy(*(key.name for key in TABLES[name].key))
+                table.optimize().executeZOrderBy(*(key.name for key in domain.tables[name].key))
         commits = _commits(table)
         # A version's files are needed until the next one has replaced it.
-        kept = [version for version in (keep, _unseen(folder, name, commits)) if version is not None]
+        kept = [version for version in (keep, _unseen(folder, domain, name, commits)) if version is not None]
         replaced = next((commit.timestamp for commit in commits if kept and commit.version > min(kept)), None)
         hours = retain // HOUR  # vacuum rounds to whole ones
         if replaced is not None:
@@ -96,9 +100,9 @@ def maintain(
     return Maintained(name, (files, _files(table)), (size, _size(path)), (oldest, newest))
 
 
-def _unseen(folder: Path, name: str, commits: Sequence[Row]) -> int | None:
+def _unseen(folder: Path, domain: Domain, name: str, commits: Sequence[Row]) -> int | None:
     """The first version that brought rows which some feature table has not taken in; None for none."""
-    seen = oldest_seen(folder, name)
+    seen = oldest_seen(folder, domain, name)
     if seen is None:
         return None
     written = (commit.version for commit in commits if not _is_maintenance(commit))

@@ -23,8 +23,9 @@ from common.settings import load_settings
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.tables import RATINGS
 from feature_repo.store import open_store
-from pipelines.features import incremental
-from pipelines.features.jobs import JOBS, run_job
+from lake import spark_tables
+from pipelines.features import facts, in_spark, incremental
+from pipelines.features.jobs import job_names, run_job
 from training.data.dataset import point_in_time
 
 SERVICE = "mmdin_v1"
@@ -56,28 +57,29 @@ def main(mode: str, home: Path, gate: Path) -> None:
     spark = start_spark(settings)
     while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 3:  # the driver and two workers
         time.sleep(0.1)
+    incremental.FEW = facts.FEW = -1  # these few rows too are to be computed by the cluster
     if mode == "write":
-        overwrite = incremental.overwrite
+        overwrite = spark_tables.overwrite
 
         def held_up(df: DataFrame, *rest: Any) -> None:
             overwrite(df.mapInArrow(waiting(gate, first_hand_on=True), df.schema), *rest)
 
-        incremental.overwrite = held_up
-        run_job(spark, settings.lake, HELD_UP, full=True)
+        spark_tables.overwrite = held_up
+        run_job(lambda: spark, settings.lake, DOMAIN, HELD_UP, full=True)
         return
-    for name in JOBS:
-        run_job(spark, settings.lake, name, full=True, created=CREATED)
+    for name in job_names(DOMAIN):
+        run_job(lambda: spark, settings.lake, DOMAIN, name, full=True, created=CREATED)
     labels = pq.read_table(home / "labels.parquet")
     joined = point_in_time(open_store(settings), DOMAIN, SERVICE, labels)
     pq.write_table(joined, home / "joined.parquet")
-    read = incremental.read
+    read = in_spark.read
 
     def slow(session: Any, folder: Path, name: str, **which: Any) -> DataFrame:
         frame = read(session, folder, name, **which)
         return frame.mapInArrow(waiting(gate, False), frame.schema) if name == RATINGS.name else frame
 
-    incremental.read = slow
-    run_job(spark, settings.lake, HELD_UP, full=True, created=CREATED)
+    in_spark.read = slow
+    run_job(lambda: spark, settings.lake, DOMAIN, HELD_UP, full=True, created=CREATED)
     pq.write_table(
         point_in_time(open_store(settings), DOMAIN, SERVICE, labels), home / "joined_again.parquet"
     )

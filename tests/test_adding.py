@@ -135,16 +135,16 @@ def test_changed_movie_replaces_the_one_that_is_there(grown: Path, line: str, mo
     assert (again.changed, again.known) == (0, 2)
 
 
-def test_features_follow_a_changed_catalogue(spark: Any, grown: Path) -> None:
+def test_features_follow_a_changed_catalogue(grown: Path) -> None:
     lake = grown / "lake"
     names = ("movie_content", "user_rating_stats")
     for name in names:
-        run_job(spark, lake, name)
+        run_job(no_spark, lake, DOMAIN, name)
     changed = movielens(grown / "changed", RATINGS[:1], (1,))
     (changed / "movies.csv").write_text("movieId,title,genres\n1,Film 1 (1979),Comedy\n")
     add(no_spark, read_movielens(changed), lake, DOMAIN)
     for name in names:
-        run_job(spark, lake, name)
+        run_job(no_spark, lake, DOMAIN, name)
     content = max(
         (row for row in table_rows(lake, "movie_content") if row["movie_id"] == 1),
         key=lambda row: row["created_timestamp"],

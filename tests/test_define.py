@@ -31,7 +31,7 @@ ARTICLES = Table(
     "articles",
     "catalogue",
     (ARTICLE,),
-    (Column("words", Type.INT64, "Length.", step=1),),
+    (Column("words", Type.INT64, "Length.", step=1), Column("pages", Type.INT64, "Length.")),
     "What there is to read.",
     ("article_id",),
 )
@@ -39,8 +39,14 @@ READ_COUNT = Column("reader_read_count", Type.INT64, "Articles read so far.", lo
 BY_READER = View("reader_stats", READER, Over(READS, ARTICLES), (Count(READ_COUNT),), "How much is read.")
 
 
+RECENT = Column("recent", Type.STRING_LIST, "Articles.", role=Bag("article"))
+
+
 def number(name: str) -> Column:
     return Column(name, Type.FLOAT64, "A number.", role=Number())
+
+
+FACTS = View("facts", ARTICLE, Over(ARTICLES), (Fact("words", number("length")),), "Facts.")
 
 
 def domain(*views: View, **changes: object) -> Domain:
@@ -58,9 +64,8 @@ def test_keys_of_a_view_are_in_the_catalogue_that_its_events_refer_to() -> None:
     by_article = View("article_stats", ARTICLE, Over(READS), (Count(READ_COUNT),), "How often it is read.")
     assert by_article.table.references == (Reference("article_id", "articles"),)
     assert BY_READER.table.references == ()
-    facts = View("facts", ARTICLE, Over(ARTICLES), (Fact("words", number("length")),), "Facts.")
-    assert facts.table.references == (Reference("article_id", "articles"),)
-    assert facts.is_timeless and not by_article.is_timeless
+    assert FACTS.table.references == (Reference("article_id", "articles"),)
+    assert FACTS.is_timeless and not by_article.is_timeless
 
 
 @pytest.mark.parametrize(
@@ -78,6 +83,9 @@ def test_keys_of_a_view_are_in_the_catalogue_that_its_events_refer_to() -> None:
             replace(BY_READER, over=Over(READS), features=(MeanStd("words", number("a"), number("b")),)),
             "no column words",
         ),
+        (replace(BY_READER, features=(MeanStd("pages", number("a"), number("b")),)), "pages has no step"),
+        (replace(BY_READER, features=(LastK("article_id", RECENT),)), "recent needs a length"),
+        (replace(FACTS, over=Over(ARTICLES, ARTICLES)), "nothing is joined"),
     ],
 )
 def test_a_view_that_contradicts_itself_is_refused(view: View, says: str) -> None:

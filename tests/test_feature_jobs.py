@@ -1,21 +1,26 @@
-"""The feature jobs against the oracle, on generated events with ties, re-ratings and movies of every kind."""
+"""What feature jobs compute, against the plain loop over rows, on generated events of two domains."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
-from hypothesis import HealthCheck, Phase, given, settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
 from feature_repo.arrow import arrow_schema
-from feature_repo.schema import EVENT_TIMESTAMP, KNOWN_AFTER, POSTER_STATISTICS, TABLES
+from feature_repo.define.column import EVENT_TIMESTAMP, KNOWN_AFTER
+from feature_repo.define.domain import Domain
+from feature_repo.domains.movies import DOMAIN
+from feature_repo.domains.movies.posters import STATISTICS
 from feature_repo.spark import spark_schema
-from pipelines.features.jobs import JOBS
-from pipelines.features.stored import RUNNING
-from tests.feature_oracle import Movie, Rating, features_at_labels
-from tests.test_real_road import differences
+from pipelines.features.pieces import STATE
+from tests.feature_oracle import Movie, Rating, known_at_labels, movie_tables
+from tests.generated_rows import Row, Rows, in_arrow, many_deliveries, sources_of
+from tests.toy_domain import PRESS
+from tests.view_rows import computed, seen_by_readers
+from validation.audit.oracle import feature_rows, same
 
 START = datetime(2000, 1, 1, tzinfo=UTC)
 MOVIES = {
@@ -27,39 +32,15 @@ MOVIES = {
 }
 POSTERS = {
     movie: {
-        name: (movie * 37 + position * 11) % 128 + position / 256
-        for position, name in enumerate(POSTER_STATISTICS)
+        name: (movie * 37 + position * 11) % 128 + position / 256 for position, name in enumerate(STATISTICS)
     }
     for movie in (1, 2, 4)
 }
-
-events = st.builds(
-    Rating,
-    user=st.integers(1, 3),
-    movie=st.sampled_from(sorted(MOVIES)),
-    stars=st.integers(1, 10).map(lambda halves: halves / 2),
-    instant=st.integers(0, 12),
-)
-histories = st.lists(
-    events, max_size=40, unique_by=lambda rating: (rating.user, rating.movie, rating.instant)
-)
+DOMAINS = pytest.mark.parametrize("domain", [DOMAIN, PRESS], ids=lambda domain: domain.name)
 
 
 def instant(seconds: int) -> datetime:
     return START + timedelta(seconds=seconds)
-
-
-def side_by_side(
-    histories: Sequence[Sequence[Rating]],
-) -> tuple[list[Rating], dict[int, Movie], dict[int, dict[str, float]]]:
-    """Several histories as one, each with users and movies of its own."""
-    ratings, movies, posters = [], {}, {}
-    for place, history in enumerate(histories):
-        shift = 10 * place
-        ratings += [r._replace(user=r.user + shift, movie=r.movie + shift) for r in history]
-        movies |= {movie + shift: facts for movie, facts in MOVIES.items()}
-        posters |= {movie + shift: values for movie, values in POSTERS.items()}
-    return ratings, movies, posters
 
 
 def tables(
@@ -67,97 +48,102 @@ def tables(
     movies: Mapping[int, Movie] = MOVIES,
     posters: Mapping[int, Mapping[str, float]] = POSTERS,
 ) -> dict[str, pa.Table]:
-    """The source tables of generated events."""
-    rows: dict[str, list[tuple[Any, ...]]] = {
-        "ratings": [(r.user, r.movie, r.stars, instant(r.instant)) for r in ratings],
-        "movies": [(movie, f"Film {movie}", list(m.genres), m.year) for movie, m in movies.items()],
-        "posters": [
-            (movie, f"{movie}.jpg", "", 2, 3, *(values[name] for name in POSTER_STATISTICS))
-            for movie, values in posters.items()
-        ],
+    """The movies' source tables."""
+    rows = movie_tables(ratings, movies, posters, instant)
+    filled = {
+        "movies": {"title": "Film"},
+        "posters": {"file": "poster.jpg", "sha256": "", "width": 2, "height": 3},
     }
-    found = {}
-    for name, of_table in rows.items():
-        schema = arrow_schema(TABLES[name])
-        found[name] = pa.Table.from_pylist(
-            [dict(zip(schema.names, row, strict=True)) for row in of_table], schema
+    return {
+        table.name: pa.Table.from_pylist(
+            [filled.get(table.name, {}) | row for row in rows[table.name]], arrow_schema(table)
         )
-    return found
+        for table in DOMAIN.sources
+    }
 
 
-def frames(
-    spark: SparkSession,
-    ratings: Sequence[Rating],
-    movies: Mapping[int, Movie] = MOVIES,
-    posters: Mapping[int, Mapping[str, float]] = POSTERS,
-) -> dict[str, DataFrame]:
-    """The same in Spark."""
-    found = tables(ratings, movies, posters)
-    return {name: spark.createDataFrame(table, spark_schema(TABLES[name])) for name, table in found.items()}
+def frames(spark: SparkSession, ratings: Sequence[Rating]) -> dict[str, DataFrame]:
+    """The movies' source tables in Spark."""
+    return {
+        name: spark.createDataFrame(table, spark_schema(DOMAIN.tables[name]))
+        for name, table in tables(ratings).items()
+    }
 
 
-def as_of(rows: list[dict[str, Any]], key: str, value: int, at: datetime) -> dict[str, Any]:
-    """The newest row of a key that is known at an instant, Feast's way: not later than it."""
-    known = [row for row in rows if row[key] == value and row[EVENT_TIMESTAMP] <= at]
-    return max(known, key=lambda row: row[EVENT_TIMESTAMP], default={})
+def check(domain: Domain, sources: Mapping[str, Rows], found: Mapping[str, pa.Table]) -> None:
+    """The rows of each view are those of the plain loop; key and instant are unique."""
+    for view in domain.views:
+        want = feature_rows(view, sources)
+        assert found[view.name].num_rows == len(want), view.name
+        for got, row in zip(seen_by_readers(view, found[view.name]), want, strict=True):
+            got.pop(STATE, None)
+            assert got.keys() == row.keys()
+            for name, value in row.items():
+                assert same(got[name], value), (view.name, name, got, row)
 
 
-# Many histories an example, few examples, no shrinking: each example costs several Spark jobs.
-@settings(
-    max_examples=2,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(generated=st.lists(histories, min_size=8, max_size=12))
-def test_jobs_equal_the_oracle_at_every_label(spark: SparkSession, generated: list[list[Rating]]) -> None:
-    history, movies, posters = side_by_side(generated)
-    sources, in_memory = frames(spark, history, movies, posters), tables(history, movies, posters)
-    made = {}
-    for name, job in JOBS.items():
-        computed = job.compute(*(sources[table] for table in job.inputs)).collect()
-        made[name] = [row.asDict() for row in computed]
-        for row in made[name]:
-            row |= {key: value.astimezone(UTC) for key, value in row.items() if isinstance(value, datetime)}
-        rows = {(row[TABLES[name].key[0].name], row[EVENT_TIMESTAMP]): row for row in made[name]}
-        assert len(rows) == len(made[name]), f"{name}: key and instant are not unique"
-        if name in RUNNING:
-            same = job.compute(*(in_memory[table] for table in job.inputs)).to_pylist(
-                maps_as_pydicts="strict"
-            )
-            assert {(row[TABLES[name].key[0].name], row[EVENT_TIMESTAMP]): row for row in same} == rows
-    expected = features_at_labels(history, movies, posters, instant)
-    for rating in history:
-        row: dict[str, Any] = {}
-        for name in JOBS:
-            declared = TABLES[name]
-            key = declared.key[0].name
-            found = as_of(made[name], key, getattr(rating, key.removesuffix("_id")), instant(rating.instant))
-            row |= {column.name: found.get(column.name) for column in declared.feature_columns}
-        assert differences(row, expected[rating.user, rating.movie, rating.instant]) == []
+@DOMAINS
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_jobs_equal_the_plain_loop(domain: Domain, data: st.DataObject) -> None:
+    sources = data.draw(sources_of(domain))
+    in_memory = in_arrow(domain, sources)
+    check(domain, sources, {view.name: computed(view, in_memory) for view in domain.views})
 
 
-def test_feature_row_is_known_one_microsecond_after_its_last_event(spark: SparkSession) -> None:
-    sources = frames(spark, [Rating(1, 1, 4.0, 7)])
-    for name in ("movie_rating_stats", "user_rating_stats", "user_recent_likes", "user_poster_taste"):
-        job = JOBS[name]
-        (row,) = job.compute(*(sources[table] for table in job.inputs)).collect()
-        assert row[EVENT_TIMESTAMP].astimezone(UTC) == instant(7) + KNOWN_AFTER
+@DOMAINS
+@settings(deadline=None, max_examples=150)
+@given(data=st.data())
+def test_the_newest_row_at_a_label_has_what_strictly_earlier_events_say(
+    domain: Domain, data: st.DataObject
+) -> None:
+    sources = data.draw(sources_of(domain))
+    in_memory = in_arrow(domain, sources)
+    made = {view.name: seen_by_readers(view, computed(view, in_memory)) for view in domain.views}
+    for label in known_at_labels(domain, sources):
+        for view in domain.views:
+            known = [
+                row
+                for row in made[view.name]
+                if row[view.by.name] == label[view.by.name] and row[EVENT_TIMESTAMP] <= label[EVENT_TIMESTAMP]
+            ]
+            newest: Row = known[-1] if known else {}
+            for column in view.columns:
+                assert same(newest.get(column.name), label[column.name]), (view.name, column.name, label)
 
 
-def test_ratings_of_one_instant_count_together(spark: SparkSession) -> None:
-    sources = frames(spark, [Rating(1, 1, 4.0, 7), Rating(1, 2, 5.0, 7), Rating(1, 3, 1.0, 7)])
-    (row,) = JOBS["user_rating_stats"].compute(sources["ratings"], sources["movies"]).collect()
+@DOMAINS
+def test_spark_makes_the_very_rows_that_arrow_makes(spark: SparkSession, domain: Domain) -> None:
+    sources = many_deliveries(domain, 7)[-1]
+    found = {view.name: computed(view, sources, spark) for view in domain.views}
+    check(domain, {name: table.to_pylist() for name, table in sources.items()}, found)
+    for view in domain.views:
+        assert seen_by_readers(view, found[view.name]) == seen_by_readers(view, computed(view, sources))
+
+
+def rows(name: str, ratings: Sequence[Rating]) -> list[Row]:
+    view = DOMAIN.view(name)
+    return seen_by_readers(view, computed(view, tables(ratings)))
+
+
+@pytest.mark.parametrize("name", [view.name for view in DOMAIN.views if not view.is_timeless])
+def test_feature_row_is_known_one_microsecond_after_its_last_event(name: str) -> None:
+    (row,) = rows(name, [Rating(1, 1, 4.0, 7)])
+    assert row[EVENT_TIMESTAMP] == instant(7) + KNOWN_AFTER
+
+
+def test_ratings_of_one_instant_count_together() -> None:
+    ratings = [Rating(1, 1, 4.0, 7), Rating(1, 2, 5.0, 7), Rating(1, 3, 1.0, 7)]
+    (row,) = rows("user_rating_stats", ratings)
     assert row["user_rating_count"] == 3
     assert row["user_rating_mean"] == (4.0 + 5.0 + 1.0) / 3
-    (likes,) = JOBS["user_recent_likes"].compute(sources["ratings"], sources["movies"]).collect()
+    (likes,) = rows("user_recent_likes", ratings)
     assert likes["user_recent_liked_movie_ids"] == [2, 1, 0, 0, 0]
     assert likes["user_recent_liked_genres"] == ["Drama", "Action|Comedy", "", "", ""]
 
 
-def test_deviation_of_one_event_is_zero(spark: SparkSession) -> None:
-    sources = frames(spark, [Rating(1, 1, 4.5, 7)])
-    (row,) = JOBS["user_poster_taste"].compute(sources["ratings"], sources["posters"]).collect()
+def test_deviation_of_one_event_is_zero() -> None:
+    (row,) = rows("user_poster_taste", [Rating(1, 1, 4.5, 7)])
     assert row["user_poster_count"] == 1
-    assert all(row[f"user_poster_{name}_mean"] == POSTERS[1][name] for name in POSTER_STATISTICS)
-    assert all(row[f"user_poster_{name}_std"] == 0 for name in POSTER_STATISTICS)
+    assert all(row[f"user_poster_{name}_mean"] == POSTERS[1][name] for name in STATISTICS)
+    assert all(row[f"user_poster_{name}_std"] == 0 for name in STATISTICS)

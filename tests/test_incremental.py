@@ -1,210 +1,395 @@
 """Incremental equals full: any cut of the events into batches, late ones included, ends in equal tables."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from operator import itemgetter
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, RATINGS, TABLES
-from feature_repo.schema import MOVIES as MOVIES_TABLE
-from feature_repo.spark import spark_schema
-from lake.spark_tables import append, overwrite, read
-from pipelines.features import small_update
-from pipelines.features.incremental import current
-from pipelines.features.jobs import JOBS, run_job
-from pipelines.features.stored import STATE
-from tests.feature_oracle import Rating
-from tests.test_feature_jobs import MOVIES, START, frames, histories, side_by_side, tables
+from common.errors import MarqueeError
+from feature_repo.define.column import CREATED_TIMESTAMP
+from feature_repo.define.domain import Domain
+from feature_repo.define.operation import AtLeast
+from feature_repo.define.view import View
+from feature_repo.domains.movies import DOMAIN
+from lake import tables as lake
+from lake.session import StartSpark
+from pipelines.features import facts, incremental
+from pipelines.features.jobs import job_names, run_job
+from pipelines.features.update import Update
+from tests.feature_oracle import Movie, Rating
+from tests.generated_rows import Rows, in_arrow, many_deliveries, rows_of, sources_of
+from tests.marquee import ROOT
+from tests.raw_rows import no_spark
+from tests.test_feature_jobs import DOMAINS, MOVIES, START, instant, tables
+from tests.toy_domain import PRESS
+from tests.view_rows import Tables, computed, grown, seen_by_readers
 
-RUNNING = ("movie_rating_stats", "user_rating_stats", "user_recent_likes", "user_poster_taste")
 NOW = START + timedelta(days=9000)
 
 
-def add(spark: SparkSession, folder: Path, ratings: Sequence[Rating]) -> None:
-    """Append ratings, the catalogue being there."""
-    append(frames(spark, ratings)["ratings"], folder, RATINGS.name, spark_schema(RATINGS))
+def running(domain: Domain) -> list[View]:
+    return [view for view in domain.views if not view.is_timeless]
 
 
-def content(spark: SparkSession, folder: Path, name: str) -> list[dict[str, Any]]:
-    """What readers see of a table, in order."""
-    stored = read(spark, folder, name, TABLES[name].column_names)
-    rows = [row.asDict() for row in current(stored, name).collect()]
-    for row in rows:
-        del row[CREATED_TIMESTAMP]
-    return sorted(rows, key=lambda row: (row[JOBS[name].key], row[EVENT_TIMESTAMP]))
+# --- any cut ----------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def catalogue(spark: SparkSession, generated: Sequence[Sequence[Rating]]) -> Iterator[Path]:
-    """A lake with movies and posters for generated histories, and no ratings yet."""
-    _, movies, posters = side_by_side(generated)
-    with TemporaryDirectory() as folder:
-        for name, frame in frames(spark, [], movies, posters).items():
-            overwrite(frame, Path(folder), name, spark_schema(TABLES[name]))
-        yield Path(folder)
+@st.composite
+def deliveries(draw: st.DrawFn, domain: Domain) -> list[dict[str, Rows]]:
+    """Three deliveries: some of the events each, in any order, and catalogues whose rows come and change."""
+    sources = draw(sources_of(domain))
+    events = sources[domain.events.name]
+    batch_of = draw(st.lists(st.integers(0, 2), min_size=len(events), max_size=len(events)))
+    found: list[dict[str, Rows]] = []
+    for place in range(3):
+        catalogues: dict[str, Rows] = {}
+        for table in domain.sources:
+            if table == domain.events:
+                continue
+            rows = {row[table.key[0].name]: row for row in found[-1][table.name]} if found else {}
+            rows |= {row[table.key[0].name]: row for row in draw(rows_of(table))}
+            catalogues[table.name] = list(rows.values())
+        part = [event for event, batch in zip(events, batch_of, strict=True) if batch == place]
+        found.append({**catalogues, domain.events.name: part})
+    return found
 
 
-def in_batches(ratings: Sequence[Rating], batch_of: Sequence[int]) -> list[list[Rating]]:
-    return [
-        [rating for rating, batch in zip(ratings, batch_of, strict=True) if batch == place]
-        for place in range(3)
-    ]
+def assert_as_at_once(domain: Domain, batches: Sequence[Tables], spark: SparkSession | None = None) -> int:
+    """Each view's table after the batches is that of one run; how many late keys there were."""
+    events = domain.events.name
+    whole = {**batches[-1], events: pa.concat_tables([batch[events] for batch in batches])}
+    late = 0
+    for view in running(domain):
+        stored, late_keys = grown(view, batches, spark)
+        assert seen_by_readers(view, stored) == seen_by_readers(view, computed(view, whole)), view.name
+        late += late_keys
+    return late
 
 
-def test_any_cut_into_batches_ends_in_the_tables_of_one_full_run(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+@DOMAINS
+@settings(deadline=None, max_examples=120)
+@given(data=st.data())
+def test_any_cut_into_batches_ends_in_the_tables_of_one_run(domain: Domain, data: st.DataObject) -> None:
+    assert_as_at_once(domain, [in_arrow(domain, rows) for rows in data.draw(deliveries(domain))])
+
+
+@DOMAINS
+@pytest.mark.parametrize("seed", range(2))
+def test_deliveries_taken_in_by_spark_end_in_the_tables_of_one_run(
+    spark: SparkSession, domain: Domain, seed: int
 ) -> None:
-    monkeypatch.setattr(small_update, "MOST_NEW", -1)
-    rng = np.random.default_rng(0)
-    drawn = {
-        (int(rng.integers(1, 4)), int(rng.choice(sorted(MOVIES))), int(rng.integers(0, 13)))
-        for _ in range(240)
-    }
-    ratings = [Rating(user, movie, int(rng.integers(1, 11)) / 2, at) for user, movie, at in sorted(drawn)]
-    batches = in_batches(ratings, rng.integers(0, 3, len(ratings)).tolist())
-    with catalogue(spark, [ratings]) as folder:
-        for place, batch in enumerate(batches):
-            add(spark, folder, batch)
-            for name in RUNNING:
-                done = run_job(spark, folder, name, created=NOW + timedelta(hours=place))
-                assert (done.how, done.late_keys > 0) == (("updated", True) if place else ("rebuilt", False))
-        incremental = {name: content(spark, folder, name) for name in RUNNING}
-        for name in RUNNING:
-            assert run_job(spark, folder, name, full=True, created=NOW).how == "rebuilt"
-            assert incremental[name] == content(spark, folder, name), name
+    late = assert_as_at_once(domain, many_deliveries(domain, seed), spark)
+    assert late > 20, "many of so many come late"
 
 
-def with_created(rows: pa.Table, created: datetime) -> pa.Table:
-    return rows.append_column(
-        CREATED_TIMESTAMP, pa.repeat(pa.scalar(created, small_update.INSTANT), rows.num_rows)
-    )
+# --- on a lake --------------------------------------------------------------------------------------------
 
 
-def rows_of(table: pa.Table, name: str) -> list[dict[str, Any]]:
-    """The same as `content` of a table in memory."""
-    rows = {}
-    written = table.column(CREATED_TIMESTAMP).to_pylist()
-    for row, _ in sorted(
-        zip(table.drop_columns([STATE]).to_pylist(), written, strict=True), key=itemgetter(1)
-    ):
-        del row[CREATED_TIMESTAMP]
-        rows[row[JOBS[name].key], row[EVENT_TIMESTAMP]] = row
-    return [rows[unique] for unique in sorted(rows)]
+@pytest.fixture(params=["arrow", "spark"])
+def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> StartSpark:
+    """Starts Spark: never for few rows, always where none are few."""
+    if request.param == "arrow":
+        return no_spark
+    spark = request.getfixturevalue("spark")
+    monkeypatch.setattr(incremental, "FEW", -1)
+    monkeypatch.setattr(facts, "FEW", -1)
+    return lambda: spark
 
 
-@settings(max_examples=40, deadline=None)
-@given(generated=st.lists(histories, min_size=1, max_size=4), data=st.data())
-def test_any_cut_taken_in_without_spark_ends_in_the_tables_of_one_full_run(
-    generated: list[list[Rating]], data: st.DataObject
-) -> None:
-    ratings, movies, posters = side_by_side(generated)
-    batch_of = data.draw(st.lists(st.integers(0, 2), min_size=len(ratings), max_size=len(ratings)))
-    sources = tables(ratings, movies, posters)
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        for place, batch in enumerate(in_batches(ratings, batch_of)):
-            for source, rows in tables(batch, movies, posters).items():
-                if source == RATINGS.name or not place:
-                    write_deltalake(folder / source, rows, mode="append")
-            for name in RUNNING:
-                job, created = JOBS[name], NOW + timedelta(hours=place)
-                now = {source: place if source == RATINGS.name else 0 for source in job.inputs}
-                if place:
-                    seen = now | {RATINGS.name: place - 1}
-                    done = small_update.take_in(folder, job, created, seen, now)
-                    assert done is not None and done.new_ratings == len(batch)
-                else:
-                    first = job.compute(*(tables(batch, movies, posters)[source] for source in job.inputs))
-                    write_deltalake(folder / name, with_created(first, created))
-        for name in RUNNING:
-            job = JOBS[name]
-            whole = job.compute(*(sources[source] for source in job.inputs))
-            whole = with_created(whole, NOW)
-            assert rows_of(DeltaTable(folder / name).to_pyarrow_table(), name) == rows_of(whole, name), name
+def content(folder: Path, name: str, domain: Domain = DOMAIN) -> list[dict[str, Any]]:
+    """What readers see of a feature table, in order."""
+    view = domain.view(name)
+    return seen_by_readers(view, stored(folder, name).select(view.table.column_names))
+
+
+def stored(folder: Path, name: str) -> pa.Table:
+    return lake.open_table(folder, name).to_pyarrow_table()
+
+
+def add(folder: Path, ratings: Sequence[Rating]) -> None:
+    """Append ratings to a lake."""
+    lake.append(tables(ratings)["ratings"], folder, "ratings")
+
+
+def write(folder: Path, sources: Mapping[str, pa.Table]) -> None:
+    for name, rows in sources.items():
+        lake.overwrite(rows, folder, name)
+
+
+def run(start: StartSpark, folder: Path, name: str, hours: int = 1, domain: Domain = DOMAIN) -> Update:
+    return run_job(start, folder, domain, name, created=NOW + timedelta(hours=hours))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake in which user 1 liked movie 1 at second 10, its tables built."""
+    folder = tmp_path_factory.mktemp("built")
+    write(folder, tables([Rating(1, 1, 4.0, 10)]))
+    for name in job_names(DOMAIN):
+        assert run(no_spark, folder, name, 0).how == "rebuilt"
+    return folder
 
 
 @pytest.fixture
-def one_user(spark: SparkSession) -> Iterator[Path]:
-    """A lake in which user 1 liked movie 1 at second 10, its tables built."""
-    with catalogue(spark, [[]]) as folder:
-        add(spark, folder, [Rating(1, 1, 4.0, 10)])
-        for name in RUNNING:
-            run_job(spark, folder, name, created=NOW)
-        yield folder
+def one_user(built: Path, tmp_path: Path) -> Path:
+    """That lake, to be changed."""
+    return Path(shutil.copytree(built, tmp_path / "lake"))
 
 
-def test_events_in_time_go_on_from_the_state(spark: SparkSession, one_user: Path) -> None:
-    add(spark, one_user, [Rating(1, 2, 5.0, 20)])
-    done = run_job(spark, one_user, "user_rating_stats", created=NOW + timedelta(hours=1))
-    assert (done.how, done.rows, done.new_ratings, done.late_keys) == ("updated", 1, 1, 0)
-    assert [row["user_rating_count"] for row in content(spark, one_user, "user_rating_stats")] == [1, 2]
+def test_events_in_time_go_on_from_the_state(start: StartSpark, one_user: Path) -> None:
+    add(one_user, [Rating(1, 2, 5.0, 20)])
+    done = run(start, one_user, "user_rating_stats")
+    assert done == Update("user_rating_stats", "updated", rows=1, new_events=1, late_keys=0)
+    assert [row["user_rating_count"] for row in content(one_user, "user_rating_stats")] == [1, 2]
 
 
-def test_nothing_new_writes_nothing(spark: SparkSession, one_user: Path) -> None:
-    assert run_job(spark, one_user, "user_rating_stats").how == "nothing new"
+def test_nothing_new_writes_nothing(start: StartSpark, one_user: Path) -> None:
+    for name in job_names(DOMAIN):
+        assert run(start, one_user, name) == Update(name, "nothing new", 0)
+        assert lake.newest_version(one_user, name) == 0
 
 
 def test_late_event_corrects_the_instants_after_it_and_keeps_what_was_known(
-    spark: SparkSession, one_user: Path
+    start: StartSpark, one_user: Path
 ) -> None:
-    add(spark, one_user, [Rating(1, 2, 5.0, 5)])
-    done = run_job(spark, one_user, "user_rating_stats", created=NOW + timedelta(hours=1))
+    add(one_user, [Rating(1, 2, 5.0, 5)])
+    done = run(start, one_user, "user_rating_stats")
     assert (done.how, done.rows, done.late_keys) == ("updated", 2, 1)
-    assert [row["user_rating_count"] for row in content(spark, one_user, "user_rating_stats")] == [1, 2]
-    stored = read(spark, one_user, "user_rating_stats")
-    assert [
-        row["user_rating_first_at"].astimezone(UTC) for row in content(spark, one_user, "user_rating_stats")
-    ] == [START + timedelta(seconds=5)] * 2
-    before = stored.where(stored[CREATED_TIMESTAMP] <= NOW).collect()
-    assert before[0]["user_rating_first_at"].astimezone(UTC) == START + timedelta(seconds=10)
-    assert [row["user_rating_count"] for row in before] == [1]
+    now = content(one_user, "user_rating_stats")
+    assert [row["user_rating_count"] for row in now] == [1, 2]
+    assert [row["user_rating_first_at"] for row in now] == [instant(5)] * 2
+    (before,) = [
+        row for row in stored(one_user, "user_rating_stats").to_pylist() if row[CREATED_TIMESTAMP] <= NOW
+    ]
+    assert before["user_rating_first_at"] == instant(10)
+    assert before["user_rating_count"] == 1
 
 
 def test_late_event_that_changes_nothing_later_adds_only_its_own_row(
-    spark: SparkSession, one_user: Path
+    start: StartSpark, one_user: Path
 ) -> None:
-    add(spark, one_user, [Rating(1, movie, 4.0, 10 + movie) for movie in (2, 3, 4, 5)])
-    add(spark, one_user, [Rating(1, 1, 4.5, 30)])
-    run_job(spark, one_user, "user_recent_likes", created=NOW + timedelta(hours=1))
-    add(spark, one_user, [Rating(1, 2, 5.0, 1)])
-    done = run_job(spark, one_user, "user_recent_likes", created=NOW + timedelta(hours=2))
+    add(one_user, [Rating(1, movie, 4.0, 10 + movie) for movie in (2, 3, 4, 5)])
+    add(one_user, [Rating(1, 1, 4.5, 30)])
+    run(start, one_user, "user_recent_likes", 1)
+    add(one_user, [Rating(1, 2, 5.0, 1)])
+    done = run(start, one_user, "user_recent_likes", 2)
     # Its own, and those that list fewer than five likes or reach back to it: at seconds 10, 12, 13 and 14.
     assert done.rows == 5
-    add(spark, one_user, [Rating(1, 3, 1.0, 2)])
-    done = run_job(spark, one_user, "user_recent_likes", created=NOW + timedelta(hours=3))
-    assert done.rows == 0, "a dislike changes no list"
+    add(one_user, [Rating(1, 3, 1.0, 2)])
+    done = run(start, one_user, "user_recent_likes", 3)
+    assert (done.how, done.rows) == ("updated", 0), "a dislike changes no list"
 
 
-def test_rewritten_source_is_computed_in_full(spark: SparkSession, one_user: Path) -> None:
-    rewritten = frames(spark, [Rating(1, 1, 2.0, 10)])["ratings"]
-    overwrite(rewritten, one_user, RATINGS.name, spark_schema(RATINGS))
-    assert run_job(spark, one_user, "user_rating_stats").how == "rebuilt"
-    (row,) = content(spark, one_user, "user_rating_stats")
+def test_rewritten_events_are_computed_in_full(start: StartSpark, one_user: Path) -> None:
+    write(one_user, {"ratings": tables([Rating(1, 1, 2.0, 10)])["ratings"]})
+    assert run(start, one_user, "user_rating_stats").how == "rebuilt"
+    (row,) = content(one_user, "user_rating_stats")
     assert row["user_rating_mean"] == 2.0
 
 
-def test_table_of_another_declaration_is_computed_in_full(spark: SparkSession, one_user: Path) -> None:
-    stored = read(spark, one_user, "user_rating_stats").drop("user_rating_first_at")
-    write = stored.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
-    write.save(str(one_user / "user_rating_stats"))
-    assert run_job(spark, one_user, "user_rating_stats").how == "rebuilt"
-    (row,) = content(spark, one_user, "user_rating_stats")
-    assert row["user_rating_first_at"].astimezone(UTC) == START + timedelta(seconds=10)
+def test_table_of_other_columns_is_computed_in_full(start: StartSpark, one_user: Path) -> None:
+    before, said = stored(one_user, "user_rating_stats"), lake.said_of(one_user, "user_rating_stats")
+    lake.overwrite(before.drop_columns(["user_rating_first_at"]), one_user, "user_rating_stats", said)
+    assert run(start, one_user, "user_rating_stats").how == "rebuilt"
+    (row,) = content(one_user, "user_rating_stats")
+    assert row["user_rating_first_at"] == instant(10)
 
 
-def test_changed_catalogue_corrects_what_depends_on_it(spark: SparkSession, one_user: Path) -> None:
-    added = spark.createDataFrame([(99, "Film 99", ["War"], 1999)], spark_schema(MOVIES_TABLE))
-    append(added, one_user, "movies", spark_schema(MOVIES_TABLE))
-    done = run_job(spark, one_user, "user_rating_stats", created=NOW + timedelta(hours=1))
-    assert (done.how, done.rows) == ("updated", 0), "a movie that nobody rated changes no user"
+def otherwise(view: View) -> View:
+    """A view of the same columns that are computed otherwise."""
+    return replace(view, over=replace(view.over, where=AtLeast("rating", 4.5)))
+
+
+def test_table_that_was_computed_otherwise_is_computed_in_full(start: StartSpark, one_user: Path) -> None:
+    name = "user_rating_stats"
+    views = tuple(otherwise(view) if view.name == name else view for view in DOMAIN.views)
+    domain = replace(DOMAIN, views=views, services={})
+    assert run(start, one_user, name, domain=domain).how == "rebuilt"
+    assert content(one_user, name, domain) == [], "no rating is as high"
+    of_others = stored(one_user, name)
+    assert run(start, one_user, name).how == "rebuilt"
+    lake.overwrite(of_others, one_user, name, json.dumps({"seen": {"ratings": 0, "movies": 0}}))
+    assert run(start, one_user, name).how == "rebuilt", "a table that says not how it was computed"
+    assert len(content(one_user, name)) == 1
+
+
+def test_what_only_people_read_makes_no_table_anew(start: StartSpark, one_user: Path) -> None:
+    views = tuple(replace(view, description="Told otherwise.") for view in DOMAIN.views)
+    domain = replace(DOMAIN, views=views, services={})
+    for name in job_names(domain):
+        assert run(start, one_user, name, domain=domain).how == "nothing new"
+
+
+# --- a catalogue that changes -----------------------------------------------------------------------------
+
+
+def movies(told: Mapping[int, Movie]) -> pa.Table:
+    return tables([], told)["movies"]
+
+
+def test_a_movie_that_nobody_rated_changes_no_user(start: StartSpark, one_user: Path) -> None:
+    lake.append(movies({99: Movie(["War"], 1999)}), one_user, "movies")
+    done = run(start, one_user, "user_rating_stats")
+    assert done == Update("user_rating_stats", "updated", rows=0)
+    done = run(start, one_user, "movie_content")
+    assert done == Update("movie_content", "updated", rows=1)
+
+
+def test_events_count_once_their_catalogue_row_is_there(start: StartSpark, one_user: Path) -> None:
+    add(one_user, [Rating(1, 99, 4.0, 5), Rating(1, 1, 4.0, 20)])
+    assert run(start, one_user, "user_rating_stats", 1).rows == 1
+    lake.append(movies({99: Movie(["War"], 1999)}), one_user, "movies")
+    done = run(start, one_user, "user_rating_stats", 2)
+    assert (done.how, done.rows, done.new_events, done.late_keys) == ("updated", 3, 0, 1)
+    assert [row["user_rating_count"] for row in content(one_user, "user_rating_stats")] == [1, 2, 3]
+
+
+def test_a_changed_catalogue_row_corrects_what_depends_on_it(start: StartSpark, one_user: Path) -> None:
+    add(one_user, [Rating(2, 2, 4.0, 20)])
+    run(start, one_user, "user_rating_stats", 1)
+    write(one_user, {"movies": movies({**MOVIES, 1: Movie(["War"], 1964)})})
+    done = run(start, one_user, "user_rating_stats", 2)
+    assert done == Update("user_rating_stats", "updated", rows=1, late_keys=1), "of user 1 only"
+    one, other = content(one_user, "user_rating_stats")
+    assert (one["user_release_year_mean"], one["user_top_genres"]) == (1964.0, ["War", "", ""])
+    assert other["user_top_genres"] == ["Drama", "", ""]
+    done = run(start, one_user, "movie_content", 2)
+    assert done == Update("movie_content", "updated", rows=1)
+    facts_of_one = [row for row in stored(one_user, "movie_content").to_pylist() if row["movie_id"] == 1]
+    assert sorted(row["movie_release_year"] for row in facts_of_one) == [1964, 1994], "what was known stays"
+    assert content(one_user, "movie_content")[0]["movie_release_year"] == 1964
+
+
+def test_a_catalogue_rewritten_without_a_change_adds_nothing(start: StartSpark, one_user: Path) -> None:
+    write(one_user, {"movies": movies(dict(reversed(MOVIES.items())))})
+    for name in ("user_rating_stats", "user_recent_likes", "movie_content"):
+        assert run(start, one_user, name) == Update(name, "updated", rows=0)
+
+
+def test_a_catalogue_row_that_left_makes_the_table_anew(start: StartSpark, one_user: Path) -> None:
+    write(one_user, {"movies": movies({movie: told for movie, told in MOVIES.items() if movie != 1})})
+    for name in ("user_rating_stats", "movie_content"):
+        assert run(start, one_user, name).how == "rebuilt"
+    assert content(one_user, "user_rating_stats") == []
+    assert [row["movie_id"] for row in content(one_user, "movie_content")] == [2, 3, 4, 5]
+
+
+def test_an_old_catalogue_that_cannot_be_read_any_more_makes_the_table_anew(
+    start: StartSpark, one_user: Path
+) -> None:
+    old = lake.open_table(one_user, "movies").files()
+    write(one_user, {"movies": movies({**MOVIES, 1: Movie(["War"], 1964)})})
+    for file in old:
+        (one_user / "movies" / file).unlink()
+    assert run(start, one_user, "user_rating_stats").how == "rebuilt"
+
+
+def test_a_condition_on_a_changed_catalogue_row_makes_the_table_anew(
+    start: StartSpark, one_user: Path
+) -> None:
+    view = DOMAIN.view("user_rating_stats")
+    modern = replace(view, name="modern", over=replace(view.over, where=AtLeast("release_year", 1990)))
+    domain = replace(DOMAIN, views=(modern,), services={})
+    run(start, one_user, "modern", domain=domain)
+    assert len(content(one_user, "modern", domain)) == 1
+    lake.append(movies({99: Movie(["War"], 1999)}), one_user, "movies")
+    assert run(start, one_user, "modern", domain=domain).how == "updated"
+    write(one_user, {"movies": movies({**MOVIES, 1: Movie(["War"], 1964), 99: Movie(["War"], 1999)})})
+    assert run(start, one_user, "modern", domain=domain).how == "rebuilt"
+    assert content(one_user, "modern", domain) == []
+
+
+# --- data that are gone, and much to do -------------------------------------------------------------------
+
+
+def lose(folder: Path, name: str) -> None:
+    for file in lake.open_table(folder, name).files():
+        (folder / name / file).unlink()
+
+
+@pytest.mark.parametrize("name", ["user_rating_stats", "movie_content"])
+def test_a_table_whose_files_are_gone_is_named_with_what_mends_it(
+    start: StartSpark, one_user: Path, name: str
+) -> None:
+    lose(one_user, name)
+    with pytest.raises(MarqueeError, match=rf"table {name} in .* are gone: .*pipeline run --full {name}"):
+        run(start, one_user, name)
+    assert run_job(start, one_user, DOMAIN, name, full=True).how == "rebuilt"
+    assert run(start, one_user, name).how == "nothing new"
+
+
+def test_a_source_whose_files_are_gone_is_named(start: StartSpark, one_user: Path) -> None:
+    lose(one_user, "ratings")
+    for full in (False, True):
+        with pytest.raises(MarqueeError, match=r"table ratings in .* are gone: .*pipeline ingest"):
+            run_job(start, one_user, DOMAIN, "user_rating_stats", full)
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MarqueeError, match="There is no table ratings"):
+        run(no_spark, tmp_path, "user_rating_stats")
+
+
+def test_an_unknown_job_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(MarqueeError, match="did you mean user_rating_stats"):
+        job_names(DOMAIN, ["user_rating_stat"])
+    assert job_names(PRESS) == [view.name for view in PRESS.views]
+    assert job_names(DOMAIN, ["user_rating_stats", "movie_content"]) == ["user_rating_stats", "movie_content"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "ratings"),
+    [
+        ("FEW", [Rating(1, 2, 5.0, 20), Rating(2, 2, 5.0, 20), Rating(2, 3, 5.0, 21)]),
+        ("FEW_AGAIN", [Rating(1, 2, 5.0, 5), Rating(1, 3, 5.0, 6)]),
+    ],
+)
+def test_much_to_do_is_done_by_spark(
+    spark: SparkSession,
+    tmp_path: Path,
+    limit: str,
+    ratings: list[Rating],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More new events, or more events of late keys, than may be taken in without."""
+    write(tmp_path, tables([Rating(1, 1, 4.0, 10)]))
+    run(no_spark, tmp_path, "user_rating_stats")
+    monkeypatch.setattr(incremental, limit, 2)
+    add(tmp_path, ratings)
+    started = []
+
+    def start() -> SparkSession:
+        started.append(limit)
+        return spark
+
+    assert run(start, tmp_path, "user_rating_stats", 2).how == "updated"
+    assert started == [limit]
+    updated = content(tmp_path, "user_rating_stats")
+    run_job(start, tmp_path, DOMAIN, "user_rating_stats", full=True)
+    assert content(tmp_path, "user_rating_stats") == updated
+
+
+def test_few_rows_need_neither_spark_nor_its_modules(tmp_path: Path) -> None:
+    write(tmp_path, tables([Rating(1, 1, 4.0, 10)]))
+    check = (
+        "import sys\nfrom pathlib import Path\nfrom feature_repo.domains.movies import DOMAIN\n"
+        "from pipelines.features.jobs import job_names, run_job\n"
+        "def never(): raise AssertionError('Spark was started')\n"
+        "done = [run_job(no_spark, Path(sys.argv[1]), DOMAIN, name).how for name in job_names(DOMAIN)]\n"
+        'sys.exit(f\'{done} {sorted({"pyspark", "feast", "keras"} & set(sys.modules))}\')'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip() == f"{['rebuilt'] * len(DOMAIN.views)} []"

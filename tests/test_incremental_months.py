@@ -1,4 +1,4 @@
-"""The real ratings, delivered in the months in which they happened, some late: as one full run."""
+"""The real ratings, delivered in the months in which they happened, some late: as one full run by Spark."""
 
 import os
 from datetime import timedelta
@@ -6,16 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from pyspark.sql import SparkSession
 
+from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.domains.movies import DOMAIN
-from feature_repo.schema import EVENT_TIMESTAMP, MOVIES, POSTERS, RATINGS
-from feature_repo.spark import spark_schema
-from lake import spark_tables
-from lake.tables import append
+from lake.tables import append, open_table, overwrite
+from pipelines.features import incremental
 from pipelines.features.jobs import run_job
 from pipelines.ingest import ingest
 from pipelines.sources.movielens import read_movielens
+from tests.raw_rows import no_spark
 from tests.test_incremental import NOW, content
 
 TABLES = ("movie_rating_stats", "user_rating_stats", "user_recent_likes")
@@ -38,27 +39,23 @@ def deliveries(ratings: pa.Table, most: int) -> list[pa.Table]:
 
 
 def test_real_ratings_delivered_by_month_end_in_the_tables_of_one_full_run(
-    spark: SparkSession, real_data: Path, tmp_path: Path
+    spark: SparkSession, real_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "lake"
-    ingest(lambda: spark, read_movielens(real_data / "movielens-small"), whole, DOMAIN)
-    for table in (MOVIES, POSTERS):
-        rows = spark_tables.read(spark, whole, table.name)
-        spark_tables.overwrite(rows, folder, table.name, spark_schema(table))
-    parts = deliveries(spark_tables.read(spark, whole, RATINGS.name).toArrow(), DELIVERIES)
+    ingest(no_spark, read_movielens(real_data / "movielens-small"), whole, DOMAIN)
+    for name in ("movies", "posters"):
+        overwrite(open_table(whole, name).to_pyarrow_table(), folder, name)
+    parts = deliveries(open_table(whole, "ratings").to_pyarrow_table(), DELIVERIES)
     assert len(parts) > 1
     late_keys = 0
     for place, part in enumerate(parts):
-        if place:
-            append(part, folder, RATINGS.name)
-        else:
-            first = spark.createDataFrame(part)
-            spark_tables.overwrite(first, folder, RATINGS.name, spark_schema(RATINGS))
+        (append if place else overwrite)(part, folder, "ratings")
         for name in TABLES:
-            done = run_job(spark, folder, name, created=NOW + timedelta(minutes=place))
+            done = run_job(no_spark, folder, DOMAIN, name, created=NOW + timedelta(minutes=place))
             assert done.how == ("updated" if place else "rebuilt")
             late_keys += done.late_keys
     assert late_keys, "some ratings came late"
+    monkeypatch.setattr(incremental, "FEW", -1)
     for name in TABLES:
-        run_job(spark, whole, name, created=NOW)
-        assert content(spark, folder, name) == content(spark, whole, name), name
+        run_job(lambda: spark, whole, DOMAIN, name, created=NOW)
+        assert content(folder, name) == content(whole, name), name

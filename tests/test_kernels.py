@@ -5,30 +5,49 @@ from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.features import kernels
+from pipelines.features import kernels, pieces
+from pipelines.features.pieces import STATE, STATE_TYPE, Piece, piece_of
 
+Drawn = list[tuple[int, int, int]]
 rows = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5), st.integers(1, 10)), max_size=30).map(sorted)
 
 
-def columns(drawn: list[tuple[int, int, int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def columns(drawn: Drawn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     keys, instants, values = np.array(drawn, np.int64).reshape(-1, 3).T
-    return keys, instants, values.astype(np.float64) / 2
+    return keys, instants, values
 
 
-@settings(deadline=None)
-@given(drawn=rows, cuts=st.lists(st.integers(0, 30), max_size=6), least=st.integers(1, 12))
+def sorted_rows(drawn: Drawn) -> pa.Table:
+    keys, instants, values = columns(drawn)
+    return pa.table(
+        {"key": keys, "event_timestamp": pa.array(instants, pa.timestamp("us", "UTC")), "x": values}
+    )
+
+
+def piece(drawn: Drawn) -> Piece:
+    return piece_of(sorted_rows(drawn), "key", None, None)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    drawn=rows,
+    cuts=st.lists(st.integers(0, 30), max_size=6),
+    least=st.integers(1, 12),
+    as_words=st.booleans(),
+)
 def test_each_key_comes_whole_however_the_stream_is_cut(
-    drawn: list[tuple[int, int, int]], cuts: list[int], least: int
+    drawn: Drawn, cuts: list[int], least: int, as_words: bool
 ) -> None:
     keys, instants, _ = columns(drawn)
-    batch = pa.record_batch({"key": keys, "at": instants})
+    batch = pa.record_batch({"key": pa.array(keys).cast(pa.string()) if as_words else keys, "at": instants})
     edges = [0, *sorted(min(cut, len(keys)) for cut in cuts), len(keys)]
     stream = [batch.slice(start, end - start) for start, end in pairwise(edges)]
-    with patch.object(kernels, "ROWS_AT_ONCE", least):
-        tables = list(kernels.whole_keys(iter(stream), "key"))
+    with patch.object(pieces, "ROWS_AT_ONCE", least):
+        tables = list(pieces.whole_keys(iter(stream), "key"))
     found = [set(table.column("key").to_pylist()) for table in tables]
     assert all(found), "no empty tables"
     assert sum(len(some) for some in found) == len(set(keys.tolist())), "a key is in one table only"
@@ -36,47 +55,124 @@ def test_each_key_comes_whole_however_the_stream_is_cut(
     assert whole.to_pydict() == batch.to_pydict()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=300)
 @given(drawn=rows)
-def test_totals_are_those_of_all_events_of_the_key_up_to_the_instant(
-    drawn: list[tuple[int, int, int]],
-) -> None:
+def test_totals_are_those_of_all_events_of_the_key_up_to_the_instant(drawn: Drawn) -> None:
     keys, instants, values = columns(drawn)
-    moments = kernels.moments_of(keys, instants, np.ones(len(keys), bool))
-    pairs = [(int(keys[last]), int(instants[last])) for last in moments.last]
+    found = piece(drawn)
+    pairs = [(int(keys[last]), int(instants[last])) for last in found.last]
     assert pairs == sorted(set(zip(keys.tolist(), instants.tolist(), strict=True)))
-    assert moments.newest.tolist() == [
+    assert found.newest.tolist() == [
         not any(other > at for key_of_other, other in pairs if key_of_other == key) for key, at in pairs
     ]
-    totals = kernels.totals_at(np.stack([values, values * values]), moments)
+    totals = found.totals(np.stack([values, values * values]), ["sum", "squares"])
     for position, (key, at) in enumerate(pairs):
         seen = values[(keys == key) & (instants <= at)]
         assert totals[:, position].tolist() == [seen.sum(), (seen * seen).sum()]
 
 
-@settings(deadline=None)
-@given(
-    likes=st.integers(0, 5).flatmap(
-        lambda genres: st.lists(st.lists(st.integers(0, 3), min_size=genres, max_size=genres), min_size=1)
+@settings(deadline=None, max_examples=300)
+@given(drawn=rows, state=st.dictionaries(st.integers(1, 4), st.integers(-5, 5)))
+def test_totals_go_on_from_those_of_an_earlier_row(drawn: Drawn, state: dict[int, int]) -> None:
+    before = pa.table(
+        {
+            "key": pa.array(list(state), pa.int64()),
+            "event_timestamp": pa.array([-1] * len(state), pa.timestamp("us", "UTC")),
+            STATE: pa.array([[("other", 7), ("sum", total)] for total in state.values()], STATE_TYPE),
+        }
     )
+    both = pa.concat_tables([sorted_rows(drawn), before], promote_options="default")
+    found = piece_of(
+        both.sort_by([("key", "ascending"), ("event_timestamp", "ascending")]), "key", None, None
+    )
+    alone = piece(drawn)
+    values = columns(drawn)[2][None]
+    earlier = np.array([state.get(int(key), 0) for key in found.events.column("key").to_numpy()[found.last]])
+    assert found.totals(values, ["sum"]).tolist() == (alone.totals(values, ["sum"]) + earlier).tolist()
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    times=st.integers(0, 5).flatmap(
+        lambda words: st.lists(st.lists(st.integers(0, 3), min_size=words, max_size=words), min_size=1)
+    ),
+    k=st.integers(1, 4),
 )
-def test_top_genres_are_the_most_liked_then_by_name(likes: list[list[int]]) -> None:
-    names = ["Action", "Comedy", "Drama", "Film-Noir", "War"][: len(likes[0])]
-    counts = np.array(likes, np.float64).reshape(len(likes), len(names)).T
-    found = kernels.top_genres(counts, names).to_pylist()
-    for row, top in zip(likes, found, strict=True):
-        liked = sorted((-count, name) for count, name in zip(row, names, strict=True) if count)
-        assert top == [*(name for _, name in liked), "", "", ""][:3]
+def test_top_words_are_the_most_frequent_then_by_name(times: list[list[int]], k: int) -> None:
+    names = ["Action", "Comedy", "Drama", "Film-Noir", "War"][: len(times[0])]
+    counts = np.array(times, np.int64).reshape(len(times), len(names)).T
+    found = kernels.most_frequent(counts, names, k, "").to_pylist()
+    for row, top in zip(times, found, strict=True):
+        there = sorted((-count, name) for count, name in zip(row, names, strict=True) if count)
+        assert top == [*(name for _, name in there), *[""] * k][:k]
 
 
-def test_deviation_is_null_where_nothing_was_there_and_never_negative() -> None:
-    values = np.array([4.5, np.nan, 1.0])
-    found = kernels.mean_and_std("x", kernels.powers(values, origin=1.0), origin=1.0)
-    assert found["x_mean"].to_pylist() == [4.5, None, 1.0]
-    assert found["x_std"].to_pylist() == [0.0, None, 0.0]
+@settings(deadline=None, max_examples=300)
+@given(
+    lists=st.lists(st.none() | st.lists(st.none() | st.sampled_from("abc"), max_size=4), max_size=8),
+    data=st.data(),
+)
+def test_words_of_some_lists_are_those_that_are_there(
+    lists: list[list[str | None] | None], data: st.DataObject
+) -> None:
+    asked = data.draw(st.lists(st.sampled_from(range(len(lists))))) if lists else []
+    words = kernels.words_of(pa.array(lists, pa.list_(pa.string())))
+    place, code = words.take(np.array(asked, np.int64))
+    found = [(int(at), words.names[number]) for at, number in zip(place, code, strict=True)]
+    assert found == [
+        (at, word) for at, row in enumerate(asked) for word in lists[row] or () if word is not None
+    ]
 
 
-def test_state_stands_on_the_newest_rows_only() -> None:
-    totals = np.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])
-    found = kernels.state(("n", "sum"), totals, np.array([False, True, True]))
-    assert found.to_pylist() == [None, [("n", 2.0), ("sum", 20.0)], [("n", 3.0), ("sum", 30.0)]]
+def mean_std(
+    values: list[float | None], step: float, origin: float = 0.0
+) -> tuple[float | None, float | None]:
+    """Mean and deviation of the values of one key at one instant."""
+    table = pa.table(
+        {
+            "key": [1] * len(values),
+            "event_timestamp": pa.array([0] * len(values), pa.timestamp("us", "UTC")),
+            "x": pa.array(values, pa.float64()),
+        }
+    )
+    found = kernels.mean_std(piece_of(table, "key", None, None), "x", step, origin, "mean", "std").columns
+    return found["mean"].to_pylist()[0], found["std"].to_pylist()[0]
+
+
+def test_deviation_is_null_where_nothing_was_there_and_zero_of_one_value() -> None:
+    assert mean_std([4.5], 0.5, 1.0) == (4.5, 0.0)
+    assert mean_std([None, None], 0.5) == (None, None)
+    assert mean_std([None, 1.0], 0.5, 1.0) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("step", "origin"), [(0.5, 0.0), (0.5, 3.0), (0.1, 0.0), (0.1, 2.0), (5, 0), (1 / 256, 7)]
+)
+def test_sums_do_not_depend_on_the_order_of_addition_on_any_grid(step: float, origin: float) -> None:
+    steps = np.random.default_rng(0).integers(0, 2000, 500)
+    values = (steps * step).tolist()
+    mean, std = mean_std(values, step, origin)
+    assert (mean, std) == mean_std(values[::-1], step, origin)
+    assert mean == pytest.approx(steps.mean() * step, rel=1e-14)
+    assert std == pytest.approx(steps.std() * step, rel=1e-12)
+
+
+def test_sums_stay_exact_past_what_a_float_holds() -> None:
+    drawn = [(1, 0, 300_000_000)] * 99 + [(1, 0, 299_999_999)]
+    found = kernels.mean_std(piece(drawn), "x", 1.0, 0.0, "mean", "std")
+    squares = 99 * 300_000_000**2 + 299_999_999**2
+    assert found.totals is not None
+    assert found.totals[:, 0].tolist() == [100, 100 * 300_000_000 - 1, squares]
+    assert int(float(squares)) != squares
+
+
+def test_state_stands_on_the_newest_rows_only_and_leaves_out_what_is_zero() -> None:
+    found = [
+        kernels.Found({}, ["n", "sum"], np.array([[1, 2, 3], [10, 20, 0]])),
+        kernels.Found({}),
+        kernels.Found({}, ["word"], np.array([[0, 7, 0]])),
+    ]
+    state = kernels.state_of(found, np.array([False, True, True]))
+    assert state.to_pylist() == [None, [("n", 2), ("sum", 20), ("word", 7)], [("n", 3)]]
+    assert state.type == STATE_TYPE
+    assert kernels.state_of([kernels.Found({})], np.array([False, True])).to_pylist() == [None, []]

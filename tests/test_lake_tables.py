@@ -10,6 +10,7 @@ from pyspark.sql.types import ArrayType, DoubleType, LongType, MapType, StringTy
 
 from common.errors import MarqueeError
 from lake import spark_tables, tables
+from lake.changes import added_rows
 from lake.duckdb import connection
 
 STATE = pa.map_(pa.string(), pa.float64())
@@ -78,3 +79,28 @@ def test_a_connection_is_in_utc_and_keeps_its_limit(tmp_path: Path) -> None:
         assert found[2] == 1
         assert Path(found[3]).parent == tmp_path
     assert not list(tmp_path.iterdir()), "nothing is left"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain", "a b", "p%41", "q?1", "h#1", "a[b]", "<a>^|", "{e,f}", "ü", 'q"x', "co:lon", "st*r", "a@b"],
+)
+def test_a_lake_may_be_in_a_folder_of_any_name(name: str, tmp_path: Path) -> None:
+    lake = tmp_path / name / "lake"
+    for version in range(12):  # over a checkpoint
+        save = tables.append if version else tables.overwrite
+        save(ROWS, lake, "t", str(version))
+        assert tables.newest_version(lake, "t") == version
+        assert tables.said_of(lake, "t") == str(version)
+    assert tables.open_table(lake, "t").to_pyarrow_table().num_rows == tables.count_rows(lake, "t") == 24
+    assert tables.open_table(lake, "t").to_pyarrow_dataset().count_rows() == 24
+    assert not tables.files_are_gone(lake, "t")
+    tables.overwrite(ROWS, lake, "t")
+    assert tables.count_rows(lake, "t") == 2
+    added = added_rows(tables.open_table(lake, "t", 11), 9)
+    assert added is not None
+    assert added.count_rows() == 4
+    assert [folder.name for folder in tmp_path.iterdir()] == [name], "nothing is left beside it"
+    assert [folder.name for folder in lake.iterdir()] == ["t"]
+    (lake / "t" / tables.open_table(lake, "t").files()[0]).unlink()
+    assert tables.files_are_gone(lake, "t")

@@ -25,7 +25,6 @@ from feature_repo.online.send import send_changed
 from feature_repo.schema import KNOWN_AFTER, QUARANTINE, RATINGS, SERVICES, TABLES
 from feature_repo.spark import spark_schema, spark_schema_of
 from lake.spark_tables import overwrite, read
-from pipelines.features.stored import RUNNING
 from pipelines.sources.new_events import one_event, read_events
 from pipelines.sources.source import Raw
 from tests.feature_oracle import Rating, features_at_labels
@@ -34,6 +33,7 @@ from tests.test_real_road import differences
 
 FIRST = [Rating(1, 1, 4.0, 10), Rating(1, 2, 3.0, 20), Rating(2, 1, 2.5, 30)]
 LATER = 10_000
+RUNNING = [view for view in DOMAIN.views if not view.is_timeless]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def check_online(opened: FeatureStore, ratings: Sequence[Rating]) -> None:
     columns = {"user_id": [user for user, _ in pairs], "movie_id": [movie for _, movie in pairs]}
     for row in lookup_many(opened, None, pa.table(columns)).to_pylist():
         wanted = expected[row["user_id"], row["movie_id"], LATER]
-        found = {c.name: row[c.name] for table in RUNNING for c in TABLES[table].feature_columns}
+        found = {c.name: row[c.name] for view in RUNNING for c in view.columns}
         others = {c.name: wanted.get(c.name) for table in SERVICES["mmdin_v1"] for c in table.feature_columns}
         assert differences(others | found, wanted) == []
         last = max((r.instant for r in ratings if r.user == row["user_id"]), default=None)
@@ -89,7 +89,7 @@ def test_pushed_ratings_are_online_as_if_they_had_always_been_there(
         "rating is outside [0.5, 5]: 9.0",
         "the lake has it with 2.5 stars",
     ]
-    assert {update.table: update.how for update in done.updates} == dict.fromkeys(sorted(RUNNING), "updated")
+    assert {update.table: update.how for update in done.updates} == {view.name: "updated" for view in RUNNING}
     assert {sent.view: sent.rows for sent in done.sent}["user_rating_stats"] == 2
     ratings += [late, new]
     check_online(opened, ratings)

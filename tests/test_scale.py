@@ -36,7 +36,9 @@ from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from feature_repo.offline.spark_asof import AsOfSparkOfflineStore
 from feature_repo.profile import PROFILES, REPOSITORY, profile_settings
 from feature_repo.registry import registry_engine
-from pipelines.features.jobs import JOBS, run_job
+from feature_repo.servers import unanswered
+from lake.spark import start_session
+from pipelines.features.jobs import job_names, run_job
 from tests.lake import random_rows
 from tests.marquee import ROOT, marquee
 from tests.scale_driver import CREATED, HELD_UP, SERVICE
@@ -218,12 +220,12 @@ def test_two_applies_at_once_leave_a_whole_registry(applied: Path) -> None:
 def expected(
     spark: SparkSession, applied: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, pa.Table]:
-    """The same tables, and the same features joined to the labels, by Spark within this process."""
+    """The same tables by this process, and the same features joined to the labels by Spark within it."""
     local = tmp_path_factory.mktemp("local")
     for table in (RATINGS, MOVIES, POSTERS):
         shutil.copytree(applied / "lake" / table.name, local / "lake" / table.name)
-    for name in JOBS:
-        run_job(spark, local / "lake", name, full=True, created=CREATED)
+    for name in job_names(DOMAIN):
+        run_job(lambda: spark, local / "lake", DOMAIN, name, full=True, created=CREATED)
     labels = pq.read_table(applied / "labels.parquet")
     opened = store.open_store(Settings(home=local))
     assert isinstance(opened._get_provider().offline_store, AsOfSparkOfflineStore)
@@ -250,7 +252,7 @@ def test_tables_and_joins_on_two_workers_equal_those_of_local_spark(
     expected: tuple[Path, pa.Table], computed: Path
 ) -> None:
     local, joined = expected
-    for name in JOBS:
+    for name in job_names(DOMAIN):
         assert rows(computed, name, version=0) == rows(local, name), name
     assert pq.read_table(computed / "joined.parquet").equals(joined)
     assert joined.column("user_poster_count").null_count < joined.num_rows
@@ -267,7 +269,7 @@ def test_killed_driver_leaves_every_table_at_its_last_version(
     spark: SparkSession, computed: Path, tmp_path: Path
 ) -> None:
     versions = {name: DeltaTable(computed / "lake" / name).version() for name in DOMAIN.tables}
-    before = {name: rows(computed, name) for name in JOBS}
+    before = {name: rows(computed, name) for name in job_names(DOMAIN)}
     committed = set(DeltaTable(computed / "lake" / HELD_UP, version=0).files()) | set(
         DeltaTable(computed / "lake" / HELD_UP).files()
     )
@@ -278,9 +280,9 @@ def test_killed_driver_leaves_every_table_at_its_last_version(
         wait_for(lambda: bool({path.name for path in folder.glob("*.parquet")} - committed), process)
         os.killpg(process.pid, signal.SIGKILL)
     assert {name: DeltaTable(computed / "lake" / name).version() for name in DOMAIN.tables} == versions
-    assert {name: rows(computed, name) for name in JOBS} == before
+    assert {name: rows(computed, name) for name in job_names(DOMAIN)} == before
     (gate / "go").touch()
-    run_job(spark, computed / "lake", HELD_UP, full=True, created=CREATED)
+    run_job(lambda: spark, computed / "lake", DOMAIN, HELD_UP, full=True, created=CREATED)
     assert rows(computed, HELD_UP) == before[HELD_UP]
 
 

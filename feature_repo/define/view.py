@@ -6,7 +6,7 @@ from functools import cached_property
 
 from feature_repo.define import role
 from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Side, Type
-from feature_repo.define.operation import AtLeast, Fact, Operation
+from feature_repo.define.operation import AtLeast, Fact, LastK, MeanStd, Operation, TopK
 from feature_repo.define.rule import Reference
 from feature_repo.define.table import Table
 
@@ -129,7 +129,8 @@ def check_view(view: View) -> None:
 
     Raises:
         ValueError: an operation reads a column that is not there or cannot be used so, a feature has no role
-            or one that its type cannot play, a name comes twice, or the key has no side or is no `Id`.
+            or one that its type cannot play, a name comes twice, the key has no side or is no `Id`, sums are
+            not exact, a list has no length, or something is joined to facts.
     """
     if not view.by.side:
         raise ValueError(f"{view.name}: its key {view.by.name} has no side")
@@ -146,6 +147,12 @@ def check_view(view: View) -> None:
         ):
             if name is not None and name not in view.over.column_names:
                 raise ValueError(f"{view.name}: there is no column {name} to compute from")
+        if isinstance(operation, MeanStd) and view.over.column(operation.of).step is None:
+            raise ValueError(f"{view.name}: {operation.of} has no step, so sums of it would not be exact")
+        if isinstance(operation, TopK | LastK) and not operation.column.length:
+            raise ValueError(f"{view.name}: {operation.column.name} needs a length, which is the k")
+    if view.is_timeless and view.over.joined is not None:
+        raise ValueError(f"{view.name}: facts come from one catalogue, nothing is joined to it")
     names = [column.name for column in view.columns]
     if len(set(names)) != len(names):
         raise ValueError(f"{view.name}: a feature is declared twice")

@@ -1,185 +1,197 @@
 """Keeping a feature table up to date with what is new in its sources.
 
 Each commit to a feature table says which versions of its sources it has seen, so table and progress cannot
-part. From there, Delta's change data feed gives the new ratings, and per key there are two cases:
+part. The events that count anew are those that were appended since, and those to which a catalogue row is
+joined that is new or changed. Per key there are two cases:
 
-- All of its new events come after its newest row: totals go on from that row's `state`.
+- All of them come after the key's newest row: its features go on from that row's `state`.
 - Some are late: the key is computed anew from all its events, and the rows that differ from what the table
   holds are appended. They carry a later `created_timestamp`, so what was known before can still be rebuilt;
   readers take the newest.
 
-Few new ratings are taken in by this process itself (`pipelines.features.small_update`), many by Spark. Where
-catalogue facts changed, which may touch any row, everything is computed anew and what differs is appended.
-Where a source was rewritten, or rows left it, or the table's declaration has changed, the table is replaced.
+Facts that differ are appended likewise. Where events were rewritten, where rows left a source, or where the
+view is declared otherwise than its rows were computed, the table is replaced.
+
+The law is said once, in the words of `Executor`. Few events are taken in by this process itself
+(`pipelines.features.in_arrow`), many by Spark (`pipelines.features.in_spark`); the kernels are the same.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from pyspark.sql import DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
+from common.errors import MarqueeError
+from feature_repo.define.domain import Domain
+from feature_repo.define.view import View
+from lake.session import StartSpark
+from lake.tables import count_rows, files_are_gone, newest_version, open_table
+from pipelines.features import facts, in_arrow
+from pipelines.features.in_arrow import InArrow, TooManyError
+from pipelines.features.news import everything, news_since
+from pipelines.features.progress import seen_by
+from pipelines.features.update import Update
 
-from feature_repo.schema import CREATED_TIMESTAMP, EVENT_TIMESTAMP, FEATURE_TABLES, RATINGS, TABLES
-from lake.spark_tables import SPARK_ERRORS, append, overwrite, read
-from lake.tables import exists, last_commit, newest_version, said_of
-from pipelines.features import small_update
-from pipelines.features.job import Job, Update
-from pipelines.features.running import last_event
-from pipelines.features.stored import RUNNING, STATE, as_declared, progress, seen_in, stored_schema
+FEW = 500_000
+"""Events, at most, that are taken in without Spark."""
+FEW_AGAIN = 5_000_000
+"""Events of late keys, at most, that are computed anew without Spark: some 200 bytes each."""
 
-FIRST = "first"
-"""The first new event of a key."""
+Rows = TypeVar("Rows")
 
 
-def update(spark: SparkSession, folder: Path, job: Job, created: datetime) -> Update:
+class Executor(Protocol[Rows]):
+    """The steps of the law, on rows of some kind. A table of keys has a row a key, with `FIRST`: when the
+    first of its events happened that counts anew."""
+
+    def all_events(self) -> Rows:
+        """All events."""
+
+    def new_events(self) -> Rows:
+        """The events that count anew."""
+
+    def keys_of(self, events: Rows) -> Rows:
+        """The keys of some events."""
+
+    def newest(self, keys: Rows) -> Rows:
+        """The newest row of each of these keys that has one, with `state` and `FIRST`."""
+
+    def late(self, newest: Rows) -> Rows:
+        """The keys, of such rows, whose newest row does not come before all that counts anew."""
+
+    def count(self, rows: Rows) -> int:
+        """How many there are."""
+
+    def without(self, rows: Rows, keys: Rows) -> Rows:
+        """The rows of other keys."""
+
+    def history(self, keys: Rows) -> Rows:
+        """All events of these keys."""
+
+    def held(self, keys: Rows) -> Rows:
+        """All rows that the table holds of these keys."""
+
+    def after_first(self, rows: Rows, keys: Rows) -> Rows:
+        """Of these keys' rows, those known after `FIRST`: what counts anew touches no others."""
+
+    def compute(self, events: Rows, before: Rows | None = None) -> Rows:
+        """The view's rows that follow from all events of some keys, or from events that come after the rows
+        `before`, at most one a key, that have `state`."""
+
+    def differing(self, computed: Rows, held: Rows) -> Rows:
+        """The computed rows that are not held as they are."""
+
+    def both(self, one: Rows, other: Rows) -> Rows:
+        """The rows of both."""
+
+
+def take_in(do: Executor[Rows]) -> tuple[Rows, int]:
+    """What follows from the events that count anew.
+
+    Returns:
+        The rows to append, and how many keys were late.
+    """
+    new = do.new_events()
+    keys = do.keys_of(new)
+    newest = do.newest(keys)
+    late = do.late(newest)
+    late_keys = do.count(late)
+    if not late_keys:
+        return do.compute(new, newest), 0
+    rows = do.compute(do.without(new, late), do.without(newest, late))
+    computed = do.after_first(do.compute(do.history(late)), late)
+    held = do.after_first(do.held(late), late)
+    return do.both(rows, do.differing(computed, held)), late_keys
+
+
+def update(start: StartSpark, folder: Path, view: View, created: datetime) -> Update:
     """Bring one feature table up to date in one commit, or in none where nothing is new.
 
     Args:
+        start: starts Spark, where there is much to do.
         folder: of the lake.
         created: the `created_timestamp` of new rows.
+
+    Raises:
+        MarqueeError: a source is not there, or data files are gone.
     """
-    now = {name: newest_version(folder, name) for name in job.inputs}
-    seen = _seen(folder, job.name)
-    if seen is None or set(seen) != set(now) or not as_declared(folder, job.name):
-        return rebuild(spark, folder, job, created)
-    changed = [name for name in job.inputs if seen[name] != now[name]]
-    if not changed:
-        return Update(job.name, "nothing new", 0)
-    if job.name in RUNNING and changed == [RATINGS.name]:
-        done = small_update.take_in(folder, job, created, seen, now)
-        if done is not None:
-            return done
-    feeds = {name: _changes(spark, folder, name, seen[name], now[name]).persist() for name in changed}
-    try:
-        if not all(map(_only_added, feeds.values())):
-            return rebuild(spark, folder, job, created)
-        return _take_in(spark, folder, job, created, now, feeds)
-    finally:
-        for feed in feeds.values():
-            feed.unpersist()
-
-
-def _take_in(
-    spark: SparkSession,
-    folder: Path,
-    job: Job,
-    created: datetime,
-    now: Mapping[str, int],
-    feeds: Mapping[str, DataFrame],
-) -> Update:
-    """Append what follows from the rows that were added to the sources."""
-    frames = {name: read(spark, folder, name, version=now[name]) for name in job.inputs}
-    stored = read(spark, folder, job.name)
-    if job.name not in RUNNING or set(feeds) != {RATINGS.name}:
-        rows = _differing(job.compute(*frames.values()), stored, job.name)
-        return Update(job.name, "updated", _append(rows, folder, job.name, created, now))
-    new = feeds[RATINGS.name].select(*RATINGS.column_names)
-    first = new.groupBy(job.key).agg(F.min(EVENT_TIMESTAMP).alias(FIRST)).persist()
-    newest = _newest_states(stored.join(F.broadcast(first), job.key), job.key).persist()
-    # Late is what does not come after its key's newest row.
-    is_late = last_event() >= F.col(FIRST)
-    late = newest.where(is_late).select(job.key, FIRST).persist()
-    try:
-        others = [frame for name, frame in frames.items() if name != RATINGS.name]
-        late_keys = late.count()
-        if late_keys:
-            on_time = new.join(F.broadcast(late), job.key, "left_anti")
-            rows = job.compute(on_time, *others, before=newest.where(~is_late))
-            history = frames[RATINGS.name].join(F.broadcast(late.select(job.key)), job.key, "left_semi")
-            rows = rows.unionByName(
-                _differing(
-                    _after_first(job.compute(history, *others), late, job.key),
-                    _after_first(stored, late, job.key),
-                    job.name,
-                )
-            )
-        else:
-            rows = job.compute(new, *others, before=newest)
-        written = _append(rows, folder, job.name, created, now)
-        return Update(job.name, "updated", written, new.count(), late_keys)
-    finally:
-        for frame in (first, newest, late):
-            frame.unpersist()
-
-
-def rebuild(spark: SparkSession, folder: Path, job: Job, created: datetime) -> Update:
-    """Compute a feature table from all of its sources, and replace it."""
-    now = {name: newest_version(folder, name) for name in job.inputs}
-    frames = [read(spark, folder, name, version=now[name]) for name in job.inputs]
-    rows = job.compute(*frames).withColumn(CREATED_TIMESTAMP, F.lit(created))
-    overwrite(rows, folder, job.name, stored_schema(job.name), progress(now))
-    return Update(job.name, "rebuilt", _written(folder, job.name))
-
-
-def current(rows: DataFrame, name: str) -> DataFrame:
-    """Of a feature table's rows, those that readers take: per key and instant the newest written."""
-    unique = [column.name for column in TABLES[name].key] + [EVENT_TIMESTAMP]
-    newest_first = Window.partitionBy(*unique).orderBy(F.col(CREATED_TIMESTAMP).desc())
-    return rows.withColumn("place", F.row_number().over(newest_first)).where("place = 1").drop("place")
-
-
-def _differing(computed: DataFrame, stored: DataFrame, name: str) -> DataFrame:
-    """Rows that the table does not hold as they now are."""
-    unique = [column.name for column in TABLES[name].key] + [EVENT_TIMESTAMP]
-    values = [column.name for column in TABLES[name].feature_columns]
-    same = [F.col(f"computed.{column}").eqNullSafe(F.col(f"held.{column}")) for column in unique + values]
-    held = current(stored, name).select(*unique, *values).alias("held")
-    condition = same[0]
-    for equal in same[1:]:
-        condition = condition & equal
-    return computed.alias("computed").join(held, condition, "left_anti")
-
-
-def _newest_states(stored: DataFrame, key: str) -> DataFrame:
-    """The newest row of each key: the newest of those that carry `state`."""
-    newest_first = Window.partitionBy(key).orderBy(
-        F.col(EVENT_TIMESTAMP).desc(), F.col(CREATED_TIMESTAMP).desc()
+    now = versions(folder, view)
+    seen = seen_by(folder, view)
+    if seen is None:
+        return rebuild(start, folder, view, created)
+    if files_are_gone(folder, view.name):
+        raise MarqueeError(
+            f"Data files of table {view.name} in {folder} are gone: "
+            f"run `marquee pipeline run --full {view.name}`."
+        )
+    if seen == now:
+        return Update(view.name, "nothing new", 0)
+    if view.is_timeless:
+        rows = facts.take_in(start, folder, view, now, created)
+        return rebuild(start, folder, view, created) if rows is None else Update(view.name, "updated", rows)
+    news = news_since(folder, view, seen, now)
+    if news is None:
+        return rebuild(start, folder, view, created)
+    assert news.added is not None
+    new_events = news.added.count_rows()
+    events, stored = (
+        open_table(folder, name, version).to_pyarrow_dataset()
+        for name, version in ((view.over.table.name, now[view.over.table.name]), (view.name, None))
     )
-    states = stored.where(F.col(STATE).isNotNull())
-    return states.withColumn("place", F.row_number().over(newest_first)).where("place = 1").drop("place")
-
-
-def _after_first(rows: DataFrame, late: DataFrame, key: str) -> DataFrame:
-    """Of the late keys' rows, those known after the first late event: it touches no others."""
-    touched = rows.join(F.broadcast(late), key).where(F.col(EVENT_TIMESTAMP) > F.col(FIRST))
-    return touched.drop(FIRST)
-
-
-def _append(rows: DataFrame, folder: Path, name: str, created: datetime, now: Mapping[str, int]) -> int:
-    """Append rows in one commit that says what it has seen; the number of rows."""
-    rows = rows.withColumn(CREATED_TIMESTAMP, F.lit(created))
-    append(rows, folder, name, stored_schema(name), progress(now))
-    return _written(folder, name)
-
-
-def _written(folder: Path, name: str) -> int:
-    """How many rows the newest commit to a table wrote."""
-    return int(last_commit(folder, name)["operationMetrics"]["numOutputRows"])
-
-
-def _seen(folder: Path, name: str) -> dict[str, int] | None:
-    """The source versions that a feature table is up to date with; None where it does not say."""
-    said = said_of(folder, name) if exists(folder, name) else ""
-    return seen_in(said) if said else None
-
-
-def _only_added(feed: DataFrame) -> bool:
-    """Whether rows were added to a table and none left it, so far as its feed still tells."""
     try:
-        return not feed.where("_change_type != 'insert'").take(1)
-    except SPARK_ERRORS:
-        # The files were vacuumed: what happened is not known any more.
-        return False
+        found, late_keys = take_in(InArrow(news, events, stored, FEW, FEW_AGAIN))
+        rows = in_arrow.write(found, folder, view, now, created, replace=False)
+    except TooManyError:
+        from pipelines.features.in_spark import in_spark, write
+
+        with in_spark(start(), folder, news, seen, now) as do:
+            many, late_keys = take_in(do)
+            rows = write(many, folder, view, now, created, replace=False)
+    return Update(view.name, "updated", rows, new_events, late_keys)
 
 
-def oldest_seen(folder: Path, source: str) -> int | None:
+def rebuild(start: StartSpark, folder: Path, view: View, created: datetime) -> Update:
+    """Compute a feature table from all of its sources, and replace it.
+
+    Args:
+        start: starts Spark, where there is much to do.
+        folder: of the lake.
+        created: the `created_timestamp` of all rows.
+
+    Raises:
+        MarqueeError: a source is not there, or its data files are gone.
+    """
+    now = versions(folder, view)
+    if view.is_timeless:
+        return Update(view.name, "rebuilt", facts.rebuild(start, folder, view, now, created))
+    news, events = everything(folder, view, now), view.over.table.name
+    if count_rows(folder, events) <= FEW:
+        do = InArrow(news, open_table(folder, events, now[events]).to_pyarrow_dataset(), None, FEW, FEW_AGAIN)
+        rows = in_arrow.write(do.compute(do.all_events()), folder, view, now, created, replace=True)
+    else:
+        from pipelines.features.in_spark import in_spark, write
+
+        with in_spark(start(), folder, news, {}, now) as many:
+            found = many.compute(many.all_events())
+            rows = write(found, folder, view, now, created, replace=True)
+    return Update(view.name, "rebuilt", rows)
+
+
+def versions(folder: Path, view: View) -> dict[str, int]:
+    """The newest versions of a view's sources.
+
+    Raises:
+        MarqueeError: one is not there, or its data files are gone.
+    """
+    for table in view.over.tables:
+        if files_are_gone(folder, table.name):
+            raise MarqueeError(
+                f"Data files of table {table.name} in {folder} are gone: "
+                "read its source again (`marquee pipeline ingest`)."
+            )
+    return {table.name: newest_version(folder, table.name) for table in view.over.tables}
+
+
+def oldest_seen(folder: Path, domain: Domain, source: str) -> int | None:
     """The version of a source that the feature table furthest behind has seen; None where none reads it."""
-    versions = [(_seen(folder, table.name) or {}).get(source) for table in FEATURE_TABLES]
-    return min((version for version in versions if version is not None), default=None)
-
-
-def _changes(spark: SparkSession, folder: Path, name: str, seen: int, now: int) -> DataFrame:
-    """The change data feed of a table after version `seen` up to `now`."""
-    feed = spark.read.format("delta").option("readChangeFeed", "true")
-    return feed.option("startingVersion", seen + 1).option("endingVersion", now).load(str(folder / name))
+    seen = [seen_by(folder, view) or {} for view in domain.views_over(source)]
+    return min((versions[source] for versions in seen if source in versions), default=None)

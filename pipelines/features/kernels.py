@@ -1,268 +1,255 @@
-"""What Spark's workers compute of each key's events in time: running totals, and the last few likes.
+"""The operations on arrays: what is known of each key after each instant at which it has an event.
 
 Pure functions of Arrow tables whose rows are sorted by key and instant; NumPy and Arrow only, so that a
 worker starts fast, and sent to workers by value, so that they need nothing of ours installed.
+
+Sums are of whole steps in 64-bit integers, hence exact: they depend neither on the order of addition nor on
+how events are cut into batches.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.schema import PADDING_GENRE, PADDING_ID, RECENT_LIKES, TOP_GENRES
+from pipelines.features.pieces import EVENT_TIMESTAMP, STATE, Catalogue, Flags, Ints, Piece, piece_of
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
-Outputs = dict[str, pa.Array]
-
-ROWS_AT_ONCE = 100_000
-"""Of a stream, as long as no key has more: the rows of one key are in memory together."""
-
-
-def whole_keys(batches: Iterator[pa.RecordBatch], key: str) -> Iterator[pa.Table]:
-    """A stream sorted by key, as tables that hold all rows of each of their keys."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        if not batch.num_rows:
-            continue
-        held.append(batch)
-        rows += batch.num_rows
-        if rows < ROWS_AT_ONCE:
-            continue
-        keys = batch.column(key).to_numpy()
-        # Its last key may go on in the next batch; where it is the only one, it may have begun in an earlier.
-        end = int(np.searchsorted(keys, keys[-1]))
-        if end:
-            yield pa.Table.from_batches([*held[:-1], batch.slice(0, end)])
-            held = [batch.slice(end)]
-            rows = batch.num_rows - end
-    if rows:
-        yield pa.Table.from_batches(held)
+SECOND = 1_000_000
+"""In microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
-    """n ratings, of whole keys, sorted by key and instant.
+class Words:
+    """n lists of words, as numbers.
 
     Args:
-        movie: (n,) its place among the known movies, or its id where all count.
-        rating: (n,) stars.
-        instant: (n,) microseconds since 1970.
-        opens: (n,) whether the key has no earlier row.
+        code: (w,) the number of each word of all lists, one list after the other.
+        end: (n + 1,) where the lists begin in these; the last ends at w.
+        names: the words by number.
     """
 
-    movie: Ints
-    rating: Floats
-    instant: Ints
-    opens: Flags
+    code: Ints
+    end: Ints
+    names: Sequence[str]
+
+    def take(self, rows: Ints) -> tuple[Ints, Ints]:
+        """The words of some of the lists: for each, the place in `rows` of its list, and its number."""
+        length = self.end[rows + 1] - self.end[rows]
+        place = np.repeat(np.arange(len(rows)), length)
+        within = np.arange(len(place)) - np.repeat(np.cumsum(length) - length, length)
+        return place, self.code[np.repeat(self.end[rows], length) + within]
+
+
+def words_of(lists: pa.Array) -> Words:
+    """(n,) lists of words as numbers; null counts as a list of none, and no word as no word."""
+    lists = pc.fill_null(lists, pa.scalar([], lists.type))
+    rows, flat = pc.list_parent_indices(lists), pc.list_flatten(lists)
+    there = pc.is_valid(flat)
+    coded = flat.filter(there).dictionary_encode()
+    length = np.bincount(rows.filter(there).to_numpy(), minlength=len(lists))
+    end = np.append(0, np.cumsum(length)).astype(np.int64)
+    return Words(coded.indices.to_numpy().astype(np.int64), end, coded.dictionary.to_pylist())
+
+
+# --- operations -------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Moments:
-    """Where the (key, instant) pairs of n sorted rows lie; m of them, one row of the result each.
+class Found:
+    """What an operation makes of a piece.
 
     Args:
-        begin: (m,) the first row of the pair's key.
-        last: (m,) the last row of the pair.
-        newest: (m,) whether the key has no later one.
+        columns: its features, (m,) each, by name.
+        names: of the totals from which later events go on.
+        totals: (s, m) these.
     """
 
-    begin: Ints
-    last: Ints
-    newest: Flags
+    columns: Mapping[str, pa.Array]
+    names: Sequence[str] = ()
+    totals: Ints | None = None
 
 
-def opens_key(keys: Ints) -> Flags:
-    """(n,) whether each row is its key's first."""
-    opens = np.ones(len(keys), np.bool_)
-    opens[1:] = keys[1:] != keys[:-1]
-    return opens
+Kernel = Callable[[Piece], Found]
 
 
-def moments_of(keys: Ints, instants: Ints, is_new: Flags) -> Moments:
-    """The pairs of the rows that are new, which those going before are not: their instants are earlier."""
-    opens = opens_key(keys)
-    closes_key = np.append(opens[1:], True)[: len(keys)]
-    closes = closes_key.copy()
-    closes[:-1] |= instants[1:] != instants[:-1]
-    last = np.flatnonzero(closes & is_new)
-    begin = np.maximum.accumulate(np.where(opens, np.arange(len(keys)), 0))
-    return Moments(begin[last], last, closes_key[last])
+def count(piece: Piece, column: str) -> Found:
+    """How many events there were."""
+    totals = piece.with_earlier((piece.last - piece.begin + 1)[None], [column])
+    return Found({column: pa.array(totals[0])}, [column], totals)
 
 
-def totals_at(values: Floats, moments: Moments) -> Floats:
-    """(s, m) sums of (s, n) values over each pair's key, up to and including the pair's instant."""
-    so_far = np.cumsum(values, axis=1)
-    begin = moments.begin
-    return np.asarray(so_far[:, moments.last] - (so_far[:, begin] - values[:, begin]))
-
-
-def running_totals(
-    rows: pa.Table,
-    key: str,
-    names: Sequence[str],
-    movies: Ints | None,
-    sums: Callable[[Events], Floats],
-    outputs: Callable[[Floats], Outputs],
-    schema: pa.Schema,
-) -> pa.Table:
-    """One row per key and instant, from totals over all events up to then.
+def mean_std(piece: Piece, of: str, step: float, origin: float, mean: str, std: str) -> Found:
+    """Mean and deviation of the values that are there; null where none is.
 
     Args:
-        rows: whole keys, sorted by key and instant: `event_timestamp, movie_id, rating`; perhaps `totals`,
-            (s,) where the row stands for all that went before, null where it is an event.
-        names: of the s totals.
-        movies: ids, sorted; ratings of others are left out. None for all.
-        sums: events → (s, n) what to sum.
-        outputs: (s, m) totals → the columns made of them.
-        schema: of the result: key, such columns, `event_timestamp` and `state`.
-    """
-    rows, place = _of_known_movies(rows, movies)
-    is_new = _is_new(rows)
-    keys = rows.column(key).to_numpy()
-    values = sums(Events(place, rows.column("rating").to_numpy(), _instants(rows), opens_key(keys)))
-    if not is_new.all():
-        before = rows.column("totals").combine_chunks()
-        values[:, ~is_new] = before.flatten().to_numpy(zero_copy_only=False).reshape(-1, len(names)).T
-    moments = _moments(rows, key, is_new)
-    totals = totals_at(values, moments)
-    found = outputs(totals) | {"state": state(names, totals, moments.newest)}
-    return _result(rows, key, moments, found, schema)
-
-
-def recent_likes(rows: pa.Table, movies: Ints, genres: pa.Array, schema: pa.Schema) -> pa.Table:
-    """The last likes at each (user, instant), newest first.
-
-    Args:
-        rows: likes of whole users, sorted by `user_id, event_timestamp, place`; of those of one instant, the
-            last is the newest. `place` is at least 1 in a new like; others went before.
-        movies: ids, sorted; likes of others are left out.
-        genres: of each of these, joined.
-        schema: of the result.
-    """
-    rows, place = _of_known_movies(rows, movies)
-    movie = rows.column("movie_id").to_numpy()
-    moments = _moments(rows, "user_id", _is_new(rows))
-    listed = moments.last[:, None] - np.arange(RECENT_LIKES)
-    there = listed >= moments.begin[:, None]
-    listed = np.maximum(listed, 0)
-    ids = np.where(there, movie[listed], PADDING_ID)
-    shown = pa.array(place[listed].ravel(), mask=(ids == PADDING_ID).ravel())
-    found = {
-        "user_recent_liked_movie_ids": _lists(pa.array(ids.ravel()), RECENT_LIKES),
-        "user_recent_liked_genres": _lists(pc.fill_null(genres.take(shown), PADDING_GENRE), RECENT_LIKES),
-        # The row is its own state; that there is one marks the newest.
-        "state": state((), np.empty((0, len(ids))), moments.newest),
-    }
-    return _result(rows, "user_id", moments, found, schema)
-
-
-def powers(value: Floats, origin: float = 0.0) -> Floats:
-    """(3, n) what to sum for a value's mean and deviation: how often it is there, it, and its square.
-
-    Ratings, years and poster statistics lie on binary grids, so these sums are exact in float64: they do not
-    depend on the order of addition, nor on how events are cut into batches.
-
-    Args:
-        value: (n,) may be NaN, which counts for nothing.
+        step: values are multiples of it, and so is `origin`.
         origin: subtracted first, to keep squares small.
     """
+    value = pc.fill_null(piece.column(of).cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
     present = ~np.isnan(value)
-    shifted = np.where(present, value - origin, 0.0)
-    return np.stack([present.astype(np.float64), shifted, shifted * shifted])
-
-
-def mean_and_std(prefix: str, totals: Floats, origin: float = 0.0) -> Outputs:
-    """`{prefix}_mean` and `{prefix}_std` out of (3, m) sums of `powers`; null where nothing was there."""
-    n, values, squares = totals
-    none = n == 0
-    n = np.where(none, 1.0, n)
-    variance = (squares - values * values / n) / n
-    return {
-        f"{prefix}_mean": pa.array(origin + values / n, mask=none),
-        f"{prefix}_std": pa.array(np.sqrt(np.maximum(variance, 0.0)), mask=none),
+    origin = round(origin / step)
+    steps = np.where(present, np.rint(value / step) - origin, 0.0).astype(np.int64)
+    names = [f"{mean}:{total}" for total in ("n", "sum", "squares")]
+    totals = piece.totals(np.stack([present.astype(np.int64), steps, steps * steps]), names)
+    none = totals[0] == 0
+    n, total, squares = (row.astype(np.float64) for row in totals)
+    n[none] = 1.0
+    variance = (squares - total * total / n) / n
+    columns = {
+        mean: pa.array((origin + total / n) * step, mask=none),
+        std: pa.array(np.sqrt(np.maximum(variance, 0.0)) * step, mask=none),
     }
+    return Found(columns, names, totals)
 
 
-def count(prefix: str, totals: Floats) -> Outputs:
-    """`{prefix}_count` out of the same."""
-    return {f"{prefix}_count": pa.array(totals[0].astype(np.int64))}
+def first_at(piece: Piece, column: str) -> Found:
+    """The second of the first event."""
+    first = (piece.instants // SECOND)[piece.begin]
+    has = piece.of_earlier >= 0
+    first[has] = piece.state([column])[0, piece.of_earlier[has]]
+    return Found({column: pa.array(first * SECOND)}, [column], first[None])
 
 
-def top_genres(likes: Floats, genres: Sequence[str]) -> pa.Array:
-    """The most liked genres of each of m rows, most frequent first, then by name, padded.
+def last_at(piece: Piece, column: str) -> Found:
+    """The second of the last event."""
+    return Found({column: pa.array((piece.instants // SECOND)[piece.last] * SECOND)})
+
+
+def top_k(
+    piece: Piece,
+    of: str,
+    words: Words | None,
+    where: tuple[str, float] | None,
+    column: str,
+    k: int,
+    padding: Any,
+) -> Found:
+    """The k most frequent words, most frequent first, then by name, padded.
 
     Args:
-        likes: (g, m) how often each genre was liked.
-        genres: their g names, sorted.
+        words: of the catalogue's lists; None where the events have lists of their own.
+        where: a column and its least value; only words of such events count. None for all.
     """
-    # One more that nobody likes, so that there is always one to find.
-    left = np.concatenate([likes.T, np.zeros((likes.shape[1], 1))], axis=1)
+    lists = words_of(piece.column(of)) if words is None else words
+    event, code = lists.take(np.arange(piece.events.num_rows) if words is None else piece.joined)
+    if where is not None:
+        holds = pc.fill_null(pc.greater_equal(piece.column(where[0]), where[1]), False)
+        kept = holds.to_numpy(zero_copy_only=False)[event]
+        event, code = event[kept], code[kept]
+    used = np.unique(code)
+    names = sorted({*(lists.names[number] for number in used), *piece.names_of_state(f"{column}:")})
+    place = {name: position for position, name in enumerate(names)}
+    place_of = np.zeros(len(lists.names), np.int64)
+    place_of[used] = [place[lists.names[number]] for number in used]
+    has = np.zeros((len(names), piece.events.num_rows), np.int64)
+    has[place_of[code], event] = 1
+    totals_of = [f"{column}:{name}" for name in names]
+    totals = piece.totals(has, totals_of)
+    return Found({column: most_frequent(totals, names, k, padding)}, totals_of, totals)
+
+
+def most_frequent(times: Ints, names: Sequence[str], k: int, padding: Any) -> pa.Array:
+    """The k words with the highest numbers in each of m columns, highest first, then by name, padded.
+
+    Args:
+        times: (w, m) how often each word was there.
+        names: the w words, sorted.
+    """
+    # One more that never was there, so that there is always one to find.
+    left = np.concatenate([times.T, np.zeros((times.shape[1], 1), times.dtype)], axis=1)
     rows = np.arange(len(left))
-    top = np.empty((len(left), TOP_GENRES), np.int64)
-    for position in range(TOP_GENRES):
+    top = np.empty((len(left), k), np.int64)
+    for position in range(k):
         best = left.argmax(axis=1)
-        top[:, position] = np.where(left[rows, best] > 0, best, len(genres))
+        top[:, position] = np.where(left[rows, best] > 0, best, len(names))
         left[rows, best] = 0
-    return _lists(pa.array([*genres, PADDING_GENRE], pa.string()).take(pa.array(top.ravel())), TOP_GENRES)
+    return lists_of(pa.array([*names, padding], pa.string()).take(pa.array(top.ravel())), k)
 
 
-def state(names: Sequence[str], totals: Floats, newest: Flags) -> pa.Array:
-    """(m,) all (s, m) totals by name where the row is its key's newest, else null."""
-    offsets = np.append(0, np.cumsum(np.where(newest, len(names), 0)))
-    keys = pa.array(names, pa.string()).take(pa.array(np.tile(np.arange(len(names)), int(newest.sum()))))
-    return pa.MapArray.from_arrays(
-        pa.array(offsets, pa.int32(), mask=np.append(~newest, False)),
-        keys,
-        pa.array(totals[:, newest].T.ravel()),
-    )
+def last_k(
+    piece: Piece, of: str, values: pa.Array | None, column: str, k: int, padding: Any, separator: str
+) -> Found:
+    """A value of each of the last k events, newest first, padded; lists of words are joined to one.
+
+    The earlier row's list goes on: it needs no totals.
+
+    Args:
+        values: of the catalogue, lists joined; None where the events have their own.
+    """
+    if values is None:
+        values = joined_words(piece.column(of), separator)
+    else:
+        values = values.take(pa.array(piece.joined))
+    values = pa.concat_arrays([values, pa.nulls(1, values.type)])
+    n = len(values) - 1
+    back = np.arange(k)
+    new = (piece.last - piece.begin + 1)[:, None]
+    listed = np.where(back < new, piece.last[:, None] - back, n)
+    if piece.earlier.num_rows:
+        before = pc.list_flatten(piece.earlier.column(column).combine_chunks()).cast(values.type)
+        values = pa.concat_arrays([values, before])
+        earlier = piece.of_earlier[:, None]
+        goes_on = (back >= new) & (earlier >= 0)
+        listed = np.where(goes_on, n + 1 + earlier * k + back - new, listed)
+    shown = pc.fill_null(values.take(pa.array(listed.ravel())), padding)
+    return Found({column: lists_of(shown, k)})
 
 
-def _of_known_movies(rows: pa.Table, movies: Ints | None) -> tuple[pa.Table, Ints]:
-    """The rows of known movies and those that stand for what went before; the place of each one's movie."""
-    asked = rows.column("movie_id").to_numpy()
-    if movies is None:
-        return rows, asked
-    if not len(movies):
-        return rows.slice(0, 0), asked[:0]
-    place = np.minimum(np.searchsorted(movies, asked), len(movies) - 1)
-    kept = (movies[place] == asked) | ~_is_new(rows)
-    return (rows, place) if kept.all() else (rows.filter(pa.array(kept)), place[kept])
+def joined_words(values: pa.Array, separator: str) -> pa.Array:
+    """Lists of words as one string each; other values as they are."""
+    return pc.binary_join(values, separator) if pa.types.is_list(values.type) else values
 
 
-def _is_new(rows: pa.Table) -> Flags:
-    names = rows.column_names
-    if "totals" in names:
-        return np.asarray(rows.column("totals").is_null().to_numpy(), np.bool_)
-    if "place" in names:
-        return np.asarray(rows.column("place").to_numpy() > 0)
-    return np.ones(rows.num_rows, np.bool_)
+def lists_of(flat: pa.Array, length: int) -> pa.Array:
+    """Values as lists of `length` each."""
+    return pa.ListArray.from_arrays(pa.array(np.arange(0, len(flat) + 1, length), pa.int32()), flat)
 
 
-def _moments(rows: pa.Table, key: str, is_new: Flags) -> Moments:
-    return moments_of(rows.column(key).to_numpy(), _instants(rows), is_new)
+# --- rows of a view ---------------------------------------------------------------------------------------
 
 
-def _instants(rows: pa.Table) -> Ints:
-    return np.asarray(rows.column("event_timestamp").cast(pa.int64()).to_numpy())
+def rows_of_piece(
+    rows: pa.Table,
+    key: str,
+    catalogue: Catalogue | None,
+    where: tuple[str, float] | None,
+    kernels: Sequence[Kernel],
+    schema: pa.Schema,
+) -> pa.Table:
+    """One row per key and instant at which an event counts.
 
-
-def _result(rows: pa.Table, key: str, moments: Moments, found: dict[str, Any], schema: pa.Schema) -> pa.Table:
-    last = pa.array(moments.last)
+    Args:
+        rows: whole keys, sorted by key, instant, and what orders the events of one instant.
+        schema: of the result: key, features, `event_timestamp` and `state`.
+    """
+    piece = piece_of(rows, key, catalogue, where)
+    if not len(piece.last):
+        return schema.empty_table()
+    found = [kernel(piece) for kernel in kernels]
+    last = pa.array(piece.last)
+    columns: dict[str, Any] = {name: values for each in found for name, values in each.columns.items()}
+    columns[key] = piece.events.column(key).take(last)
     # Known one microsecond after its last event.
-    known = pc.add(rows.column("event_timestamp").cast(pa.int64()).take(last), 1)
-    instants = known.cast(schema.field("event_timestamp").type)
-    columns = found | {key: rows.column(key).take(last), "event_timestamp": instants}
+    columns[EVENT_TIMESTAMP] = pa.array(piece.instants[piece.last] + 1)
+    columns[STATE] = state_of(found, piece.newest)
     return pa.table(
         [columns[name].cast(kind) for name, kind in zip(schema.names, schema.types, strict=True)], schema
     )
 
 
-def _lists(flat: pa.Array, length: int) -> pa.Array:
-    return pa.ListArray.from_arrays(pa.array(np.arange(0, len(flat) + 1, length), pa.int32()), flat)
+def state_of(found: Sequence[Found], newest: Flags) -> pa.Array:
+    """(m,) all totals by name where the row is its key's newest, else null. What is 0 is left out."""
+    names = [name for each in found for name in each.names]
+    parts = [each.totals for each in found if each.totals is not None]
+    totals = np.concatenate([part[:, newest] for part in parts]) if parts else np.empty((0, newest.sum()))
+    row, name = np.nonzero(totals.T)
+    end = np.zeros(len(newest) + 1, np.int64)
+    end[1:][newest] = np.bincount(row, minlength=totals.shape[1])
+    return pa.MapArray.from_arrays(
+        pa.array(np.cumsum(end), pa.int32(), mask=np.append(~newest, False)),
+        pa.array(names, pa.string()).take(pa.array(name)),
+        pa.array(totals.T[row, name].astype(np.int64)),
+    )
