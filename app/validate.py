@@ -44,7 +44,7 @@ def validation_stage(
     Raises:
         MarqueeError: a table is not there.
     """
-    from pipelines.features.stored import STATE
+    from pipelines.features.pieces import STATE
     from validation.gate.gate import PAGE, validate
     from validation.gate.opening import open_tables
 

@@ -36,8 +36,6 @@ from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from feature_repo.offline.spark_asof import AsOfSparkOfflineStore
 from feature_repo.profile import PROFILES, REPOSITORY, profile_settings
 from feature_repo.registry import registry_engine
-from feature_repo.servers import unanswered
-from lake.spark import start_session
 from pipelines.features.jobs import job_names, run_job
 from tests.lake import random_rows
 from tests.marquee import ROOT, marquee
