@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.schema import QUARANTINE, TABLES
+from feature_repo.define.table import QUARANTINE
+from feature_repo.domains.movies import DOMAIN
 from tests.marquee import COMMAND, ROOT, content, environment, marquee, newest_summary
 from tests.small_movielens import write_small_movielens
 
@@ -75,7 +76,7 @@ def test_run_after_three_kills_equals_an_undisturbed_one(
         kill_at(home, small, stage)
     done = marquee(home, *arguments(small))
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in (*TABLES, QUARANTINE):
+    for name in (*DOMAIN.tables, QUARANTINE):
         assert content(home, name) == content(clean, name), name
     again, once = newest_summary(home), newest_summary(clean)
     assert again["tables"] == once["tables"]
@@ -87,12 +88,12 @@ def test_run_after_three_kills_equals_an_undisturbed_one(
 def test_second_run_in_one_home_gives_the_same_tables_and_metrics(
     small: tuple[Path, Path], clean: Path
 ) -> None:
-    before = {name: content(clean, name) for name in TABLES}
+    before = {name: content(clean, name) for name in DOMAIN.tables}
     once = newest_summary(clean)
     assert marquee(clean, *arguments(small)).returncode == 0
     again = newest_summary(clean)
     assert again["run"] != once["run"]
-    assert {name: content(clean, name) for name in TABLES} == before
+    assert {name: content(clean, name) for name in DOMAIN.tables} == before
     for model in MODELS:
         assert again["models"][model]["metrics"] == once["models"][model]["metrics"], model
 

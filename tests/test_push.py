@@ -19,10 +19,11 @@ from cli.main import app
 from common.errors import MarqueeError
 from common.settings import Settings
 from feature_repo import store
-from feature_repo.define.table import QUARANTINE_COLUMNS
+from feature_repo.define.column import KNOWN_AFTER
+from feature_repo.define.table import QUARANTINE, QUARANTINE_COLUMNS
 from feature_repo.domains.movies import DOMAIN
+from feature_repo.domains.movies.tables import RATINGS
 from feature_repo.online.send import send_changed
-from feature_repo.schema import KNOWN_AFTER, QUARANTINE, RATINGS, SERVICES, TABLES
 from feature_repo.spark import spark_schema, spark_schema_of
 from lake.spark_tables import overwrite, read
 from pipelines.sources.new_events import one_event, read_events
@@ -42,7 +43,7 @@ def opened(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Fea
     home = tmp_path_factory.mktemp("push")
     sources = frames(spark, FIRST)
     for name, frame in sources.items():
-        overwrite(frame, home / "lake", name, spark_schema(TABLES[name]))
+        overwrite(frame, home / "lake", name, spark_schema(DOMAIN.tables[name]))
     quarantine = spark_schema_of(QUARANTINE_COLUMNS)
     overwrite(spark.createDataFrame([], quarantine), home / "lake", QUARANTINE, quarantine)
     store.apply(Settings(home=home), DOMAIN)
@@ -62,7 +63,7 @@ def check_online(opened: FeatureStore, ratings: Sequence[Rating]) -> None:
     for row in lookup_many(opened, None, pa.table(columns)).to_pylist():
         wanted = expected[row["user_id"], row["movie_id"], LATER]
         found = {c.name: row[c.name] for view in RUNNING for c in view.columns}
-        others = {c.name: wanted.get(c.name) for table in SERVICES["mmdin_v1"] for c in table.feature_columns}
+        others = {c.name: wanted.get(c.name) for view in DOMAIN.services["mmdin_v1"] for c in view.columns}
         assert differences(others | found, wanted) == []
         last = max((r.instant for r in ratings if r.user == row["user_id"]), default=None)
         since = None if last is None else instant(last) + KNOWN_AFTER
@@ -116,7 +117,7 @@ def test_pushed_ratings_are_online_as_if_they_had_always_been_there(
 def newest_row(opened: FeatureStore, view: str, user: int) -> pd.DataFrame:
     """A user's newest row, in the declared columns."""
     rows = DeltaTable(f"{opened.config.offline_store.lake}/{view}").to_pyarrow_table()
-    frame = rows.select(TABLES[view].column_names).to_pandas()
+    frame = rows.select(DOMAIN.tables[view].column_names).to_pandas()
     return frame[frame.user_id == user].sort_values("event_timestamp").tail(1)
 
 

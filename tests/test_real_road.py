@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from feature_repo.schema import EVENT_TIMESTAMP, FEATURE_TABLES, POSTER_STATISTICS, SERVICES
+from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.domains.movies import DOMAIN
+from feature_repo.domains.movies.posters import STATISTICS
 from tests.feature_oracle import Movie, Rating, features_at_labels
 from tests.marquee import marquee, newest_summary, query, table
 
@@ -60,9 +62,9 @@ def truth(
             year = re.search(r"\((\d{4})[^()]*\)\s*$", row["title"])
             genres = [] if row["genres"].startswith("(") else sorted(row["genres"].split("|"))
             movies[int(row["movieId"])] = Movie(genres, int(year[1]) if year else None)
-    columns = ["movie_id", *POSTER_STATISTICS]
+    columns = ["movie_id", *STATISTICS]
     posters = {
-        row["movie_id"]: {name: row[name] for name in POSTER_STATISTICS}
+        row["movie_id"]: {name: row[name] for name in STATISTICS}
         for row in table(home, "posters").select(columns).to_pylist()
     }
     return features_at_labels(ratings, movies, posters, lambda seconds: datetime.fromtimestamp(seconds, UTC))
@@ -92,7 +94,7 @@ def labels_of(ratings: list[Rating]) -> pa.Table:
 def differences(row: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
     """Features of a row that are not what the oracle says: counts and lists exactly, numbers to 1e-9."""
     wrong = []
-    for table_ in SERVICES["mmdin_v1"]:
+    for table_ in (view.table for view in DOMAIN.services["mmdin_v1"]):
         for column in table_.feature_columns:
             got, want = row[column.name], expected.get(column.name)
             if isinstance(want, float):
@@ -117,7 +119,7 @@ def test_every_label_asked_for_is_returned(summary: dict[str, Any]) -> None:
 
 
 def test_key_and_instant_are_unique_in_every_feature_table(home: Path) -> None:
-    for declared in FEATURE_TABLES:
+    for declared in (view.table for view in DOMAIN.views):
         rows = table(home, declared.name)
         key = f"{declared.key[0].name}, {EVENT_TIMESTAMP}"
         repeated = query(f"SELECT {key} FROM rows GROUP BY {key} HAVING count(*) > 1", rows)
@@ -179,7 +181,7 @@ def test_online_lookup_equals_the_newest_offline_row(home: Path, ratings: list[R
     movies = sorted({rating.movie for rating in ratings})[::40][:200]
     assert min(len(users), len(movies)) == 200
     newest: dict[str, dict[int, dict[str, Any]]] = {}
-    for declared in FEATURE_TABLES:
+    for declared in (view.table for view in DOMAIN.views):
         key = declared.key[0].name
         newest_first = f"row_number() OVER (PARTITION BY {key} ORDER BY {EVENT_TIMESTAMP} DESC)"
         found = query(f"SELECT * FROM rows QUALIFY {newest_first} = 1", table(home, declared.name))
@@ -187,7 +189,7 @@ def test_online_lookup_equals_the_newest_offline_row(home: Path, ratings: list[R
     store = open_store(Settings(home=home))
     for user, movie in zip(users, movies, strict=True):
         online = lookup(store, None, {"user_id": user, "movie_id": movie}).values
-        for declared in FEATURE_TABLES:
+        for declared in (view.table for view in DOMAIN.views):
             key_value = user if declared.key[0].name == "user_id" else movie
             row = newest[declared.name].get(key_value, {})
             for column in declared.feature_columns:
