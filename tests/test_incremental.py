@@ -1,4 +1,4 @@
-"""Incremental equals full: any cut of the events into batches, late ones included, ends in equal tables."""
+"""What feature jobs do with what is new in a lake: in time or late, catalogues, damage, much to do."""
 
 import json
 import shutil
@@ -12,88 +12,28 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
 from feature_repo.define.column import CREATED_TIMESTAMP
 from feature_repo.define.domain import Domain
-from feature_repo.define.operation import AtLeast
+from feature_repo.define.operation import AtLeast, Count
 from feature_repo.define.view import View
 from feature_repo.domains.movies import DOMAIN
 from lake import tables as lake
 from lake.session import StartSpark
 from pipelines.features import facts, incremental
 from pipelines.features.jobs import job_names, run_job
+from pipelines.features.pieces import STATE
 from pipelines.features.update import Update
 from tests.feature_oracle import Movie, Rating
-from tests.generated_rows import Rows, in_arrow, many_deliveries, rows_of, sources_of
 from tests.marquee import ROOT
 from tests.raw_rows import no_spark
-from tests.test_feature_jobs import DOMAINS, MOVIES, START, instant, tables
+from tests.test_feature_jobs import MOVIES, START, instant, tables
 from tests.toy_domain import PRESS
-from tests.view_rows import Tables, computed, grown, seen_by_readers
+from tests.view_rows import computed, seen_by_readers
 
 NOW = START + timedelta(days=9000)
-
-
-def running(domain: Domain) -> list[View]:
-    return [view for view in domain.views if not view.is_timeless]
-
-
-# --- any cut ----------------------------------------------------------------------------------------------
-
-
-@st.composite
-def deliveries(draw: st.DrawFn, domain: Domain) -> list[dict[str, Rows]]:
-    """Three deliveries: some of the events each, in any order, and catalogues whose rows come and change."""
-    sources = draw(sources_of(domain))
-    events = sources[domain.events.name]
-    batch_of = draw(st.lists(st.integers(0, 2), min_size=len(events), max_size=len(events)))
-    found: list[dict[str, Rows]] = []
-    for place in range(3):
-        catalogues: dict[str, Rows] = {}
-        for table in domain.sources:
-            if table == domain.events:
-                continue
-            rows = {row[table.key[0].name]: row for row in found[-1][table.name]} if found else {}
-            rows |= {row[table.key[0].name]: row for row in draw(rows_of(table))}
-            catalogues[table.name] = list(rows.values())
-        part = [event for event, batch in zip(events, batch_of, strict=True) if batch == place]
-        found.append({**catalogues, domain.events.name: part})
-    return found
-
-
-def assert_as_at_once(domain: Domain, batches: Sequence[Tables], spark: SparkSession | None = None) -> int:
-    """Each view's table after the batches is that of one run; how many late keys there were."""
-    events = domain.events.name
-    whole = {**batches[-1], events: pa.concat_tables([batch[events] for batch in batches])}
-    late = 0
-    for view in running(domain):
-        stored, late_keys = grown(view, batches, spark)
-        assert seen_by_readers(view, stored) == seen_by_readers(view, computed(view, whole)), view.name
-        late += late_keys
-    return late
-
-
-@DOMAINS
-@settings(deadline=None, max_examples=120)
-@given(data=st.data())
-def test_any_cut_into_batches_ends_in_the_tables_of_one_run(domain: Domain, data: st.DataObject) -> None:
-    assert_as_at_once(domain, [in_arrow(domain, rows) for rows in data.draw(deliveries(domain))])
-
-
-@DOMAINS
-@pytest.mark.parametrize("seed", range(2))
-def test_deliveries_taken_in_by_spark_end_in_the_tables_of_one_run(
-    spark: SparkSession, domain: Domain, seed: int
-) -> None:
-    late = assert_as_at_once(domain, many_deliveries(domain, seed), spark)
-    assert late > 20, "many of so many come late"
-
-
-# --- on a lake --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["arrow", "spark"])
@@ -229,6 +169,15 @@ def test_what_only_people_read_makes_no_table_anew(start: StartSpark, one_user: 
     domain = replace(DOMAIN, views=views, services={})
     for name in job_names(domain):
         assert run(start, one_user, name, domain=domain).how == "nothing new"
+
+
+def test_the_name_of_the_totals_is_taken() -> None:
+    view = DOMAIN.view("movie_rating_stats")
+    count = view.features[0]
+    assert isinstance(count, Count)
+    named = replace(view, features=(Count(replace(count.column, name=STATE)),))
+    with pytest.raises(ValueError, match="no column may be called state"):
+        computed(named, tables([]))
 
 
 # --- a catalogue that changes -----------------------------------------------------------------------------
@@ -385,7 +334,7 @@ def test_few_rows_need_neither_spark_nor_its_modules(tmp_path: Path) -> None:
     check = (
         "import sys\nfrom pathlib import Path\nfrom feature_repo.domains.movies import DOMAIN\n"
         "from pipelines.features.jobs import job_names, run_job\n"
-        "def never(): raise AssertionError('Spark was started')\n"
+        "def no_spark(): raise AssertionError('Spark was started')\n"
         "done = [run_job(no_spark, Path(sys.argv[1]), DOMAIN, name).how for name in job_names(DOMAIN)]\n"
         'sys.exit(f\'{done} {sorted({"pyspark", "feast", "keras"} & set(sys.modules))}\')'
     )

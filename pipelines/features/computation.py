@@ -32,9 +32,16 @@ def stored_schema(view: View) -> pa.Schema:
     """A view's table as it is stored: the declared columns and, where it runs along with events, `state`.
 
     The newest row of each key keeps its totals there: the next events go on from them. Readers never see it.
+
+    Raises:
+        ValueError: a column has the name that is kept for this.
     """
     declared = arrow_schema(view.table)
-    return declared if view.is_timeless else declared.append(pa.field(STATE, STATE_TYPE))
+    if view.is_timeless:
+        return declared
+    if STATE in declared.names or STATE in event_columns(view):
+        raise ValueError(f"{view.name}: no column may be called {STATE}, where totals are kept")
+    return declared.append(pa.field(STATE, STATE_TYPE))
 
 
 def computed_schema(view: View) -> pa.Schema:
@@ -47,6 +54,7 @@ def digest(view: View) -> str:
     """A word that differs where a view is computed otherwise: rows of another computation are not gone on
     from. What only people or models read makes no difference."""
     told = {
+        "kernels": kernels.VERSION,
         "by": _told(view.by),
         "tables": [(table.name, [_told(column) for column in table.key]) for table in view.over.tables],
         "where": condition(view.over.where),

@@ -193,5 +193,5 @@ def versions(folder: Path, view: View) -> dict[str, int]:
 
 def oldest_seen(folder: Path, domain: Domain, source: str) -> int | None:
     """The version of a source that the feature table furthest behind has seen; None where none reads it."""
-    seen = [seen_by(folder, view) or {} for view in domain.views_over(source)]
-    return min((versions[source] for versions in seen if source in versions), default=None)
+    seen = (seen_by(folder, view) for view in domain.views_over(source))
+    return min((known[source] for known in seen if known is not None), default=None)

@@ -17,6 +17,9 @@ import pyarrow.compute as pc
 
 from pipelines.features.pieces import EVENT_TIMESTAMP, STATE, Catalogue, Flags, Ints, Piece, piece_of
 
+VERSION = 1
+"""Raised where kernels make other rows of the same events, or call their totals otherwise: tables are then
+computed in full."""
 SECOND = 1_000_000
 """In microseconds."""
 

@@ -58,6 +58,7 @@ def news_since(folder: Path, view: View, seen: Mapping[str, int], now: Mapping[s
         touched = touched_keys(view, before, joined)
         if touched is None:
             return None
+        touched = touched if len(touched) else None
     return News(view, computation(view, joined), added, touched)
 
 

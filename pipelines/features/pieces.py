@@ -15,6 +15,7 @@ Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 EVENT_TIMESTAMP = "event_timestamp"
+"""As in `feature_repo.define.column`, which workers do not have."""
 STATE = "state"
 """The column of an earlier row's totals, by name; an event has none."""
 STATE_TYPE = pa.map_(pa.string(), pa.int64())
