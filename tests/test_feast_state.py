@@ -122,6 +122,18 @@ def test_a_lost_registry_is_made_again_by_apply(settings: Settings, emptied: boo
     assert lookup(store.open_store(settings), None, KEYS).unknown == ()
 
 
+def test_tables_that_are_not_built_are_named_and_not_begun(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    store.apply(settings, PRESS)
+    opened = store.open_store(settings)
+    labels = PAIRS.append_column("event_timestamp", pa.array([0], pa.timestamp("us", "UTC")))
+    with pytest.raises(MarqueeError, match=r"no Delta table at .*: build it first"):
+        store.materialize(settings)
+    with pytest.raises(MarqueeError, match=r"no Delta table at .*: build it first"):
+        opened.get_historical_features(labels, ["reader_stats:reader_read_count"]).to_arrow()
+    assert not settings.lake.exists()
+
+
 def test_a_plan_for_a_home_that_is_not_there_makes_none(tmp_path: Path) -> None:
     assert everything(Settings(home=tmp_path / "none")) == ALL
     assert list(tmp_path.iterdir()) == []

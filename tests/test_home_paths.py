@@ -13,15 +13,19 @@ from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.doctor import names
 from app.lookup import lookup
 from common.errors import MarqueeError
 from common.settings import Settings, load_settings
 from feature_repo import store
 from feature_repo.domains.movies import DOMAIN
 from lake.changes import added_rows
+from lake.locales import names_in_utf8
+from lake.session import spark_session
 from lake.write import write
 from tests.asof_battery import ENGINES
 from tests.lake import build_lake, build_tables
+from tests.marquee import marquee
 from tests.test_press_store import with_offline_store
 from tests.toy_domain import PRESS
 
@@ -147,6 +151,51 @@ def test_feasts_own_command_works_in_such_a_home(tmp_path: Path) -> None:
     feast("teardown")
     assert names_in(tmp_path) == {home.name}
     assert {"lake", "registry.db"} <= names_in(home)
+
+
+@pytest.mark.parametrize(
+    ("variables", "chosen"),
+    [
+        ({"LC_ALL": "C"}, "C.UTF-8"),
+        ({"LC_ALL": "POSIX", "LANG": "C.UTF-8"}, "C.UTF-8"),
+        ({"LC_CTYPE": "C.UTF-8", "LANG": "C"}, "C.UTF-8"),
+        ({"LANG": "C.utf8"}, "C.utf8"),
+        ({"LANG": "xx_YY.UTF-8"}, "C.UTF-8"),
+        ({}, "C.UTF-8"),
+    ],
+)
+def test_java_is_started_in_a_locale_of_utf8(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], chosen: str
+) -> None:
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with names_in_utf8():
+        assert os.environ["LC_ALL"] == chosen
+    assert {name: os.environ.get(name) for name in variables} == variables
+    assert ("LC_ALL" in os.environ) == ("LC_ALL" in variables)
+
+
+def test_a_system_without_utf8_is_said_by_doctor_and_before_spark_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("lake.locales._is_utf8", lambda _: False)
+    assert names(Settings(home=tmp_path)).well
+    found = names(Settings(home=tmp_path / "hömé"))
+    assert (found.well, found.remedy) == (False, "export LC_ALL=C.UTF-8")
+    with pytest.raises(MarqueeError, match=r"cannot name .*hömé.* export LC_ALL=C.UTF-8"):
+        spark_session(scratch=tmp_path / "hömé")
+
+
+@pytest.mark.road
+def test_spark_works_in_such_a_home_in_the_locale_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    home = tmp_path / "hömé, with [a] %41"
+    done = marquee(home, "data", "synth", "--ratings", 400, "--users", 20, "--movies", 100)
+    assert done.returncode == 0, done.stderr
+    assert names_in(tmp_path) == {home.name}
+    assert any((home / "sources").rglob("*.parquet"))
 
 
 def test_a_home_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:

@@ -75,12 +75,13 @@ def delta_table(config: RepoConfig, source: FileSource) -> DeltaTable:
     """
     path = locate(config, source.path)
     version = (config.offline_store.versions or {}).get(source.path)
+    missing = MarqueeError(f"There is no Delta table at {path}: build it first (marquee pipeline run).")
+    if "://" not in path and not (Path(path) / "_delta_log").is_dir():
+        raise missing  # deltalake would make a folder for it
     try:
         return DeltaTable(path, version=version, storage_options=storage_options(source))
     except TableNotFoundError as error:
-        raise MarqueeError(
-            f"There is no Delta table at {path}: build it first (marquee pipeline run)."
-        ) from error
+        raise missing from error
     except Exception as error:
         if version is not None:
             raise MarqueeError(f"The table at {path} has no version {version} any more: {error}.") from error
