@@ -70,7 +70,7 @@ def test_random_split_is_leaky_and_repeats_with_its_seed() -> None:
 
 def test_split_refuses_what_it_cannot_do() -> None:
     table = at(list(range(100)))
-    with pytest.raises(MarqueeError, match="Unknown split 'by_user'"):
+    with pytest.raises(MarqueeError, match="There is no split 'by_user'"):
         split(table, "by_user")
     with pytest.raises(MarqueeError, match="add up to 1"):
         split(table, shares=(0.5, 0.5, 0.5))

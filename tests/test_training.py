@@ -170,7 +170,7 @@ class TestTrain:
             train(store, lake, "din", home / "x", config={"epochs": 3})
         with pytest.raises(MarqueeError, match="Unknown protocol 'hones': choose one of honest, paper"):
             train(store, lake, "gbt", home / "x", protocol="hones")
-        with pytest.raises(MarqueeError, match="Unknown split"):
+        with pytest.raises(MarqueeError, match="There is no split"):
             train(store, lake, "gbt", home / "x", split="movie")
         assert not (home / "x").exists()
 

@@ -70,7 +70,7 @@ def test_what_leaks_is_said() -> None:
         ("dinn", {}, "no model 'dinn': did you mean din"),
         ("din", {"config": {"epochs": 3}}, "no setting epochs"),
         ("gbt", {"protocol": "hones"}, "Unknown protocol 'hones': choose one of honest, paper"),
-        ("gbt", {"split": "foo"}, "Unknown split 'foo': choose one of time, random"),
+        ("gbt", {"split": "foo"}, "There is no split 'foo': known: time, random"),
         ("gbt", {"shares": (0.5, 0.5, 0.5)}, "add up to 1"),
         ("logistic", {"task": TASKS[2]}, "logistic cannot learn stars, a regression task"),
         ("din", {"task": TASKS[2], "config": {"training.monitor": "auc"}}, "no monitor of stars 'auc'"),

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow as pa
 
-from common.errors import MarqueeError
+from common.errors import MarqueeError, unknown
 from feature_repo.define.column import EVENT_TIMESTAMP
 
 Strategy = Literal["time", "random"]
@@ -49,7 +49,7 @@ def check_strategy(strategy: str) -> Strategy:
         MarqueeError: there is none of that name.
     """
     if strategy not in get_args(Strategy):
-        raise MarqueeError(f"Unknown split '{strategy}': choose one of {', '.join(get_args(Strategy))}.")
+        raise unknown("split", strategy, get_args(Strategy))
     return "time" if strategy == "time" else "random"
 
 
