@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
 
 from lake.session import StartSpark
 from tests.raw_rows import ENGINES, engine_named
+
+# A busy machine makes any example slow, and that says nothing about the code.
+hypothesis_settings.register_profile("marquee", deadline=None)
+hypothesis_settings.load_profile("marquee")
 
 REAL_DATA = Path(os.environ.get("MARQUEE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
