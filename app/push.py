@@ -45,8 +45,9 @@ def push(
     """Take in new events, and bring online what follows from them.
 
     They may be late: what is online then is the newest row as it follows from all events. The caller holds
-    the home for writing. A push that was killed is completed by the next one, or by running the pipelines
-    and materialising.
+    the home for writing. A push that was killed while it wrote to the lake is rolled back by the next
+    command that writes; one killed later is completed by the next push, or by running the pipelines and
+    materialising.
 
     Args:
         spark: starts Spark, which many events need, and few do not.
