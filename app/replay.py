@@ -40,7 +40,10 @@ def scratch_home(settings: Settings, domain: Domain, folder: Path, stages: Stage
     Raises:
         MarqueeError: another audit is using the folder, or it cannot be written.
     """
+    from lake.spark import running_session
+
     scratch = settings.model_copy(update={"home": folder})
+    held = running_session()
     with writing(folder):
         _empty(folder)
         with stages.stage("Spark") as stage:
@@ -50,7 +53,8 @@ def scratch_home(settings: Settings, domain: Domain, folder: Path, stages: Stage
             yield replay_into(spark, settings, scratch, domain)
         finally:
             tear_down(scratch)
-            spark.stop()
+            if held is None:  # whoever had a session before keeps it
+                spark.stop()
             _empty(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
