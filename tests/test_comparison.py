@@ -9,12 +9,21 @@ from hypothesis import strategies as st
 
 from pipelines.features.comparison import differing, places_in, same
 
+
+def sorted_items(drawn: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(drawn.items())
+
+
 VALUES = {
     "numbers": (pa.float64(), st.none() | st.sampled_from([0.0, 1.5, float("nan")])),
     "words": (pa.string(), st.none() | st.sampled_from(["", "a"])),
     "lists": (
         pa.list_(pa.string()),
         st.none() | st.lists(st.none() | st.sampled_from(["", "a"]), max_size=2),
+    ),
+    "maps": (
+        pa.map_(pa.string(), pa.int64()),
+        st.none() | st.dictionaries(st.sampled_from(["", "a"]), st.integers(0, 1)).map(sorted_items),
     ),
 }
 

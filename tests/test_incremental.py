@@ -220,6 +220,23 @@ def test_a_changed_catalogue_row_corrects_what_depends_on_it(start: StartSpark, 
     assert content(one_user, "movie_content")[0]["movie_release_year"] == 1964
 
 
+def test_a_changed_catalogue_row_corrects_totals_that_no_feature_shows(
+    start: StartSpark, one_user: Path
+) -> None:
+    both, dramas, war = (Movie(genres, 1990) for genres in (["Comedy", "Drama"], ["Drama"], ["War"]))
+    told = {1: both, 2: both, 3: dramas, 4: war, 5: war}
+    write(one_user, tables([Rating(1, movie, 4.0, 10 * movie) for movie in (1, 2, 3)], told))
+    run(start, one_user, "user_rating_stats", 1)
+    write(one_user, {"movies": movies({**told, 2: dramas})})
+    run(start, one_user, "user_rating_stats", 2)
+    assert content(one_user, "user_rating_stats")[-1]["user_top_genres"] == ["Drama", "Comedy", ""], (
+        "as before"
+    )
+    add(one_user, [Rating(1, 4, 4.0, 40), Rating(1, 5, 4.0, 50)])
+    assert run(start, one_user, "user_rating_stats", 3).late_keys == 0
+    assert content(one_user, "user_rating_stats")[-1]["user_top_genres"] == ["Drama", "War", "Comedy"]
+
+
 def test_a_catalogue_rewritten_without_a_change_adds_nothing(start: StartSpark, one_user: Path) -> None:
     write(one_user, {"movies": movies(dict(reversed(MOVIES.items())))})
     for name in ("user_rating_stats", "user_recent_likes", "movie_content"):

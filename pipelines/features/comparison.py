@@ -1,6 +1,7 @@
 """Which rows two Arrow tables have in common, and where these differ."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,9 @@ def differing(rows: pa.Table, others: pa.Table, keys: Sequence[str], values: Seq
 def same(one: pa.Array, other: pa.Array) -> Flags:
     """(n,) whether two arrays of one type have the same value; no value equals no value, NaN equals NaN."""
     missing = pc.and_(pc.is_null(one), pc.is_null(other))
+    if pa.types.is_map(one.type):
+        parts = ((_lists(one, part), _lists(other, part)) for part in ("keys", "items"))
+        return np.array(np.logical_and.reduce([same(*lists) for lists in parts]), np.bool_)
     if pa.types.is_list(one.type):
         equal = _flags(pc.equal(pc.list_value_length(one), pc.list_value_length(other)))
         as_long = pa.array(equal)
@@ -58,6 +62,12 @@ def same(one: pa.Array, other: pa.Array) -> Flags:
         if pa.types.is_floating(one.type):
             equal |= _flags(pc.and_(pc.is_nan(one), pc.is_nan(other)))
     return equal | _flags(missing)
+
+
+def _lists(maps: pa.MapArray, part: Literal["keys", "items"]) -> pa.ListArray:
+    """(n,) the keys or the items of each map; null for no map."""
+    lists = pa.ListArray.from_arrays(maps.offsets, getattr(maps, part))
+    return pc.if_else(maps.is_valid(), lists, pa.scalar(None, lists.type))
 
 
 def _flags(values: pa.Array) -> Flags:

@@ -139,11 +139,18 @@ def last_events(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def differing(view: View, computed: pa.Table, held: pa.Table) -> pa.Table:
-    """The computed rows that a table does not hold as they are; of its rows, the newest written count."""
+    """The computed rows that a table does not hold as they are; of its rows, the newest written count.
+
+    A row from which later events go on differs by its `state`, too: equal features may stand for other sums.
+    """
     unique = unique_columns(view)
     newest = _newest_by(held, unique, [CREATED_TIMESTAMP])
-    values = [column.name for column in view.columns]
-    return computed.filter(pa.array(comparison.differing(computed, newest, unique, values)))
+    differs = comparison.differing(computed, newest, unique, [column.name for column in view.columns])
+    if STATE in computed.column_names:
+        goes_on = computed.column(STATE).is_valid().to_numpy()
+        going_on = computed.filter(pa.array(goes_on))
+        differs[goes_on] |= comparison.differing(going_on, newest, unique, [STATE])
+    return computed.filter(pa.array(differs))
 
 
 def write(

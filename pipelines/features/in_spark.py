@@ -181,10 +181,16 @@ def facts_of(spark: SparkSession, folder: Path, view: View, now: Mapping[str, in
 
 
 def differing(view: View, computed: DataFrame, held: DataFrame) -> DataFrame:
-    """The computed rows that a table does not hold as they are; of its rows, the newest written count."""
+    """The computed rows that a table does not hold as they are; of its rows, the newest written count.
+
+    A row from which later events go on differs by its `state`, too: equal features may stand for other sums.
+    """
     columns = [*unique_columns(view), *(column.name for column in view.columns)]
     same = [F.col(f"computed.{name}").eqNullSafe(F.col(f"held.{name}")) for name in columns]
-    newest = _newest_by(held, unique_columns(view), [CREATED_TIMESTAMP]).select(*columns)
+    newest = _newest_by(held, unique_columns(view), [CREATED_TIMESTAMP])
+    if STATE in computed.columns:
+        ours, theirs = (F.map_entries(f"{side}.{STATE}") for side in ("computed", "held"))
+        same.append(ours.isNull() | ours.eqNullSafe(theirs))
     return computed.alias("computed").join(newest.alias("held"), reduce(Column.__and__, same), "left_anti")
 
 
