@@ -30,6 +30,7 @@ class TrainOptions:
         config: file of settings in place of the committed ones.
         data: Parquet of labels with their features, in place of the lake's labels.
         block_rows: of `data`, how many rows memory holds at once.
+        service: feature service to read; that of the model by default.
     """
 
     protocol: str | None = None
@@ -38,6 +39,7 @@ class TrainOptions:
     config: Path | None = None
     data: Path | None = None
     block_rows: int | None = None
+    service: str | None = None
 
 
 def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
@@ -60,6 +62,7 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
     return recipe_of(
         domain,
         model,
+        service=options.service,
         config=configuration(model, protocol, options.config),
         protocol=protocol,
         split=options.split,

@@ -28,6 +28,9 @@ def train(
         int | None, typer.Option(min=0, max=LARGEST_SEED, help="Of everything random (default: 0).")
     ] = None,
     config: Config = None,
+    service: Annotated[
+        str | None, typer.Option(help="Feature service to read; that of the model where not given.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -45,7 +48,7 @@ def train(
     from cli.console import console, stages
     from common.settings import load_settings
 
-    options = training.TrainOptions(protocol, split, seed, config, data, block_rows)
+    options = training.TrainOptions(protocol, split, seed, config, data, block_rows, service)
     if like is not None:
         if model is not None or options != training.TrainOptions():
             raise MarqueeError(

@@ -17,6 +17,7 @@ from feature_repo.arrow import ARROW_TYPES
 from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Type
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
+from feature_repo.define.view import View
 
 FEAST_TYPES: dict[Type, FeastType] = {
     Type.INT64: Int64,
@@ -60,7 +61,7 @@ def feast_objects(domain: Domain, project: str) -> FeastObjects:
     sources = {table.name: _source(table) for table in tables}
     views = {table.name: _view(table, entities, sources[table.name]) for table in tables}
     services = {
-        name: FeatureService(name=name, features=[views[view.name] for view in asked])
+        name: FeatureService(name=name, features=[_part(views[view.name], view) for view in asked])
         for name, asked in domain.services.items()
     }
     about = Project(name=project, description=domain.description)
@@ -101,6 +102,12 @@ def _view(table: Table, entities: dict[str, Entity], source: FileSource) -> Feat
         ttl=timedelta(0),  # a feature holds until the next row of its key
         description=table.description,
     )
+
+
+def _part(whole: FeatureView, view: View) -> FeatureView:
+    """A published view as a service joins it: with the features that the service's own view has."""
+    names = [column.name for column in view.columns]
+    return whole if len(names) == len(whole.features) else whole[names]
 
 
 def _field(column: Column) -> Field:

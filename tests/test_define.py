@@ -14,6 +14,7 @@ from feature_repo.define.table import Table
 from feature_repo.define.task import Binary
 from feature_repo.define.view import Over, View
 from feature_repo.domains import movies
+from tests.toy_domain import PRESS
 
 READER = Column("reader_id", Type.INT64, "Who read.", role=Id("reader"), side="user")
 ARTICLE = Column("article_id", Type.STRING, "What was read.", role=Id("article"), side="item")
@@ -130,12 +131,35 @@ def test_a_role_that_a_column_cannot_play_is_refused(
         ({"sources": (READS, ARTICLES, ARTICLES)}, "two tables have one name"),
         ({"views": (BY_READER, BY_READER)}, "two tables have one name"),
         ({"services": {"s_v1": (replace(BY_READER, name="other"),)}}, "does not have"),
+        ({"services": {"s_v1": (replace(BY_READER, by=ARTICLE),)}}, "does not have"),
         ({"tasks": (Binary("long", "stars", 3),)}, "no column stars"),
     ],
 )
 def test_a_domain_that_contradicts_itself_is_refused(changes: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         domain(BY_READER, **changes)
+
+
+def test_a_service_may_leave_features_out_that_the_table_keeps() -> None:
+    whole = PRESS.view("reader_stats")
+    part = whole.without("reader_last_at", "reader_words_mean", "reader_words_std")
+    left_out = [column.name for column in whole.columns if column not in part.columns]
+    assert left_out == ["reader_words_mean", "reader_words_std", "reader_last_at"]
+    one = replace(PRESS, services={"press_v1": (part,), "press_v2": (whole,)})
+    assert one.view("reader_stats") == whole
+    assert one.tables["reader_stats"] == whole.table
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["reader_last"], "no feature reader_last to leave out"),
+        (["reader_words_mean"], "reader_words_mean is made together with a feature that is not left out"),
+    ],
+)
+def test_what_cannot_be_left_out_is_refused(names: list[str], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        PRESS.view("reader_stats").without(*names)
 
 
 def test_features_of_one_service_have_different_names() -> None:

@@ -25,6 +25,7 @@ from feature_repo.arrow import arrow_schema
 from feature_repo.define.column import BEGINNING, Column, Type
 from feature_repo.define.operation import Fact
 from feature_repo.define.role import Unread
+from feature_repo.define.view import View
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.features import MOVIE_CONTENT
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStoreConfig
@@ -80,9 +81,15 @@ def test_views_and_services_are_those_of_the_schema(opened: FeatureStore) -> Non
         assert [field.name for field in views[table.name].entity_columns] == [key.name for key in table.key]
     services = {service.name: service for service in opened.list_feature_services()}
     assert {
-        name: tuple(projection.name for projection in service.feature_view_projections)
+        name: {
+            part.name: [feature.name for feature in part.features]
+            for part in service.feature_view_projections
+        }
         for name, service in services.items()
-    } == {name: tuple(table.name for table in tables) for name, tables in DOMAIN.services.items()}
+    } == {
+        name: {view.name: [column.name for column in view.columns] for view in views}
+        for name, views in DOMAIN.services.items()
+    }
 
 
 def test_sources_name_tables_not_places() -> None:
@@ -166,18 +173,16 @@ def test_plan_shows_a_changed_definition_and_apply_makes_it_so(
     assert store.plan(Settings(home=tmp_path), DOMAIN) == []
     title = Fact("title", Column("movie_title", Type.STRING, "As in the catalogue.", role=Unread()))
     content = replace(MOVIE_CONTENT, features=(*MOVIE_CONTENT.features, title))
-    now = {view: content if view is MOVIE_CONTENT else view for view in DOMAIN.views}
-    services = {
-        name: tuple(now[view] for view in views)
-        for name, views in DOMAIN.services.items()
-        if name != "gbt_v1"
-    }
-    other = replace(DOMAIN, views=tuple(now.values()), services=services)
+
+    def now(views: tuple[View, ...]) -> tuple[View, ...]:
+        return tuple(content if view is MOVIE_CONTENT else view for view in views)
+
+    services = {name: now(views) for name, views in DOMAIN.services.items() if name != "gbt_v1"}
+    other = replace(DOMAIN, views=now(DOMAIN.views), services=services)
     changes = {(change.action, change.name): change for change in store.plan(settings, other)}
     assert set(changes) == {
         ("update", "movie_content"),
-        ("update", "din_v1"),
-        ("update", "mmdin_v1"),
+        *(("update", name) for name in services),
         ("delete", "gbt_v1"),
     }
     assert "movie_title" in str(changes["update", "movie_content"])
@@ -304,7 +309,7 @@ def test_data_set_file_is_the_data_set(opened: FeatureStore, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("labels", "service", "words"),
     [
-        (labels_at_random(1), "mmdin_v2", "did you mean mmdin_v1"),
+        (labels_at_random(1), "mmdin_v0", "did you mean mmdin_v"),
         (labels_at_random(1).drop_columns(["movie_id"]), "din_v1", "lack movie_id"),
         (labels_at_random(1).drop_columns(["event_timestamp"]), "din_v1", "lack event_timestamp"),
         (labels_at_random(1).set_column(3, "user_id", pa.array(["7"])), "din_v1", "user_id holds string"),

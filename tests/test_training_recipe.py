@@ -89,6 +89,9 @@ def test_a_model_reads_its_own_service_or_the_domains_only_one() -> None:
     two = replace(PRESS, services={"a_v1": PRESS.views, "b_v1": PRESS.views})
     with pytest.raises(MarqueeError, match=r"din reads din_v1, which press does not have: .* a_v1, b_v1"):
         service_for(two, model("din"))
+    assert recipe_of(two, "din", service="b_v1").service == "b_v1"
+    with pytest.raises(MarqueeError, match="no feature service 'c_v1'"):
+        recipe_of(two, "din", service="c_v1")
 
 
 def test_a_task_is_found_by_its_name() -> None:

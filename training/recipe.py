@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from common.errors import MarqueeError, unknown
 from feature_repo.define.domain import Domain
 from feature_repo.define.task import Ordinal, Task
+from training.data.service import service_of
 from training.data.splits import LEAKY, SHARES, Strategy, check_shares, check_strategy
 from training.models import Entry
 from training.models import model as entry_of
@@ -103,6 +104,7 @@ def recipe_of(
     domain: Domain,
     model: str,
     *,
+    service: str | None = None,
     task: Task | None = None,
     config: Mapping[str, Any] | None = None,
     protocol: str = "honest",
@@ -117,14 +119,15 @@ def recipe_of(
     Args:
         domain: whose events are the labels.
         model: key in the zoo.
+        service: feature service; that of the model where None.
         task: what is predicted; the domain's first where None.
         config: what differs from the model's defaults; dotted keys reach into sections.
         protocol, shares, split_seed, seed, leak: as in `Recipe`.
         split: "time" or "random"; that of the protocol where None.
 
     Raises:
-        MarqueeError: an unknown model, setting, protocol or split, a task that the model cannot learn, or a
-            domain without a service for it.
+        MarqueeError: an unknown model, service, setting, protocol or split, a task that the model cannot
+            learn, or a domain without a service for it.
     """
     entry = entry_of(model)
     settings = entry.config_class.of(config)
@@ -137,7 +140,7 @@ def recipe_of(
         check_monitor(objective_of(task), settings.training.monitor)
     return Recipe(
         domain=domain.name,
-        service=service_for(domain, entry),
+        service=service_for(domain, entry) if service is None else service_of(domain, service).name,
         model=model,
         config=settings.model_dump(mode="json"),
         task=task,

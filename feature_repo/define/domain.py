@@ -1,7 +1,7 @@
 """A domain: everything that general code needs to know of what the data are about."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from feature_repo.define.column import Column
@@ -19,8 +19,8 @@ class Domain:
         description: what it is about, for people.
         sources: the tables that come from outside: events and catalogues.
         views: the feature tables.
-        services: what each model reads: the views whose features a service joins, by the service's name. A
-            published service does not change: a new one gets a new number.
+        services: what each model reads: the views whose features a service joins, whole or `without` some,
+            by the service's name. A published service does not change: a new one gets a new number.
         tasks: what can be predicted from the events; the first is the default.
 
     Raises:
@@ -48,7 +48,7 @@ class Domain:
                 raise ValueError(f"{view.name}: it is computed from tables that {self.name} does not have")
         check_vocabularies([*self.keys, *(column for view in self.views for column in view.columns)])
         for service, views in self.services.items():
-            if not set(map(id, views)) <= set(map(id, self.views)):
+            if not all(any(_is_part(one, whole) for whole in self.views) for one in views):
                 raise ValueError(f"{service}: it joins views that {self.name} does not have")
             features = [column.name for view in views for column in view.columns]
             if len(set(features)) != len(features):
@@ -93,3 +93,8 @@ class Domain:
     def views_over(self, table: str) -> tuple[View, ...]:
         """The views that are computed from a source table."""
         return tuple(view for view in self.views if any(read.name == table for read in view.over.tables))
+
+
+def _is_part(view: View, whole: View) -> bool:
+    """Whether a view is another, or that without some of its features."""
+    return set(view.features) <= set(whole.features) and replace(view, features=whole.features) == whole

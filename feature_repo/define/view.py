@@ -1,7 +1,7 @@
 """A view: features of one key, declared with how they are computed."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from feature_repo.define import role
@@ -99,6 +99,24 @@ class View:
     def columns(self) -> tuple[Column, ...]:
         """The features, in stored order."""
         return tuple(column for operation in self.features for column in operation.columns)
+
+    def without(self, *names: str) -> "View":
+        """The view as a service joins it that leaves out some features; the table keeps them.
+
+        Args:
+            names: of features; all that one operation makes, or none of them.
+
+        Raises:
+            ValueError: there is no such feature, or an operation makes it together with one that stays.
+        """
+        kept = tuple(made for made in self.features if not {one.name for one in made.columns} <= set(names))
+        stays = {column.name for made in kept for column in made.columns}
+        for name in names:
+            if name not in {column.name for column in self.columns}:
+                raise ValueError(f"{self.name}: there is no feature {name} to leave out")
+            if name in stays:
+                raise ValueError(f"{self.name}: {name} is made together with a feature that is not left out")
+        return replace(self, features=kept)
 
     @cached_property
     def table(self) -> Table:

@@ -26,9 +26,10 @@ def leaks_of(prepared: Prepared) -> tuple[str, ...]:
 
 
 def with_leak(honest: Prepared, whole: Prepared, view: str) -> Prepared:
-    """Honest features, but one view's of the whole data."""
+    """Honest features, but those of the whole data that the service reads of one view."""
     table: pa.Table = honest.table
-    for column in honest.domain.view(view).columns:
+    (read,) = (one for one in honest.service.views if one.name == view)
+    for column in read.columns:
         place = table.column_names.index(column.name)
         table = table.set_column(place, column.name, whole.table[column.name])
     return replace(honest, table=table)
