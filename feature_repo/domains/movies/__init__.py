@@ -12,17 +12,22 @@ from feature_repo.domains.movies.features import (
 )
 from feature_repo.domains.movies.tables import LIKED_RATING, MOVIES, POSTERS, RATINGS
 
-_BEHAVIOUR = (MOVIE_RATING_STATS, USER_RATING_STATS, USER_RECENT_LIKES, MOVIE_CONTENT)
+_OF_MOVIES_V1 = MOVIE_RATING_STATS.without("movie_rating_last_at")
+_USERS_AND_CONTENT = (USER_RATING_STATS, USER_RECENT_LIKES, MOVIE_CONTENT)
+_POSTERS = (MOVIE_POSTER_COLOUR, USER_POSTER_TASTE)
 
 DOMAIN = Domain(
     name="marquee",
     description="Point-in-time features for movie recommendation.",
     sources=(RATINGS, MOVIES, POSTERS),
-    views=(*_BEHAVIOUR, MOVIE_POSTER_COLOUR, USER_POSTER_TASTE),
+    views=(MOVIE_RATING_STATS, *_USERS_AND_CONTENT, *_POSTERS),
     services={
-        "din_v1": _BEHAVIOUR,
-        "mmdin_v1": (*_BEHAVIOUR, MOVIE_POSTER_COLOUR, USER_POSTER_TASTE),
-        "gbt_v1": (MOVIE_RATING_STATS, USER_RATING_STATS, MOVIE_CONTENT),
+        "din_v1": (_OF_MOVIES_V1, *_USERS_AND_CONTENT),
+        "din_v2": (MOVIE_RATING_STATS, *_USERS_AND_CONTENT),
+        "mmdin_v1": (_OF_MOVIES_V1, *_USERS_AND_CONTENT, *_POSTERS),
+        "mmdin_v2": (MOVIE_RATING_STATS, *_USERS_AND_CONTENT, *_POSTERS),
+        "gbt_v1": (_OF_MOVIES_V1, USER_RATING_STATS, MOVIE_CONTENT),
+        "gbt_v2": (MOVIE_RATING_STATS, USER_RATING_STATS, MOVIE_CONTENT),
     },
     tasks=(Binary("liked", "rating", LIKED_RATING, says="liked"),),
 )

@@ -1,7 +1,7 @@
 """The features: this, and nothing else, is where one is declared."""
 
 from feature_repo.define.column import PADDING, Column, Type
-from feature_repo.define.operation import Count, Fact, FirstAt, LastK, MeanStd, TopK
+from feature_repo.define.operation import Count, Fact, FirstAt, LastAt, LastK, MeanStd, TopK
 from feature_repo.define.role import Bag, Instant, Number, Sequence
 from feature_repo.define.role import Count as CountRole
 from feature_repo.define.view import Over, View
@@ -50,7 +50,18 @@ MOVIE_RATING_STATS = View(
     "movie_rating_stats",
     by=MOVIE_ID,
     over=Over(RATINGS),
-    features=(_count("movie_rating_count", "Ratings so far."), _rating_mean_std("movie")),
+    features=(
+        _count("movie_rating_count", "Ratings so far."),
+        _rating_mean_std("movie"),
+        LastAt(
+            Column(
+                "movie_rating_last_at",
+                Type.TIMESTAMP,
+                "When the last rating was given, to the second, rounded down (UTC).",
+                role=Instant(),
+            )
+        ),
+    ),
     description="Running statistics of the ratings that a movie got.",
 )
 
