@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings as hypothesis_settings
@@ -19,6 +20,10 @@ REAL_DATA = Path(os.environ.get("MARQUEE_TEST_DATA", Path(__file__).parents[2] /
 
 # Tests are many short jobs: what the JVM's second compiler spends on them is never earned back.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+# Tests train the same small networks again and again, many in processes of their own: compile each once.
+_COMPILED = TemporaryDirectory(prefix="marquee-tests-compiled-", ignore_cleanup_errors=True)
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""One model on both backends: the same weights give the same outputs."""
+"""Keras' backends: which one is taken, that each repeats itself, and that they agree."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 from tests.test_models import NETWORKS, built, logits
 from tests.training_runs import LIKED, recipe
-from training.backend import keras
+from training.backend import BACKENDS, default_backend, keras
 from training.estimators import Blueprint
 from training.estimators.network import Network
 from training.fit import artefact as artefacts
@@ -19,6 +19,86 @@ from training.fit.artefact import Artefact, Manifest
 from training.fit.curve import Curve
 from training.models import model
 from training.tasks import objective_of
+
+TRAIN = """
+import sys
+{before}
+import numpy
+from tests.toy_features import toy_spec, toy_table
+from tests.training_runs import LIKED
+from training.backend import keras
+from training.estimators import Blueprint, Examples
+from training.estimators.network import Network
+from training.models import model
+from training.tasks import objective_of
+settings = {{"training.epochs": 3, "training.batch_size": 64, "training.averaging": 0.9}}
+table, config = toy_table(500, "din_v1"), model("din").config_class.of(settings)
+spec, objective = toy_spec(table, "din_v1", config.inputs), objective_of(LIKED)
+network = Network(Blueprint(model("din"), config, spec, objective))
+rows = Examples(spec.apply(table), objective.targets(table))
+curve = network.fit(rows, rows, seed=5)
+numpy.savez(sys.argv[1], scores=network.predict(rows.arrays), losses=[epoch.loss for epoch in curve.epochs])
+print(keras.backend.backend(), "tensorflow" in sys.modules)
+"""
+
+
+def trained(out: Path, before: str = "", **environment: str) -> tuple[str, dict[str, np.ndarray]]:
+    """What a process of its own says of its backend, and the scores and losses of what it trains."""
+    given = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    done = subprocess.run(
+        [sys.executable, "-c", TRAIN.format(before=before), str(out)],
+        env=given | environment,
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    with np.load(out) as file:
+        return done.stdout.strip(), dict(file)
+
+
+@pytest.mark.parametrize(
+    ("jax", "gpu", "plugin", "backend"),
+    [
+        (True, False, False, "jax"),
+        (True, False, True, "jax"),
+        (True, True, True, "jax"),
+        (True, True, False, "tensorflow"),
+        (False, False, False, "tensorflow"),
+        (False, True, True, "tensorflow"),
+    ],
+)
+def test_jax_is_the_default_unless_it_would_leave_a_gpu_idle(
+    jax: bool, gpu: bool, plugin: bool, backend: str
+) -> None:
+    assert default_backend(jax=jax, gpu=gpu, plugin=plugin) == backend
+
+
+@pytest.mark.skipif(any(Path("/dev").glob("nvidia[0-9]*")), reason="a GPU has a say in the default")
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [("", "jax False"), ("sys.modules['jax'] = None", "tensorflow True")],
+    ids=["jax", "without jax"],
+)
+def test_jax_trains_without_loading_tensorflow_which_trains_where_jax_is_missing(
+    tmp_path: Path, before: str, said: str
+) -> None:
+    found, held = trained(tmp_path / "run.npz", before)
+    assert found == said
+    assert held["losses"][-1] < held["losses"][0]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_seed_gives_the_same_bytes_in_another_process(tmp_path: Path, backend: str) -> None:
+    """With JAX, one process compiles and the other takes what was compiled."""
+    given = {"KERAS_BACKEND": backend, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
+    first, again = (trained(tmp_path / f"{run}.npz", **given) for run in (1, 2))
+    assert first[0].split()[0] == again[0].split()[0] == backend
+    for name, held in first[1].items():
+        np.testing.assert_array_equal(again[1][name], held, err_msg=name)
+
 
 OTHER_BACKEND = """
 import sys, numpy, pyarrow.parquet as pq
@@ -34,7 +114,6 @@ print(keras.backend.backend())
 
 
 def test_another_backend_gives_the_same_outputs_from_the_same_weights(tmp_path: Path) -> None:
-    pytest.importorskip("jax")
     expected = {}
     for key in NETWORKS:
         network, spec, table = built(key)

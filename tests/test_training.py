@@ -222,14 +222,18 @@ class TestRefit:
 
 
 class TestTrainLike:
-    def test_gives_identical_rows_and_metrics_though_the_tables_went_on(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("averaging", [0.0, 0.9])
+    def test_gives_identical_rows_and_metrics_though_the_tables_went_on(
+        self, tmp_path: Path, averaging: float
+    ) -> None:
         home = toy_home(tmp_path, ratings=500)
+        config = {**QUICK, "training.averaging": averaging}
         first = train(
             opened(home),
             home / "lake",
             "din",
             home / "runs" / "first",
-            config=QUICK,
+            config=config,
             seed=5,
         )
         ratings = read_labels(home / "lake", DOMAIN).table.drop_columns(["liked"])
@@ -246,7 +250,7 @@ class TestTrainLike:
             artefacts.read_manifest(again.result.folder).versions
             == artefacts.read_manifest(first.folder).versions
         )
-        now = train(opened(home), home / "lake", "din", home / "runs" / "now", config=QUICK, seed=5)
+        now = train(opened(home), home / "lake", "din", home / "runs" / "now", config=config, seed=5)
         assert now.labels_asked == 1000
         assert now.metrics != first.metrics
 

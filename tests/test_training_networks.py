@@ -8,7 +8,7 @@ import pytest
 
 from tests.toy_features import toy_spec, toy_table
 from tests.training_runs import LIKED, prepared, recipe
-from training.backend import seed_everything
+from training.backend import keras, seed_everything
 from training.estimators import Blueprint, Examples
 from training.estimators.network import Network
 from training.evaluate.metrics import roc_auc
@@ -57,6 +57,12 @@ class TestBatches:
         batches = trainer.Batches(self.arrays, None, 4)
         assert [row for i in range(3) for row in batches[i][0]["a"]] == list(range(10))
 
+    def test_batches_are_filled_up_with_the_first_rows_where_asked(self) -> None:
+        batches = trainer.Batches(self.arrays, None, 4, full=True)
+        assert [list(batches[i][0]["a"]) for i in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
+        few = trainer.Batches({"a": np.arange(3)}, None, 8, full=True)
+        assert [list(few[i][0]["a"]) for i in range(len(few))] == [[0, 1, 2, 0, 1, 2, 0, 1]]
+
     def test_batch_size_grows_with_the_rows_up_to_the_papers(self) -> None:
         sizes = [trainer.batch_size(rows, TrainingConfig()) for rows in (100, 10_000, 100_000, 10_000_000)]
         assert sizes == [100, 256, 1000, 4500]
@@ -82,6 +88,21 @@ def fitted(config: dict[str, Any], seed: int = 0) -> tuple[Network, Any, np.ndar
     assert [point for point, _ in seen] == curve.epochs
     assert {of for _, of in seen} == {settings.training.epochs}  # type: ignore[attr-defined]
     return network, curve, network.predict(valid.arrays), valid.targets
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="TensorFlow takes one step a call")
+@pytest.mark.parametrize("together", [2, 3, 7])
+def test_steps_in_one_call_are_those_of_calls_of_their_own(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """600 rows in batches of 100: calls that are full, and a last one that is not."""
+    config = {"training.epochs": 2, "training.batch_size": 100, "training.averaging": 0.9}
+    monkeypatch.setattr(trainer, "STEPS_A_CALL", 1)
+    _, alone, expected, _ = fitted(config)
+    monkeypatch.setattr(trainer, "STEPS_A_CALL", together)
+    _, curve, found, _ = fitted(config)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert [epoch.loss for epoch in curve.epochs] == pytest.approx([e.loss for e in alone.epochs], rel=1e-6)
 
 
 class TestFit:

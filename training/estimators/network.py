@@ -29,7 +29,7 @@ class Network:
 
     @property
     def backend(self) -> str:
-        """Keras' backend, such as "tensorflow"."""
+        """Keras' backend, such as "jax"."""
         return str(keras.backend.backend())
 
     def fit(

@@ -18,6 +18,8 @@ from training.models.config import TrainingConfig
 from training.tasks import Objective, check_monitor
 
 PREDICTION_BATCH = 8192
+STEPS_A_CALL = 32
+"""The most training steps in one compiled call, where the backend can do several."""
 SMALLEST_BATCH, LARGEST_BATCH = 256, 4500
 
 
@@ -33,10 +35,18 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         size: rows of a batch. The last of a block may be smaller; where rows are shuffled, those that came
             first fill it up, as each shape of batch is compiled for itself.
         seed: of the permutation; None keeps the order.
+        epoch: that comes first.
+        full: fill up the last batch of a block where rows keep their order, too.
     """
 
     def __init__(
-        self, arrays: Arrays, targets: np.ndarray | None, size: int, seed: int | None = None, epoch: int = 0
+        self,
+        arrays: Arrays,
+        targets: np.ndarray | None,
+        size: int,
+        seed: int | None = None,
+        epoch: int = 0,
+        full: bool = False,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self.arrays = arrays
@@ -46,6 +56,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self.size = size
         self.seed = seed
         self.epoch = epoch
+        self.full = full
         self.block = first.block if isinstance(first, OnDisk) else max(self.rows, 1)
         self._permute()
 
@@ -65,11 +76,12 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             return
         rows = slice(block * self.block, min((block + 1) * self.block, self.rows))
         self._arrays = {name: array[rows] for name, array in self.arrays.items()}
+        self._rows = rows.stop - rows.start
         self._labels = None if self.targets is None else self.targets[rows].astype(np.float32)[:, None]
         self._order = None
         if self.seed is not None:
             key = (self.seed, self.epoch) if len(self._blocks) == 1 else (self.seed, self.epoch, 1 + block)
-            self._order = np.random.default_rng(key).permutation(rows.stop - rows.start)
+            self._order = np.random.default_rng(key).permutation(self._rows)
         self._held = block
 
     def __len__(self) -> int:
@@ -84,6 +96,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             chosen = self._order[rows]
             short = self.size - len(chosen)
             rows = chosen if len(self._order) < self.size else np.concatenate([chosen, self._order[:short]])
+        elif self.full and rows.stop > self._rows:
+            rows = np.arange(rows.start, rows.stop) % self._rows
         batch = {name: array[rows] for name, array in self._arrays.items()}
         return (batch,) if self._labels is None else (batch, self._labels[rows])
 
@@ -184,11 +198,15 @@ def compile_model(model: Any, config: TrainingConfig, loss: Any, steps: int) -> 
         )
     optimizer = _AdamW(config, rate)
     optimizer.exclude_from_weight_decay(var_names=["bias", "embeddings", "gate", "alpha", "gamma", "beta"])
-    model.compile(
-        optimizer=optimizer,
-        loss=loss,
-        jit_compile=_jit(),
-    )
+    on_jax = keras.backend.backend() == "jax"
+    # Calls of equal length, so that the last of an epoch has few steps less than it has room for.
+    calls = -(-steps // STEPS_A_CALL)
+    together = -(-steps // calls) if on_jax and steps else 1
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=_jit(), steps_per_execution=together)
+    if on_jax:
+        from training.fit.jax_steps import train_function
+
+        model.train_function = train_function(model, together)
 
 
 class _AdamW(keras.optimizers.AdamW):  # type: ignore[misc]
@@ -226,7 +244,16 @@ class _AdamW(keras.optimizers.AdamW):  # type: ignore[misc]
 
 def _averaging(config: TrainingConfig) -> list[Any]:
     """What puts the averaged weights into the model at the end of each epoch; it comes first."""
-    return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if config.averaging else []
+    return [_AveragedWeights(swap_on_epoch=True)] if config.averaging else []
+
+
+class _AveragedWeights(keras.callbacks.SwapEMAWeights):  # type: ignore[misc]
+    """Swaps weights and averages at the end of an epoch, and back where another begins."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        # In what it takes for the last epoch, Keras makes the averages the very arrays of the weights, which
+        # JAX then hands over to the next prediction. Weights worth keeping have been read by then.
+        super().on_epoch_end(-1, logs)
 
 
 class _LastWeights(keras.callbacks.Callback):  # type: ignore[misc]
@@ -318,11 +345,17 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
 
 def outputs(model: Any, arrays: Arrays) -> np.ndarray:
     """The model's outputs, float32 (rows, outputs): logits, values, or logarithms of probabilities."""
-    rows = len(next(iter(arrays.values())))
+    first = next(iter(arrays.values()))
+    rows = len(first)
     if rows == 0:
         return np.empty((0, model.output_shape[-1]), dtype=np.float32)
-    out: np.ndarray = model.predict(Batches(arrays, None, PREDICTION_BATCH), verbose=0)
-    return out
+    size, full = PREDICTION_BATCH, False
+    one_block = not isinstance(first, OnDisk) or rows <= first.block
+    if keras.backend.backend() == "jax" and one_block:
+        # Each shape of batch is compiled for itself: full ones only, and of a few sizes.
+        size, full = min(size, 1 << (rows - 1).bit_length()), True
+    out: np.ndarray = model.predict(Batches(arrays, None, size, full=full), verbose=0)
+    return out[:rows]
 
 
 def predict(model: Any, arrays: Arrays, objective: Objective) -> np.ndarray:
