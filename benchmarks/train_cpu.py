@@ -4,9 +4,9 @@
 
 `din_plain` and `deepctr` train a DIN of equal sizes on the same rows, in batches of 4500: two ids, a history
 of five movies, nine numbers; embeddings of 8, an attention unit of 32, layers of 64 and 32, dropout, Adam.
-`din` and `mmdin` are Marquee's defaults on the shapes of their services. Of each, the epochs after the first
-count, which compiles; CPU time is that of the whole process. A contender runs once a round, in turn with the
-others, and its median counts.
+`din` and `mmdin` are Marquee's defaults on the shapes of their services. All train on JAX, but those named
+for TensorFlow or its XLA. Of each, the epochs after the first count, which compiles; CPU time is that of the
+whole process. A contender runs once a round, in turn with the others, and its median counts.
 
 DeepCTR needs packages that do not go with ours, so it runs in an environment of its own: `--peer` names its
 Python; without it one is made in a temporary folder (some 2 GB, from the package registry) and removed.
@@ -28,14 +28,14 @@ from measure import machine, names_of, run_child, warn_if_busy
 BATCH, USERS, MOVIES, WIDTH, ATTENTION, UNITS, DROPOUT = 4500, 20_000, 5_000, 8, (32,), (64, 32), 0.2
 PEER_PACKAGES = ("deepctr==0.9.4", "tensorflow==2.21.0", "tf-keras==2.21.0", "setuptools<80", "psutil")
 OURS = ("din_plain", "din", "mmdin")
-OPTIONS = ("din_plain_jax", "din_plain_bfloat16", "din_plain_xla")
+ON_TENSORFLOW = ("din_plain_tensorflow", "din_tensorflow", "mmdin_tensorflow", "din_plain_xla")
+OPTIONS = ("din_plain_bfloat16", *ON_TENSORFLOW)
 PEER = "deepctr"
 
 
 def train_ours(contender: str, folder: Path, epochs: int) -> None:
     """Train one of ours; prints what it cost."""
-    if contender.endswith("_jax"):
-        os.environ["KERAS_BACKEND"] = "jax"
+    os.environ["KERAS_BACKEND"] = "tensorflow" if contender in ON_TENSORFLOW else "jax"
     import numpy as np
     from train_rows import plain_spec, service_spec
 
@@ -46,7 +46,7 @@ def train_ours(contender: str, folder: Path, epochs: int) -> None:
     if contender.endswith("_bfloat16"):
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     plain = contender.startswith("din_plain")
-    key = "mmdin" if contender == "mmdin" else "din"
+    key = "mmdin" if contender.startswith("mmdin") else "din"
     spec = plain_spec(USERS, MOVIES) if plain else service_spec(USERS, MOVIES, posters=key == "mmdin")
     settings: dict[str, Any] = {"training.batch_size": BATCH, "training.epochs": epochs}
     if plain:
