@@ -6,4 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-exec .venv/bin/pytest "$@"
+# A file stays in one process, with the homes and sessions that its tests share.
+exec .venv/bin/pytest --numprocesses=2 --dist=loadfile "$@"

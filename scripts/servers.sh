@@ -3,6 +3,7 @@
 # workers (of the installed pyspark; one core and 2 GB each), Redis and PostgreSQL (installed by apt where they
 # are missing).
 #
+#   scripts/servers.sh install   installs Redis and PostgreSQL where they are missing
 #   scripts/servers.sh start     starts what does not run, and prints what to export
 #   scripts/servers.sh env       prints that again
 #   scripts/servers.sh status    says what runs; exit code 1 where something does not
@@ -171,6 +172,7 @@ stop() {
 }
 
 case ${1:-} in
+    install) install_programs ;;
     start | status | stop) "$1" ;;
     env) variables ;;
     *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 2 ;;

@@ -1,6 +1,7 @@
-"""Fixtures that every test may use: one Spark session, the real data, a home."""
+"""Which kind each test is of, and the fixtures that every test may use."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from lake.session import StartSpark
 from tests.raw_rows import ENGINES, engine_named
+from tests.servers import redis_in
 
 # A busy machine makes any example slow, and that says nothing about the code.
 hypothesis_settings.register_profile("marquee", deadline=None)
@@ -24,6 +26,50 @@ os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 # Tests train the same small networks again and again, many in processes of their own: compile each once.
 _COMPILED = TemporaryDirectory(prefix="marquee-tests-compiled-", ignore_cleanup_errors=True)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
+
+
+KINDS = ("unit", "training", "spark", "process", "scale")
+"""What a test needs, from least to most; each test is of one kind (see `markers` in pyproject.toml)."""
+ON_SPARK = ("spark", "Spark", ENGINES[1], "scale")
+"""Parameters of tests that stand for Spark."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that say nothing themselves: by whether they ask for Spark, or for Redis."""
+    for item in items:
+        if not any(item.get_closest_marker(kind) for kind in KINDS):
+            asked = [*getattr(item, "fixturenames", ()), *parameters(item)]
+            if any(name in asked for name in ON_SPARK):
+                item.add_marker("spark")
+            else:
+                item.add_marker("process" if "redis" in asked else "unit")
+
+
+def parameters(item: pytest.Item) -> list[object]:
+    """The values that a test is called with."""
+    called = getattr(item, "callspec", None)
+    return [] if called is None else list(called.params.values())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let no unit test start a process, which a JVM is, too."""
+    if item.get_closest_marker("unit") is None:
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess.Popen, "__init__", _refuse)
+        return (yield)
+
+
+def _refuse(*_: object, **__: object) -> None:
+    raise AssertionError("a unit test starts no process: mark this one as `process`, or ask for `spark`")
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Redis of these tests' own."""
+    with redis_in(tmp_path_factory.mktemp("redis")) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,7 @@ def test_added_rows_are_accepted_known_or_quarantined(grown: Path, start: StartS
     assert (contradiction["source"].endswith("more/ratings.csv"), contradiction["row"]) == (True, 3)
 
 
+@pytest.mark.spark
 def test_few_rows_and_many_are_added_alike(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Ratings known, contradicted, repeated, unreadable and of unknown movies, twice over."""
     drawn = np.random.default_rng(5)
@@ -198,6 +199,7 @@ def state(lake: Path) -> dict[str, list[str]]:
     return {name: sorted(map(str, table_rows(lake, name))) for name in names}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("how", ["ingest", "add"])
 @pytest.mark.parametrize("after", range(4))
 def test_ingest_that_is_killed_between_tables_leaves_one_source(grown: Path, how: str, after: int) -> None:
@@ -222,6 +224,7 @@ def test_ingest_that_is_killed_between_tables_leaves_one_source(grown: Path, how
     assert not (lake / JOURNAL).exists()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("after", range(4))
 def test_first_ingest_that_is_killed_leaves_no_table(tmp_path: Path, after: int) -> None:
     folder, lake = movielens(tmp_path / "first", RATINGS), tmp_path / "lake"
@@ -242,6 +245,7 @@ def test_an_error_between_tables_undoes_what_was_written(grown: Path) -> None:
     assert not (lake / JOURNAL).exists()
 
 
+@pytest.mark.process
 def test_roll_back_that_is_killed_goes_on_with_the_next(grown: Path) -> None:
     """The journal is removed last, and a table that is as it was is left alone."""
     lake = grown / "lake"

@@ -222,6 +222,7 @@ def test_declarations_use_the_standard_library_only(folder: str) -> None:
             assert name.split(".")[0] in sys.stdlib_module_names or within(name, allowed), name
 
 
+@pytest.mark.process
 def test_help_imports_no_heavy_library() -> None:
     heavy = (
         "{'pyspark', 'tensorflow', 'keras', 'feast', 'great_expectations', 'pandas', 'duckdb', 'pydantic'}"

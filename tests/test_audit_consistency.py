@@ -36,7 +36,6 @@ from tests.audit_lake import (
     sources,
 )
 from tests.test_audit_leakage import ENGINES, WORLDS, features_of
-from tests.test_materialize import redis  # noqa: F401
 from validation.audit.consistency import Replay, audit_consistency
 from validation.audit.consistency_plan import make_plan
 from validation.audit.consistency_report import ConsistencyReport

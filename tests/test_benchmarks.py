@@ -7,6 +7,8 @@ import pytest
 
 from tests.marquee import ROOT
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize(
     ("script", "option", "known"),

@@ -114,6 +114,7 @@ def test_training_without_events_says_what_to_run(tmp_path: Path) -> None:
     assert "marquee" in refused(tmp_path, "train", "gbt")
 
 
+@pytest.mark.process
 def test_refusal_by_the_command_itself_has_exit_code_2(tmp_path: Path) -> None:
     done = marquee(tmp_path, "train", "foo")
     assert done.returncode == 2
@@ -127,6 +128,7 @@ def test_setting_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytes
         load_settings(tmp_path)
 
 
+@pytest.mark.process
 def test_describe_lists_tables_that_are_not_there_yet_and_makes_no_home(tmp_path: Path) -> None:
     done = marquee(tmp_path / "home", "data", "describe")
     assert done.returncode == 0, done.stderr
@@ -134,11 +136,13 @@ def test_describe_lists_tables_that_are_not_there_yet_and_makes_no_home(tmp_path
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.process
 def test_doctor_makes_no_home(tmp_path: Path) -> None:
     assert "Delta's jars" in marquee(tmp_path / "home", "doctor").stdout
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.process
 def test_warnings_that_feast_turns_on_are_not_for_people() -> None:
     warn = (
         "import sys, warnings\nimport feast\nfrom cli.main import main\n"
@@ -153,6 +157,7 @@ def test_warnings_that_feast_turns_on_are_not_for_people() -> None:
     assert "unseen" not in done.stderr
 
 
+@pytest.mark.process
 def test_plan_shows_what_apply_then_does_and_leaves_nothing_to_do(tmp_path: Path) -> None:
     planned = marquee(tmp_path, "features", "plan")
     assert "create feature view user_rating_stats" in planned.stdout, planned.stderr
@@ -160,6 +165,7 @@ def test_plan_shows_what_apply_then_does_and_leaves_nothing_to_do(tmp_path: Path
     assert "nothing to apply" in marquee(tmp_path, "features", "plan").stdout
 
 
+@pytest.mark.process
 def test_home_is_written_by_one_command_at_a_time(tmp_path: Path) -> None:
     hold = (
         "import sys, time\nfrom pathlib import Path\nfrom app.home import writing\n"

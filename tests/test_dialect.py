@@ -20,6 +20,8 @@ from pipelines.sources.source import Raw, rows_of
 from tests.raw_rows import ENGINES, engine_named, opened, part, raw
 from tests.toy_domain import PRESS
 
+pytestmark = pytest.mark.spark
+
 TEXTS = [
     *(None, "", " ", "\t", "0", "-0", "+1", "1", " 1 ", "1 2", "1.0", "1.", ".5", ".", "-.5", "+", "-", "e5"),
     *("1e5", "1E+5", "1e-400", "1e400", "-1e400", "1.5", "1.50", "00012", "9" * 18, "9" * 19, "9" * 20),

@@ -19,6 +19,8 @@ from training.fit.curve import Curve
 from training.models import MODELS, Entry, model
 from training.tasks import objective_of
 
+pytestmark = pytest.mark.training
+
 ROWS, TRAIN = 420, 300
 TASKS: dict[str, Task] = {
     "binary": LIKED,

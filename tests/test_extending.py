@@ -43,15 +43,18 @@ def run(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.process
 def test_feature_of_the_guide_is_published_and_read_by_models(extended: Path) -> None:
     run(extended, "-m", "tests.extended_feature")
 
 
+@pytest.mark.process
 def test_model_of_the_guide_passes_the_suite_of_every_network(extended: Path) -> None:
     chosen = ["tests/test_models.py", "-k", "fm and not deepfm"]
     said = run(extended, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen)
     assert re.search(r"[1-9]\d* passed", said)
 
 
+@pytest.mark.process
 def test_model_of_the_guide_has_its_committed_configuration(extended: Path) -> None:
     run(extended, "-c", "from app.train import configuration\nassert configuration('fm', 'honest')")

@@ -115,6 +115,7 @@ def feast(home: Path | None, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.process
 def test_stock_commands_plan_apply_and_materialise(tmp_path: Path) -> None:
     build_lake(tmp_path, users=5, movies=5)
     planned = feast(tmp_path, "plan")
@@ -149,6 +150,7 @@ def test_stock_commands_plan_apply_and_materialise(tmp_path: Path) -> None:
     assert served.column("movie_rating_count").to_pylist() == later.column("movie_rating_count").to_pylist()
 
 
+@pytest.mark.process
 def test_a_home_that_is_not_set_is_one_sentence() -> None:
     result = feast(None, "plan")
     assert result.returncode == 2
@@ -164,9 +166,7 @@ def test_a_relative_home_is_refused_since_feast_changes_folder() -> None:
 # --- apply and plan ---------------------------------------------------------------------------------------
 
 
-def test_plan_shows_a_changed_definition_and_apply_makes_it_so(
-    tmp_path: Path,
-) -> None:
+def test_plan_shows_a_changed_definition_and_apply_makes_it_so(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
     first = store.apply(settings, DOMAIN)
     assert ("create", "feature view", "movie_content") in [(c.action, c.kind, c.name) for c in first]
@@ -196,6 +196,7 @@ def test_plan_shows_a_changed_definition_and_apply_makes_it_so(
     }
 
 
+@pytest.mark.process
 def test_two_applies_at_once_leave_a_whole_registry(tmp_path: Path) -> None:
     """Ours and Feast's own wait for each other."""
     code = (

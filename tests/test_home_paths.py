@@ -123,6 +123,7 @@ def test_spark_joins_in_such_a_home(lake: Path, tmp_path: Path, name: str, spark
     assert names_in(tmp_path) == {name}
 
 
+@pytest.mark.process
 def test_feasts_own_command_works_in_such_a_home(tmp_path: Path) -> None:
     """Plan, apply, materialise and teardown, and ours in between, all in one home."""
     home = tmp_path / 'p%41 q?1#a;x [z] hömé it\'s "q" $HOME ${HOME} {home} \\b &=+,:@\nnl: # {'
@@ -188,7 +189,7 @@ def test_a_system_without_utf8_is_said_by_doctor_and_before_spark_starts(
         spark_session(scratch=tmp_path / "hömé")
 
 
-@pytest.mark.road
+@pytest.mark.process
 def test_spark_works_in_such_a_home_in_the_locale_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "C")
     home = tmp_path / "hömé, with [a] %41"

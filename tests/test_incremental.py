@@ -346,6 +346,7 @@ def test_much_to_do_is_done_by_spark(
     assert content(tmp_path, "user_rating_stats") == updated
 
 
+@pytest.mark.process
 def test_few_rows_need_neither_spark_nor_its_modules(tmp_path: Path) -> None:
     write(tmp_path, tables([Rating(1, 1, 4.0, 10)]))
     check = (

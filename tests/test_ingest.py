@@ -266,6 +266,7 @@ def test_gate_equals_a_loop_over_rows(rows: list[RawRating]) -> None:
     assert_as_oracle(no_spark, rows)
 
 
+@pytest.mark.spark
 @given(some_rows)
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 def test_gate_on_spark_equals_a_loop_over_rows(request: pytest.FixtureRequest, rows: list[RawRating]) -> None:

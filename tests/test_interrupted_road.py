@@ -12,7 +12,7 @@ from feature_repo.domains.movies import DOMAIN
 from tests.marquee import COMMAND, ROOT, content, environment, marquee, newest_summary
 from tests.small_movielens import write_small_movielens
 
-pytestmark = pytest.mark.road
+pytestmark = pytest.mark.process
 MODELS = ("gbt", "din")
 
 

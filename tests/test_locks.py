@@ -11,10 +11,13 @@ from app.home import writing
 from common.errors import MarqueeError
 from common.locks import BusyError, locked
 
+pytestmark = pytest.mark.process
+
 HOLD = """
 import sys
 from pathlib import Path
 from common.locks import locked
+
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

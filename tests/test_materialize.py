@@ -1,13 +1,10 @@
 """After any history of writes and sends each key's newest row is online; no older one ever replaced it."""
 
 import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from socket import create_connection, socket
 from typing import Any
 
 import pytest
@@ -39,29 +36,6 @@ batches = st.lists(events, min_size=1, max_size=6)
 
 class KilledError(Exception):
     pass
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Redis of this module's own."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("no redis-server on the PATH")
-    folder = tmp_path_factory.mktemp("redis")
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-    for _ in range(100):
-        try:
-            create_connection(("127.0.0.1", port), timeout=1).close()
-            break
-        except OSError:
-            time.sleep(0.05)
-    yield f"127.0.0.1:{port}"
-    server.terminate()
-    server.wait()
 
 
 @pytest.fixture(scope="module", params=["sqlite", "redis"])

@@ -30,6 +30,8 @@ from training.models.fields import FieldConfig, fields_of
 from training.models.towers import Towers
 from training.tasks import objective_of
 
+pytestmark = pytest.mark.training
+
 NETWORKS = [key for key, entry in MODELS.items() if entry.kind == "keras"]
 WITH_HISTORY = [key for key in NETWORKS if key in ("din", "mmdin")]
 

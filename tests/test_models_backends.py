@@ -20,6 +20,8 @@ from training.fit.curve import Curve
 from training.models import model
 from training.tasks import objective_of
 
+pytestmark = pytest.mark.process
+
 TRAIN = """
 import sys
 {before}
@@ -105,6 +107,7 @@ import sys, numpy, pyarrow.parquet as pq
 from pathlib import Path
 from training.fit import artefact, trainer
 from training.backend import keras
+
 for folder in Path(sys.argv[1]).iterdir():
     found = artefact.load(folder / "artefact")
     rows = found.spec.apply(pq.read_table(folder / "rows.parquet"))

@@ -26,7 +26,6 @@ from feature_repo.publish import feast_objects
 from tests.asof_battery import ENGINES, plain
 from tests.asof_oracle import OracleView, join
 from tests.lake import START, build_tables, key_values, newest_by_key
-from tests.test_materialize import redis  # noqa: F401
 from tests.toy_domain import ARTICLE, PRESS, READER
 
 KEYS = {"reader_id": 12, "article_id": 9}

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 CODE = """
 import sys
 sys.argv = ["marquee"]
@@ -12,6 +16,7 @@ from feast import Entity, ValueType
 entity = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64, description=7)
 assert Entity.__init__.__code__.co_filename.endswith("entity.py")
 import typeguard
+
 assert typeguard.check_type(1, int) == 1  # whoever calls it is served
 """
 

@@ -19,7 +19,7 @@ from feature_repo.domains.movies.posters import STATISTICS
 from tests.feature_oracle import Movie, Rating, features_at_labels
 from tests.marquee import marquee, newest_summary, query, table
 
-pytestmark = pytest.mark.road
+pytestmark = pytest.mark.process
 RATINGS = 100_004
 DAY = timedelta(days=1)
 

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from socket import socket
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +39,10 @@ from pipelines.features.jobs import job_names, run_job
 from tests.lake import random_rows
 from tests.marquee import ROOT, marquee
 from tests.scale_driver import CREATED, HELD_UP, SERVICE
+from tests.servers import free_ports, install, script
 from training.data.dataset import point_in_time
+
+pytestmark = pytest.mark.scale
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 SCALE_FILE = REPOSITORY / PROFILES["scale"]
@@ -66,23 +68,9 @@ class Servers:
         assert script("start", self.environment).returncode == 0
 
 
-def script(word: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [str(ROOT / "scripts" / "servers.sh"), word]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-
-
-def free_ports(n: int) -> list[int]:
-    sockets = [socket() for _ in range(n)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
+    install()
     # PostgreSQL's own user must come to its folder, which it may not below pytest's.
     folder = Path(tempfile.mkdtemp(prefix="marquee-"))
     names = ("SPARK_PORT", "REDIS_PORT", "POSTGRES_PORT")
@@ -95,8 +83,6 @@ def servers() -> Iterator[Servers]:
     }
     try:
         started = script("start", environment)
-        if "could not be installed" in started.stderr:
-            pytest.skip(started.stderr)
         assert started.returncode == 0, started.stderr
         exported = (line.removeprefix("export ") for line in started.stdout.splitlines() if "export" in line)
         yield Servers(folder, environment, dict(line.split("=", 1) for line in exported))

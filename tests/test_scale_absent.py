@@ -30,6 +30,7 @@ def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.mark.process
 def test_registry_that_is_down_is_one_sentence_and_makes_no_home(nowhere: Path) -> None:
     done = marquee(nowhere, "features", "lookup", "--user", 1)
     assert done.returncode == 2

@@ -30,6 +30,8 @@ from training.fit.train import train_on
 from training.models import model
 from training.models.logistic import LogisticConfig
 
+pytestmark = pytest.mark.training
+
 QUICK = {"training.epochs": 2, "training.batch_size": 256}
 NAMES = row_names(DOMAIN.events)
 PROBABILITY = "like_probability"

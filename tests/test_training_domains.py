@@ -26,6 +26,8 @@ from training.fit.rescore import rescore
 from training.fit.train import Result, train_on
 from training.recipe import recipe_of
 
+pytestmark = pytest.mark.training
+
 KEYS, EVENTS = 19, 500
 LEVELS = Ordinal("level", "minutes", (1.0, 2.0, 3.0, 4.0, 5.0))
 CASES: list[tuple[str, Task, dict[str, Any]]] = [

@@ -9,6 +9,8 @@ from training.backend import keras, seed_everything
 from training.estimators.heads import Affine, OrderedThresholds, headed, loss_of
 from training.tasks import objective_of, sigmoid
 
+pytestmark = pytest.mark.training
+
 
 def ordered(first: float, gaps: list[float]) -> OrderedThresholds:
     head = OrderedThresholds(len(gaps) + 2)

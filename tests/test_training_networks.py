@@ -21,6 +21,8 @@ from training.models import model
 from training.models.config import TrainingConfig
 from training.tasks import objective_of
 
+pytestmark = pytest.mark.training
+
 QUICK = {"training.epochs": 2, "training.batch_size": 256}
 OBJECTIVE = objective_of(LIKED)
 

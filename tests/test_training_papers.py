@@ -31,6 +31,8 @@ from training.papers.results import Results, read_results
 from training.papers.runner import reproduce
 from training.papers.studies import earlier_events, with_leak
 
+pytestmark = pytest.mark.training
+
 # Trees and regression stand in for the networks where only the bookkeeping is tested: they train in a moment.
 assert MMDIN.histories is not None
 SMALL = replace(

@@ -20,6 +20,8 @@ from training.fit.train import train_on
 from training.fit.trainer import Batches
 from training.inputs.config import InputConfig
 
+pytestmark = pytest.mark.training
+
 CONFIG = {"training.epochs": 2, "training.batch_size": 64, "inputs.min_count": 2}
 
 

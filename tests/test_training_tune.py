@@ -19,6 +19,8 @@ from training.fit.tune import pruner, tune
 from training.inputs.spec import InputSpec
 from training.models import MODELS
 
+pytestmark = pytest.mark.training
+
 ROWS = prepared("gbt_v1", 900)
 GBT = recipe("gbt")
 QUICK: dict[str, Any] = {"iterations": 15}

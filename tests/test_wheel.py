@@ -12,6 +12,8 @@ import pytest
 from tests.marquee import ROOT
 from tests.test_architecture import ALLOWED
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:

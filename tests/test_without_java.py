@@ -8,7 +8,7 @@ import pytest
 from tests.marquee import COMMAND, ROOT, content, environment
 from tests.small_movielens import write_small_movielens
 
-pytestmark = pytest.mark.road
+pytestmark = pytest.mark.process
 
 
 def marquee(home: Path, *arguments: object) -> str:
