@@ -1,4 +1,4 @@
-"""Starting Spark where something turns out to need it."""
+"""Starting Spark where something turns out to need it, and how many rows do."""
 
 import os
 from collections.abc import Callable
@@ -9,6 +9,9 @@ from common.errors import MarqueeError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+FEW = 500_000
+"""Rows, at most, that are handled without Spark; whoever asks reads it here, as `session.FEW`."""
 
 StartSpark: TypeAlias = Callable[[], "SparkSession"]
 """Gives the process's session, starting it at the first call: what may do without Spark takes this."""

@@ -12,8 +12,8 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from feature_repo.define.domain import Domain
+from lake import session as session_module
 from lake.session import StartSpark
-from pipelines.ingest import engine as engine_module
 from pipelines.ingest.check import check
 from pipelines.ingest.engine import Engine, engine_for
 from pipelines.sources.readings import Reading
@@ -35,7 +35,7 @@ def engine_named(name: str, request: pytest.FixtureRequest) -> Iterator[StartSpa
         return
     session: SparkSession = request.getfixturevalue("spark")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module, "FEW", -1)
+        patch.setattr(session_module, "FEW", -1)
         yield lambda: session
 
 

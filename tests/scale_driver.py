@@ -23,8 +23,8 @@ from common.settings import load_settings
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.tables import RATINGS
 from feature_repo.store import open_store
-from lake import spark_tables
-from pipelines.features import facts, in_spark, incremental
+from lake import session, spark_tables
+from pipelines.features import in_spark
 from pipelines.features.jobs import job_names, run_job
 from training.data.dataset import point_in_time
 
@@ -57,7 +57,7 @@ def main(mode: str, home: Path, gate: Path) -> None:
     spark = start_spark(settings)
     while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 3:  # the driver and two workers
         time.sleep(0.1)
-    incremental.FEW = facts.FEW = -1  # these few rows too are to be computed by the cluster
+    session.FEW = -1  # these few rows too are to be computed by the cluster
     if mode == "write":
         overwrite = spark_tables.overwrite
 
@@ -74,8 +74,8 @@ def main(mode: str, home: Path, gate: Path) -> None:
     pq.write_table(joined, home / "joined.parquet")
     read = in_spark.read
 
-    def slow(session: Any, folder: Path, name: str, **which: Any) -> DataFrame:
-        frame = read(session, folder, name, **which)
+    def slow(spark: Any, folder: Path, name: str, **which: Any) -> DataFrame:
+        frame = read(spark, folder, name, **which)
         return frame.mapInArrow(waiting(gate, False), frame.schema) if name == RATINGS.name else frame
 
     in_spark.read = slow

@@ -100,7 +100,7 @@ def test_spark_is_started_only_where_a_table_has_many_rows(
         started.append(spark)
         return spark
 
-    monkeypatch.setattr("validation.gate.opening.FEW", most)
+    monkeypatch.setattr("lake.session.FEW", most)
     movies = rows_of(TABLES["movies"], good_rows(TABLES["movies"]))
     overwrite(movies.append_column("state", pa.array([1] * 4)), tmp_path / "lake", "movies")
     with open_tables(start, tmp_path / "lake", ["movies"], hidden=["state"]) as tables:

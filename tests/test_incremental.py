@@ -22,7 +22,6 @@ from feature_repo.define.view import View
 from feature_repo.domains.movies import DOMAIN
 from lake import tables as lake
 from lake.session import StartSpark
-from pipelines.features import facts, incremental
 from pipelines.features.jobs import job_names, run_job
 from pipelines.features.pieces import STATE
 from pipelines.features.update import Update
@@ -42,8 +41,7 @@ def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> St
     if request.param == "arrow":
         return no_spark
     spark = request.getfixturevalue("spark")
-    monkeypatch.setattr(incremental, "FEW", -1)
-    monkeypatch.setattr(facts, "FEW", -1)
+    monkeypatch.setattr("lake.session.FEW", -1)
     return lambda: spark
 
 
@@ -317,8 +315,8 @@ def test_an_unknown_job_is_refused_with_the_nearest_name() -> None:
 @pytest.mark.parametrize(
     ("limit", "ratings"),
     [
-        ("FEW", [Rating(1, 2, 5.0, 20), Rating(2, 2, 5.0, 20), Rating(2, 3, 5.0, 21)]),
-        ("FEW_AGAIN", [Rating(1, 2, 5.0, 5), Rating(1, 3, 5.0, 6)]),
+        ("lake.session.FEW", [Rating(1, 2, 5.0, 20), Rating(2, 2, 5.0, 20), Rating(2, 3, 5.0, 21)]),
+        ("pipelines.features.incremental.FEW_AGAIN", [Rating(1, 2, 5.0, 5), Rating(1, 3, 5.0, 6)]),
     ],
 )
 def test_much_to_do_is_done_by_spark(
@@ -331,7 +329,7 @@ def test_much_to_do_is_done_by_spark(
     """More new events, or more events of late keys, than may be taken in without."""
     write(tmp_path, tables([Rating(1, 1, 4.0, 10)]))
     run(no_spark, tmp_path, "user_rating_stats")
-    monkeypatch.setattr(incremental, limit, 2)
+    monkeypatch.setattr(limit, 2)
     add(tmp_path, ratings)
     started = []
 

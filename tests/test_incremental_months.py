@@ -12,7 +12,6 @@ from pyspark.sql import SparkSession
 from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.domains.movies import DOMAIN
 from lake.tables import append, open_table, overwrite
-from pipelines.features import incremental
 from pipelines.features.jobs import run_job
 from pipelines.ingest import ingest
 from pipelines.sources.movielens import read_movielens
@@ -55,7 +54,7 @@ def test_real_ratings_delivered_by_month_end_in_the_tables_of_one_full_run(
             assert done.how == ("updated" if place else "rebuilt")
             late_keys += done.late_keys
     assert late_keys, "some ratings came late"
-    monkeypatch.setattr(incremental, "FEW", -1)
+    monkeypatch.setattr("lake.session.FEW", -1)
     for name in TABLES:
         run_job(lambda: spark, whole, DOMAIN, name, created=NOW)
         assert content(folder, name) == content(whole, name), name

@@ -67,11 +67,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_same_config_gives_the_same_bytes(
-    engine: str, request: pytest.FixtureRequest, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: str, request: pytest.FixtureRequest, folder: Path, tmp_path: Path
 ) -> None:
     """Processes of this machine and Spark's write the same."""
-    if engine == ENGINES[1]:
-        monkeypatch.setattr(job, "FEW", -1)
     with engine_named(engine, request) as start:
         generate(start, CONFIG, tmp_path / "again")
     assert contents(tmp_path / "again") == contents(folder)

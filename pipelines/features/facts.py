@@ -8,13 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from feature_repo.define.view import View
+from lake import session
 from lake.session import StartSpark
 from lake.tables import count_rows, open_table
 from pipelines.features import in_arrow
 from pipelines.features.computation import facts_of
-
-FEW = 500_000
-"""Rows of a catalogue, at most, that are taken in without Spark."""
 
 
 def take_in(
@@ -71,7 +69,7 @@ def rebuild(start: StartSpark, folder: Path, view: View, now: Mapping[str, int],
 
 def _are_few(folder: Path, now: Mapping[str, int]) -> bool:
     (catalogue,) = now
-    return count_rows(folder, catalogue) <= FEW
+    return count_rows(folder, catalogue) <= session.FEW
 
 
 def _catalogue(folder: Path, now: Mapping[str, int]) -> pa.Table:

@@ -23,6 +23,7 @@ from typing import Protocol, TypeVar
 from common.errors import MarqueeError
 from feature_repo.define.domain import Domain
 from feature_repo.define.view import View
+from lake import session
 from lake.session import StartSpark
 from lake.tables import count_rows, files_are_gone, newest_version, open_table
 from pipelines.features import facts, in_arrow
@@ -31,8 +32,6 @@ from pipelines.features.news import everything, news_since
 from pipelines.features.progress import seen_by
 from pipelines.features.update import Update
 
-FEW = 500_000
-"""Events, at most, that are taken in without Spark."""
 FEW_AGAIN = 5_000_000
 """Events of late keys, at most, that are computed anew without Spark: some 200 bytes each."""
 
@@ -138,7 +137,7 @@ def update(start: StartSpark, folder: Path, view: View, created: datetime) -> Up
         for name, version in ((view.over.table.name, now[view.over.table.name]), (view.name, None))
     )
     try:
-        found, late_keys = take_in(InArrow(news, events, stored, FEW, FEW_AGAIN))
+        found, late_keys = take_in(InArrow(news, events, stored, session.FEW, FEW_AGAIN))
         rows = in_arrow.write(found, folder, view, now, created, replace=False)
     except TooManyError:
         from pipelines.features.in_spark import in_spark, write
@@ -164,8 +163,9 @@ def rebuild(start: StartSpark, folder: Path, view: View, created: datetime) -> U
     if view.is_timeless:
         return Update(view.name, "rebuilt", facts.rebuild(start, folder, view, now, created))
     news, events = everything(folder, view, now), view.over.table.name
-    if count_rows(folder, events) <= FEW:
-        do = InArrow(news, open_table(folder, events, now[events]).to_pyarrow_dataset(), None, FEW, FEW_AGAIN)
+    if count_rows(folder, events) <= session.FEW:
+        dataset = open_table(folder, events, now[events]).to_pyarrow_dataset()
+        do = InArrow(news, dataset, None, session.FEW, FEW_AGAIN)
         rows = in_arrow.write(do.compute(do.all_events()), folder, view, now, created, replace=True)
     else:
         from pipelines.features.in_spark import in_spark, write

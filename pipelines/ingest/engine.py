@@ -12,11 +12,11 @@ from deltalake import DeltaTable
 
 from feature_repo.arrow import arrow_schema_of
 from feature_repo.define.column import Column
-from lake import tables
+from lake import session, tables
 from lake.dialect import for_duckdb, teach
 from lake.duckdb import connection
 from lake.session import StartSpark
-from pipelines.sources.source import FEW, Rows
+from pipelines.sources.source import Rows
 
 PREFIX = "ingest"
 """Names of relations start so: a session of Spark may have others."""
@@ -57,7 +57,7 @@ def engine_for(spark: StartSpark, most: int) -> Iterator[Engine]:
     Raises:
         MarqueeError: a file vanished, or the disk refuses temporary files.
     """
-    if most <= FEW:
+    if most <= session.FEW:
         with connection() as opened:
             teach(opened)
             yield InProcess(opened)

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 import pyarrow as pa
 
 from common.errors import MarqueeError
+from lake import session
 from pipelines.sources.source import Rows
 
 if TYPE_CHECKING:
@@ -102,13 +103,12 @@ def first_lines(path: Path, most: int) -> list[tuple[int, str]]:
     return list(islice(((at, line) for at, line in enumerate(lines, start=1) if line.strip()), most))
 
 
-def line_rows(path: Path, few: int, header: bool) -> Rows:
+def line_rows(path: Path, header: bool) -> Rows:
     """The lines of a file that are not blank: `record`, `row` (their numbers) and `source`.
 
     What is no UTF-8 in them is replaced by U+FFFD.
 
     Args:
-        few: more lines than this need not be counted.
         header: whether the first of them is left out.
 
     Raises:
@@ -141,7 +141,7 @@ def line_rows(path: Path, few: int, header: bool) -> Rows:
         valid = F.expr("make_valid_utf8(record)").alias("record")
         return lines.where(F.trim("record") != "").select(valid, "row", F.lit(str(path)).alias("source"))
 
-    return Rows(_count(path, few), in_memory, on_spark)
+    return Rows(_count(path), in_memory, on_spark)
 
 
 def vanished(path: Path) -> MarqueeError:
@@ -149,11 +149,11 @@ def vanished(path: Path) -> MarqueeError:
     return MarqueeError(f"{path} vanished or changed while it was read; run again.")
 
 
-def _count(path: Path, few: int) -> int:
-    """Lines of a file; of more than `few`, at least one more than these."""
+def _count(path: Path) -> int:
+    """Lines of a file; where they are not few, at least one more than these."""
     lines = 1
     with _opened(path) as file:
-        while lines <= few and (chunk := file.read(CHUNK)):
+        while lines <= session.FEW and (chunk := file.read(CHUNK)):
             lines += max(chunk.count(b"\n"), chunk.count(b"\r"))
     return lines
 

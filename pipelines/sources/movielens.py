@@ -23,7 +23,7 @@ from pipelines.sources.movielens_catalogue import (
 )
 from pipelines.sources.posters import posters_of
 from pipelines.sources.readings import instant, number, text, whole_number, words
-from pipelines.sources.source import FEW, Raw, Rows, Source, rows_of
+from pipelines.sources.source import Raw, Source, rows_of
 
 UNDERSTOOD = (
     "ratings.csv + movies.csv (ml-latest, 20M, 25M, 32M), ratings.dat + movies.dat (1M, 10M), "
@@ -253,7 +253,7 @@ def _pictures(folder: Path, first_movies: int | None) -> list[tuple[str, str]]:
 def _ratings(path: Path, layout: Layout, first_movies: int | None) -> Raw:
     """The lines of a file of ratings, and how their fields are read."""
     places, width = _rating_places(path, layout)
-    rows: Rows = line_rows(path, FEW, header=layout.rating_names is not None)
+    rows = line_rows(path, header=layout.rating_names is not None)
     quoted = layout.separator == ","
     # What is no number is kept, as in the catalogue.
     movie = whole_number("movie_id").value

@@ -17,7 +17,7 @@ from pipelines.sources.delimited import fields, find_columns, surplus
 from pipelines.sources.lines import first_lines, line_rows
 from pipelines.sources.plain_types import INSTANT, WHAT, plain
 from pipelines.sources.readings import Kind, Reading, instant, number, text, whole_number
-from pipelines.sources.source import FEW, Raw, rows_of
+from pipelines.sources.source import Raw, rows_of
 
 SECONDS = "timestamp"
 """The column of a file with seconds since 1970, or, where the file is typed, with instants."""
@@ -92,7 +92,7 @@ def _csv(path: Path, table: Table) -> Raw:
         raise MarqueeError(f"There are no {table.name} in {path}.")
     readings = tuple(_reading(column, "text") for column in table.all_columns)
     return Raw(
-        line_rows(path, FEW, header=True),
+        line_rows(path, header=True),
         readings,
         fields(places, len(names), ",", quoted=True),
         surplus(places, len(names), ","),

@@ -12,8 +12,6 @@ from pipelines.sources.readings import Reading
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-FEW = 500_000
-"""Rows of a table, at most, that are read, judged and compared in this process; more are work for Spark."""
 ORIGIN = ("source", "row", "record")
 """Where a row came from: the file (STRING), the row in it from 1, a header line included (BIGINT), and the
 row as it was read (STRING)."""

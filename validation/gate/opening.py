@@ -4,14 +4,12 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lake import session
 from lake.duckdb import MEMORY
 from lake.session import StartSpark
 from lake.tables import count_rows, open_table
 from validation.gate.duckdb_tables import in_process
 from validation.gate.tables import Tables
-
-FEW = 500_000
-"""Tables of at most so many rows are judged without Spark."""
 
 
 @contextmanager
@@ -28,7 +26,7 @@ def open_tables(
         MarqueeError: a table is not there.
     """
     names = list(names)
-    if all(count_rows(lake, name) <= FEW for name in names):
+    if all(count_rows(lake, name) <= session.FEW for name in names):
         datasets = {name: open_table(lake, name).to_pyarrow_dataset() for name in names}
         with in_process(datasets, hidden, memory) as opened:
             yield opened

@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 from common.errors import MarqueeError
 from common.files import cannot_write, folder_atomically, write_atomically
 from feature_repo.define.column import EVENT_TIMESTAMP
+from lake import session
 from lake.session import StartSpark
-from pipelines.sources.source import FEW
 from pipelines.sources.synthetic.catalogue import catalogue, titles
 from pipelines.sources.synthetic.config import SyntheticConfig
 from pipelines.sources.synthetic.posters import poster
@@ -110,7 +110,7 @@ def generate(
         except OSError as error:
             raise cannot_write(folder, error) from error
         with _watched(new, len(work), on_progress):
-            if config.ratings <= FEW:
+            if config.ratings <= session.FEW:
                 failures = _run_here(work, config, calibration, new)
             else:
                 failures = _run_on_spark(spark(), work, config, calibration, new)
