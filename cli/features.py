@@ -98,6 +98,8 @@ def push(
                 f"{count(taken.accepted)} ratings accepted, {count(taken.known)} were there already, "
                 f"{count(taken.quarantined)} quarantined; {online_line(list(done.sent))}"
             )
+    for note in taken.notes:
+        shown.note(note)
     for reason in taken.reasons:
         console.print(f"[yellow]quarantined:[/] {escape(reason)}")
     listing = Table("table", "what was done", "rows written", "late keys", "keys online")

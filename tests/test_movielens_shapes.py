@@ -5,12 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
 from feature_repo.domains.movies import DOMAIN
 from lake.session import StartSpark
-from pipelines.ingest import IngestReport, ingest
+from pipelines.ingest import IngestReport, add, add_events, ingest
+from pipelines.sources.lines import line_rows
 from pipelines.sources.movielens import read_movielens
+from pipelines.sources.new_events import read_events
 from pipelines.sources.titles import read_title
 from tests.raw_rows import no_spark, table_rows
 from tests.test_movielens import LAYOUTS, MOVIES, RATINGS, atomic_layout, csv_layout, movies_in, ratings_in
@@ -50,6 +53,59 @@ def test_titles_are_what_they_are_in_utf_8_whatever_the_encoding(tmp_path: Path,
     guessed = {"cp1252": 3, "latin-1": 2, "mixed": 2}.get(encoding, 0)
     assert len(report.notes) == bool(guessed)
     assert all(f"{guessed} lines are not in UTF-8" in note for note in report.notes)
+
+
+HEADER = b"userId,movieId,rating,timestamp,remark\n"
+FOREIGN = HEADER + b"1,10,4,964982703,caf\xe9\n2,10,nice \x93x\x94,964982703,\n"
+
+
+def assert_told(note: str, path: Path) -> None:
+    said = "2 lines are not in UTF-8 and read as Windows-1252 (the first in row 2); "
+    assert note.startswith(f"{path}: {said}")
+
+
+def test_ratings_in_another_encoding_are_read_and_said_as_titles_are(
+    start: StartSpark, tmp_path: Path
+) -> None:
+    csv_layout(tmp_path)
+    (tmp_path / "ratings.csv").write_bytes(FOREIGN)
+    report = ingested(tmp_path, tmp_path, start)
+    (note,) = report.notes
+    assert_told(note, tmp_path / "ratings.csv")
+    assert (report.tables["ratings"].accepted, report.tables["ratings"].quarantined) == (1, 1)
+    (refused,) = table_rows(tmp_path / "lake", "quarantine")
+    assert refused["record"] == "2,10,nice “x”,964982703,"
+    assert refused["reason"] == "rating 'nice “x”' is not a number"
+    again = add(start, read_movielens(tmp_path), tmp_path / "lake", DOMAIN)
+    assert again.notes == (note,)
+
+
+def test_new_ratings_in_another_encoding_are_said(tmp_path: Path) -> None:
+    csv_layout(tmp_path)
+    ingested(tmp_path, tmp_path)
+    (tmp_path / "new.csv").write_bytes(FOREIGN)
+    rows = read_events(tmp_path / "new.csv", DOMAIN.events)
+    (note,) = add_events(no_spark, rows, tmp_path / "lake", DOMAIN).notes
+    assert_told(note, tmp_path / "new.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "any bytes"])
+def test_lines_are_the_same_in_memory_and_by_spark(
+    spark: SparkSession, tmp_path: Path, encoding: str
+) -> None:
+    path = tmp_path / "lines.csv"
+    if encoding == "any bytes":
+        upper = (b"x%cy\xe9" % byte for byte in range(0x80, 0x100))
+        path.write_bytes(b"\n".join([b"h", b"a b", b"caf\xc3\xa9", *upper]))
+    else:
+        path.write_text("h\ncafé\n\n∞", encoding)
+    rows = line_rows(path, header=True)
+    here = rows.in_memory()
+    there = rows.on_spark(spark).toArrow().select(here.column_names).sort_by("row")
+    assert there.to_pylist() == here.to_pylist()
+    guessed = sum(here["guessed"].to_pylist())
+    assert guessed == (128 if encoding == "any bytes" else 0)
+    assert "\ufffd" not in "".join(here["record"].to_pylist())
 
 
 def test_bytes_that_windows_does_not_have_are_latin_1(tmp_path: Path) -> None:

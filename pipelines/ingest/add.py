@@ -113,6 +113,7 @@ def _add_table(engine: Engine, lake: Path, checked: Checked, held: str) -> Table
         changed=changed,
         left_out=checked.left_out,
         reasons=reasons,
+        notes=checked.notes,
     )
 
 

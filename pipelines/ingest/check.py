@@ -8,7 +8,7 @@ from feature_repo.define.rule import Reference
 from feature_repo.define.table import QUARANTINE_COLUMNS, Table
 from lake.dialect import literal
 from pipelines.ingest.engine import PREFIX, Engine
-from pipelines.ingest.judge import judged_rows, raw_rows
+from pipelines.ingest.judge import guess_column, judged_rows, raw_rows
 from pipelines.sources.source import ORIGIN, Raw
 
 FIRST_OF = ", ".join(f"`{name}` NULLS FIRST" for name in ORIGIN)
@@ -25,6 +25,7 @@ class Checked:
         bad: the relation of the quarantine's columns.
         read: rows in both together.
         left_out: further rows, which were not asked for.
+        notes: sentences on what was guessed in reading them.
     """
 
     table: Table
@@ -32,6 +33,7 @@ class Checked:
     bad: str
     read: int
     left_out: int
+    notes: tuple[str, ...]
 
 
 def check(engine: Engine, domain: Domain, table: Table, raw: Raw, known: Mapping[str, str]) -> Checked:
@@ -49,7 +51,7 @@ def check(engine: Engine, domain: Domain, table: Table, raw: Raw, known: Mapping
         engine.view(asked, f"SELECT * FROM {prefix}_raw WHERE coalesce({raw.asked}, true)")
         left_out = count(engine, f"{prefix}_raw WHERE NOT coalesce({raw.asked}, true)")
     engine.keep(f"{prefix}_judged", judged_rows(asked, table, raw))
-    read = count(engine, f"{prefix}_judged")
+    read, notes = _read(engine, raw, f"{prefix}_judged")
     bad = [_quarantined(table, f"{prefix}_judged WHERE rule IS NOT NULL")]
     good, twins = _part_twins(engine, table, f"{prefix}_judged", prefix)
     bad += twins
@@ -57,12 +59,26 @@ def check(engine: Engine, domain: Domain, table: Table, raw: Raw, known: Mapping
         good, lacking = _part_references(engine, domain, table, good, reference, known[reference.table])
         bad.append(lacking)
     engine.view(f"{prefix}_bad", " UNION ALL ".join(bad))
-    return Checked(table, good, f"{prefix}_bad", read, left_out)
+    return Checked(table, good, f"{prefix}_bad", read, left_out, notes)
 
 
 def count(engine: Engine, rows: str) -> int:
     """How many rows a relation has."""
     return int(engine.fetch(f"SELECT count(*) AS n FROM {rows}").column("n")[0].as_py())
+
+
+def _read(engine: Engine, raw: Raw, judged: str) -> tuple[int, tuple[str, ...]]:
+    """How many rows there are, and sentences on what was guessed of them, in one pass."""
+    columns = [f"`{guess_column(place)}`" for place in range(len(raw.guesses))]
+    made = "".join(f", count_if({column}) AS {column}" for column in columns)
+    (found,) = engine.fetch(f"SELECT count(*) AS n{made} FROM {judged}").to_pylist()
+    notes = []
+    for place, (guess, column) in enumerate(zip(raw.guesses, columns, strict=True)):
+        if found[guess_column(place)]:
+            of_first = f"SELECT `source`, `row` FROM {judged} WHERE {column} ORDER BY {FIRST_OF} LIMIT 1"
+            (first,) = engine.fetch(of_first).to_pylist()
+            notes.append(guess.note(int(found[guess_column(place)]), **first))
+    return int(found["n"]), tuple(notes)
 
 
 def _quarantined(table: Table, rows: str, rule: str = "rule", reason: str = "reason") -> str:

@@ -34,7 +34,8 @@ def judged_rows(rows: str, table: Table, raw: Raw) -> str:
 
     Returns:
         Of the table's columns, `ORIGIN`, and `rule` and `reason`: the first rule that the row broke and the
-        sentence that says how, both null for a good row.
+        sentence that says how, both null for a good row. Then, as `guess_column` names them, whether each
+        guess was made.
     """
     origin = ", ".join(f"`{name}`" for name in ORIGIN)
     typed = [f"{reading.value} AS `{reading.column}`" for reading in raw.readings]
@@ -42,6 +43,8 @@ def judged_rows(rows: str, table: Table, raw: Raw) -> str:
     typed += [f"`{reading.raw}` AS `raw {reading.raw}`" for reading in checked]
     for fault in raw.faults:
         typed += [f"{fault.broken} AS `broken {fault.rule}`", f"{fault.reason} AS `reason {fault.rule}`"]
+    guesses = [f"`{guess_column(place)}`" for place in range(len(raw.guesses))]
+    typed += [f"{guess.made} AS {name}" for guess, name in zip(raw.guesses, guesses, strict=True)]
     faults = []
     for reading in checked:
         name = f"`raw {reading.raw}`"
@@ -56,9 +59,14 @@ def judged_rows(rows: str, table: Table, raw: Raw) -> str:
     rule = _first((broken, literal(name)) for name, broken, _ in faults)
     reason = _first((f"rule = {literal(name)}", reason) for name, _, reason in faults)
     return (
-        f"SELECT {columns}, {origin}, rule, {reason} AS reason FROM ("
+        f"SELECT {', '.join([columns, origin, 'rule', f'{reason} AS reason', *guesses])} FROM ("
         f"SELECT *, {rule} AS rule FROM (SELECT {', '.join(typed)}, {origin} FROM {rows}))"
     )
+
+
+def guess_column(place: int) -> str:
+    """The column of `judged_rows` that is true where the guess at this place was made."""
+    return f"guess {place}"
 
 
 def value_as_text(value: str, column: Column) -> str:

@@ -62,7 +62,13 @@ def _published(engine: Engine, lake: Path, checked: Checked) -> TableReport:
             f"{name}: read {checked.read} rows, but accepted {accepted} and quarantined {quarantined}"
         )
     return TableReport(
-        checked.read, accepted, quarantined, by_rule, left_out=checked.left_out, reasons=reasons
+        checked.read,
+        accepted,
+        quarantined,
+        by_rule,
+        left_out=checked.left_out,
+        reasons=reasons,
+        notes=checked.notes,
     )
 
 

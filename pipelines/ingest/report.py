@@ -16,6 +16,7 @@ class TableReport:
         changed: rows of a catalogue that the lake had otherwise, where a source was added to it.
         left_out: further rows of the source that were not asked for.
         reasons: the first row of each rule broken: what is wrong with it.
+        notes: sentences about what was guessed in reading.
     """
 
     read: int
@@ -26,6 +27,7 @@ class TableReport:
     changed: int = 0
     left_out: int = 0
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,14 @@ class IngestReport:
     Args:
         source: the source in words.
         tables: by name.
-        notes: sentences about what was guessed in reading.
+        opening: sentences about what was guessed in opening it.
     """
 
     source: str
     tables: dict[str, TableReport]
-    notes: tuple[str, ...] = ()
+    opening: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences about all that was guessed."""
+        return (*self.opening, *(note for table in self.tables.values() for note in table.notes))

@@ -1,5 +1,9 @@
 """Lines of text files, whatever encodes or compresses them, in memory or by Spark.
 
+They are in UTF-8, or, where that does not fit, line by line in what is plausible: in Windows-1252, which has
+the printable characters of Latin-1 where that has them, or in Latin-1 where Windows has none. UTF-16 is known
+by its byte order mark.
+
 Lines end with LF, CR LF or CR; the last needs no end. A byte order mark is no part of the first.
 """
 
@@ -19,16 +23,26 @@ import pyarrow as pa
 
 from common.errors import MarqueeError
 from lake import session
+from pipelines.sources.readings import Guess
 from pipelines.sources.source import Rows
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
 
 GZIP = b"\x1f\x8b"
 PACKED = {b"PK\x03\x04": "a zip archive", b"BZh": "packed by bzip2", b"\xfd7zXZ": "packed by xz",
           b"\x28\xb5\x2f\xfd": "packed by zstd", b"PAR1": "a Parquet file"}  # fmt: skip
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 CHUNK = 1 << 22
+GUESSED = "guessed"
+"""The column of lines that says whether their encoding was guessed."""
+ENCODING = Guess(
+    GUESSED, "line", "not in UTF-8 and read as Windows-1252", "save the file as UTF-8 if names look wrong"
+)
+NOT_IN_WINDOWS = "\x81\x8d\x8f\x90\x9d"
+IN_LATIN = "".join(char for char in map(chr, range(0x80, 0xA0)) if char not in NOT_IN_WINDOWS)
+IN_WINDOWS = IN_LATIN.encode("latin-1").decode("cp1252")
+"""Of the same bytes, what Latin-1 has and what Windows-1252 has, where they differ."""
 LINE_IN_PARTITION = (1 << 33) - 1
 """`monotonically_increasing_id` has the partition above these bits, and within them the row in it."""
 
@@ -43,7 +57,7 @@ class Lines:
     """
 
     texts: list[str]
-    guessed: list[int]
+    guessed: frozenset[int]
 
     def numbered(self) -> Iterator[tuple[int, str]]:
         """The lines that are not blank, with their numbers from 1."""
@@ -51,17 +65,17 @@ class Lines:
 
 
 def read_lines(path: Path) -> Lines:
-    """Read a text file: in UTF-8, or, where that does not fit, line by line in what is plausible.
-
-    What is no UTF-8 is read as Windows-1252, which has the printable characters of Latin-1 where that has
-    them, and as Latin-1 where Windows has none. UTF-16 is known by its byte order mark.
+    """Read a text file.
 
     Raises:
         MarqueeError: the file cannot be read, or is not text.
     """
-    data = _read(path)
+    return _lines(_read(path))
+
+
+def _lines(data: bytes) -> Lines:
     if data.startswith(UTF_16):
-        return Lines(re.split("\r\n|\r|\n", data.decode("utf-16", "replace")), [])
+        return Lines(re.split("\r\n|\r|\n", data.decode("utf-16", "replace")), frozenset())
     texts, guessed = [], []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         try:
@@ -69,7 +83,7 @@ def read_lines(path: Path) -> Lines:
         except UnicodeDecodeError:
             guessed.append(number)
             texts.append(plausible(line))
-    return Lines(texts, guessed)
+    return Lines(texts, frozenset(guessed))
 
 
 def plausible(line: bytes) -> str:
@@ -80,33 +94,17 @@ def plausible(line: bytes) -> str:
         return line.decode("latin-1")
 
 
-def guessed_note(path: Path, guessed: list[int]) -> list[str]:
-    """A sentence for people on lines whose encoding was guessed, if there are any."""
-    if not guessed:
-        return []
-    what = "1 line is" if len(guessed) == 1 else f"{len(guessed):,} lines are"
-    return [
-        f"{path}: {what} not in UTF-8 and read as Windows-1252 (the first is line {guessed[0]}); "
-        "save the file as UTF-8 if names look wrong."
-    ]
-
-
 def first_lines(path: Path, most: int) -> list[tuple[int, str]]:
     """The first lines that are not blank, with their numbers from 1.
 
     Raises:
         MarqueeError: the file cannot be read, or is not text.
     """
-    start = _read(path, CHUNK)
-    encoding = "utf-16" if start.startswith(UTF_16) else "utf-8-sig"
-    lines = re.split("\r\n|\r|\n", start.decode(encoding, "replace"))
-    return list(islice(((at, line) for at, line in enumerate(lines, start=1) if line.strip()), most))
+    return list(islice(_lines(_read(path, CHUNK)).numbered(), most))
 
 
 def line_rows(path: Path, header: bool) -> Rows:
-    """The lines of a file that are not blank: `record`, `row` (their numbers) and `source`.
-
-    What is no UTF-8 in them is replaced by U+FFFD.
+    """The lines of a file that are not blank: `record`, `row` (their numbers), `source` and `GUESSED`.
 
     Args:
         header: whether the first of them is left out.
@@ -115,31 +113,33 @@ def line_rows(path: Path, header: bool) -> Rows:
         MarqueeError: the file cannot be read, or is not text.
     """
     skipped = first_lines(path, 1)[0][0] if header else 0
+    is_utf_16 = _read(path, 2).startswith(UTF_16)
 
     def in_memory() -> pa.Table:
         if not path.is_file():
             raise vanished(path)
-        data = _read(path)
-        if data.startswith(UTF_16):
-            texts = re.split("\r\n|\r|\n", data.decode("utf-16", "replace"))
-        else:
-            lines = data.removeprefix(b"\xef\xbb\xbf").splitlines()
-            texts = [line.decode(errors="replace") for line in lines]
-        kept = [(at, text) for at, text in enumerate(texts, start=1) if at > skipped and text.strip(" ")]
+        lines = read_lines(path)
+        numbered = enumerate(lines.texts, start=1)
+        kept = [(at, text) for at, text in numbered if at > skipped and text.strip(" ")]
         return pa.table(
             {
                 "record": pa.array([text for _, text in kept], pa.string()),
                 "row": pa.array([at for at, _ in kept], pa.int64()),
                 "source": pa.repeat(str(path), len(kept)),
+                GUESSED: pa.array([at in lines.guessed for at, _ in kept], pa.bool_()),
             }
         )
 
     def on_spark(spark: "SparkSession") -> "DataFrame":
         from pyspark.sql import functions as F
 
+        if is_utf_16:
+            return spark.createDataFrame(in_memory())  # Spark would take it for UTF-8
         lines = _numbered_lines(spark, path).where(~F.col("row").eqNullSafe(F.lit(skipped)))
-        valid = F.expr("make_valid_utf8(record)").alias("record")
-        return lines.where(F.trim("record") != "").select(valid, "row", F.lit(str(path)).alias("source"))
+        guessed = ~F.is_valid_utf8("record")
+        record = F.when(guessed, _plausible("record")).otherwise(F.col("record")).alias("record")
+        found = lines.where(F.trim("record") != "")
+        return found.select(record, "row", F.lit(str(path)).alias("source"), guessed.alias(GUESSED))
 
     return Rows(_count(path), in_memory, on_spark)
 
@@ -191,6 +191,15 @@ def _unreadable(path: Path, error: Exception) -> MarqueeError:
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == GZIP
+
+
+def _plausible(name: str) -> "Column":
+    """`plausible` in Spark's words, which have Latin-1 but not Windows-1252."""
+    from pyspark.sql import functions as F
+
+    latin = F.decode(F.col(name).cast("binary"), "ISO-8859-1")
+    only_latin = F.regexp_like(latin, F.lit(f"[{NOT_IN_WINDOWS}]"))
+    return F.when(only_latin, latin).otherwise(F.translate(latin, IN_LATIN, IN_WINDOWS))
 
 
 def _numbered_lines(spark: "SparkSession", path: Path) -> "DataFrame":

@@ -10,7 +10,7 @@ import pyarrow as pa
 from common.errors import MarqueeError
 from feature_repo.domains.movies.tables import GENRE_SEPARATOR, MOVIES, POSTERS, RATINGS
 from pipelines.sources.delimited import fields, find_columns, surplus
-from pipelines.sources.lines import first_lines, line_rows
+from pipelines.sources.lines import ENCODING, GUESSED, first_lines, line_rows, read_lines
 from pipelines.sources.movielens_catalogue import (
     Reader,
     atomic_movies,
@@ -208,8 +208,9 @@ def _keep(movie_id: str, first_movies: int | None) -> bool:
 
 
 def _movies(path: Path, layout: Layout, first_movies: int | None) -> tuple[Raw, tuple[str, ...]]:
-    """The raw catalogue, and sentences on what was guessed in it."""
-    movies, notes = read_catalogue(path, layout.movies_reader)
+    """The raw catalogue, and sentences on what was left out of it."""
+    lines = read_lines(path)
+    movies, notes = read_catalogue(path, lines, layout.movies_reader)
     kept = [row for row in movies if _keep(row[2].movie_id, first_movies)]
     columns = {
         "movie_id": [movie.movie_id for _, _, movie in kept],
@@ -220,8 +221,11 @@ def _movies(path: Path, layout: Layout, first_movies: int | None) -> tuple[Raw, 
         "source": [str(path)] * len(kept),
     }
     table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
-    table = table.append_column("row", pa.array([number for number, _, _ in kept], pa.int64()))
-    return Raw(rows_of(table), MOVIE_READINGS), notes
+    numbers = [number for number, _, _ in kept]
+    table = table.append_column("row", pa.array(numbers, pa.int64()))
+    guessed = [number in lines.guessed for number in numbers]
+    table = table.append_column(GUESSED, pa.array(guessed, pa.bool_()))
+    return Raw(rows_of(table), MOVIE_READINGS, guesses=(ENCODING,)), notes
 
 
 def check_posters(folder: Path) -> None:
@@ -262,5 +266,6 @@ def _ratings(path: Path, layout: Layout, first_movies: int | None) -> Raw:
         RATING_READINGS,
         fields(places, width, layout.separator, quoted),
         surplus(places, width, layout.separator),
-        "" if first_movies is None else f"({movie}) <= {first_movies}",
+        guesses=(ENCODING,),
+        asked="" if first_movies is None else f"({movie}) <= {first_movies}",
     )

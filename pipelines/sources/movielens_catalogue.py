@@ -10,7 +10,7 @@ from pathlib import Path
 from common.errors import MarqueeError
 from feature_repo.domains.movies.tables import GENRE_SEPARATOR
 from pipelines.sources.delimited import find_columns
-from pipelines.sources.lines import Lines, guessed_note, read_lines
+from pipelines.sources.lines import Lines
 from pipelines.sources.titles import is_year, read_title
 
 NO_GENRES = "(no genres listed)"
@@ -64,23 +64,27 @@ Reader = Callable[[Path, Iterator[tuple[int, str]]], Iterator[tuple[int, str, Mo
 """Reads a catalogue's numbered lines: line number, line, movie."""
 
 
-def read_catalogue(path: Path, reader: Reader) -> tuple[list[tuple[int, str, MovieRow]], tuple[str, ...]]:
-    """The movies of a catalogue with their lines, and sentences on what was guessed or left out.
+def read_catalogue(
+    path: Path, lines: Lines, reader: Reader
+) -> tuple[list[tuple[int, str, MovieRow]], tuple[str, ...]]:
+    """The movies of a catalogue with their lines, and sentences on what was left out.
+
+    Args:
+        path: of the file that has the lines.
 
     Raises:
         MarqueeError: the file cannot be read, or has another header.
     """
-    lines: Lines = read_lines(path)
     movies = list(reader(path, lines.numbered()))
     odd = Counter(number for _, _, movie in movies for number in movie.odd)
-    notes = guessed_note(path, lines.guessed)
-    if odd:
-        shown = ", ".join(list(odd)[:3])
-        notes.append(
-            f"{path}: a number stands where the year would, but is none, in {odd.total():,} "
-            f"{'title' if odd.total() == 1 else 'titles'} ({shown}); these movies have no year."
-        )
-    return movies, tuple(notes)
+    if not odd:
+        return movies, ()
+    shown = ", ".join(list(odd)[:3])
+    note = (
+        f"{path}: a number stands where the year would, but is none, in {odd.total():,} "
+        f"{'title' if odd.total() == 1 else 'titles'} ({shown}); these movies have no year."
+    )
+    return movies, (note,)
 
 
 def wrong_header(path: Path, expected: str, found: str) -> MarqueeError:

@@ -14,7 +14,7 @@ from common.errors import MarqueeError
 from feature_repo.define.column import EVENT_TIMESTAMP, Column, Type
 from feature_repo.define.table import Table
 from pipelines.sources.delimited import fields, find_columns, surplus
-from pipelines.sources.lines import first_lines, line_rows
+from pipelines.sources.lines import ENCODING, first_lines, line_rows
 from pipelines.sources.plain_types import INSTANT, WHAT, plain
 from pipelines.sources.readings import Kind, Reading, instant, number, text, whole_number
 from pipelines.sources.source import Raw, rows_of
@@ -96,6 +96,7 @@ def _csv(path: Path, table: Table) -> Raw:
         readings,
         fields(places, len(names), ",", quoted=True),
         surplus(places, len(names), ","),
+        (ENCODING,),
     )
 
 

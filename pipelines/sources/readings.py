@@ -20,6 +20,33 @@ NUMBER = "a number"
 
 
 @dataclass(frozen=True, slots=True)
+class Guess:
+    """What is read in one way although it might mean another, which people are told of.
+
+    Args:
+        made: SQL over the raw columns, true for a row that is read so.
+        what: is guessed of a row, such as "line".
+        says: how it is read, as what follows "1 line is".
+        remedy: what to do where the guess is wrong.
+    """
+
+    made: str
+    what: str
+    says: str
+    remedy: str
+
+    def note(self, count: int, source: str, row: int) -> str:
+        """A sentence on the rows that are read so.
+
+        Args:
+            count: how many there are.
+            source, row: the first of them.
+        """
+        what = f"1 {self.what} is" if count == 1 else f"{count:,} {self.what}s are"
+        return f"{source}: {what} {self.says} (the first in row {row}); {self.remedy}."
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """How one column of a source becomes a typed one.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from pipelines.sources.readings import Reading
+from pipelines.sources.readings import Guess, Reading
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -64,6 +64,7 @@ class Raw:
         readings: of all the table's columns.
         fields: SQL of further raw columns, computed from those of the rows, by name.
         faults: judged after the types and before the table's own rules.
+        guesses: what is guessed of the rows as such; a row is judged no differently for them.
         asked: SQL over the raw columns, false for a row that was not asked for: it is left out.
     """
 
@@ -71,6 +72,7 @@ class Raw:
     readings: tuple[Reading, ...]
     fields: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    guesses: tuple[Guess, ...] = ()
     asked: str = ""
 
 
@@ -82,7 +84,7 @@ class Source:
         name: of the kind of source, such as "synthetic".
         description: one line for people: which files, in which layout.
         tables: by the name of the domain's table; one that the source does not have is not there.
-        notes: sentences for people about what was guessed in reading.
+        notes: sentences for people about what was guessed in opening it.
         likelihood: Parquet of the events' true label probabilities, which no table and no feature ever
             holds; None where they are unknown.
     """
