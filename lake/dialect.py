@@ -23,6 +23,7 @@ MACROS = (
             string_split(text, separator)[:n - 1],
             array_to_string(string_split(text, separator)[n:], separator)
         ) END""",
+    "unix_date(day) AS day - DATE '1970-01-01'",
     "timestamp_micros(micros) AS make_timestamptz(micros)",
 )
 _STRING = re.compile(r"('(?:[^']|'')*')")

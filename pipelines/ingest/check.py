@@ -69,11 +69,11 @@ def count(engine: Engine, rows: str) -> int:
 
 def _read(engine: Engine, raw: Raw, judged: str) -> tuple[int, tuple[str, ...]]:
     """How many rows there are, and sentences on what was guessed of them, in one pass."""
-    columns = [f"`{guess_column(place)}`" for place in range(len(raw.guesses))]
+    columns = [f"`{guess_column(place)}`" for place in range(len(raw.all_guesses))]
     made = "".join(f", count_if({column}) AS {column}" for column in columns)
     (found,) = engine.fetch(f"SELECT count(*) AS n{made} FROM {judged}").to_pylist()
     notes = []
-    for place, (guess, column) in enumerate(zip(raw.guesses, columns, strict=True)):
+    for place, (guess, column) in enumerate(zip(raw.all_guesses, columns, strict=True)):
         if found[guess_column(place)]:
             of_first = f"SELECT `source`, `row` FROM {judged} WHERE {column} ORDER BY {FIRST_OF} LIMIT 1"
             (first,) = engine.fetch(of_first).to_pylist()

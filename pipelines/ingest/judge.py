@@ -43,8 +43,8 @@ def judged_rows(rows: str, table: Table, raw: Raw) -> str:
     typed += [f"`{reading.raw}` AS `raw {reading.raw}`" for reading in checked]
     for fault in raw.faults:
         typed += [f"{fault.broken} AS `broken {fault.rule}`", f"{fault.reason} AS `reason {fault.rule}`"]
-    guesses = [f"`{guess_column(place)}`" for place in range(len(raw.guesses))]
-    typed += [f"{guess.made} AS {name}" for guess, name in zip(raw.guesses, guesses, strict=True)]
+    guesses = [f"`{guess_column(place)}`" for place in range(len(raw.all_guesses))]
+    typed += [f"{guess.made} AS {name}" for guess, name in zip(raw.all_guesses, guesses, strict=True)]
     faults = []
     for reading in checked:
         name = f"`raw {reading.raw}`"

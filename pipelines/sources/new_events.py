@@ -58,9 +58,9 @@ def raw_events(table: Table, events: pa.Table, source: str) -> Raw:
 def read_events(path: Path, table: Table) -> Raw:
     """The events of a CSV or Parquet file as raw rows.
 
-    Its columns are those of the table, their names in snake case, camel case or any case, in any order; and
-    `timestamp` in seconds since 1970 instead of `event_timestamp`, which Parquet may have instead, of a type
-    of instants. Further columns are left alone.
+    Its columns are those of the table, their names in snake case, camel case or any case, in any order; that
+    of instants may be called `timestamp`, too. Instants are seconds since 1970, or written out as text; in
+    Parquet, of a type of instants as well. Further columns are left alone.
 
     Raises:
         MarqueeError: it is no such file, lacks a column, has one of a type that cannot be read, or no row.

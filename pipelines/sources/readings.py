@@ -7,16 +7,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lake.dialect import double_as_text
+from pipelines.sources import written_instants
 
 Kind = Literal["text", "whole", "fraction", "instant"]
 """What a raw column holds: strings, BIGINT, DOUBLE, or TIMESTAMP."""
 
 BLANKS = " \t\r\n"
 EARLIEST, LATEST = "-6.2e10", "1e11"
-"""Seconds since 1970. What is farther off is brought here, to the years 5 and 5138, which no time rule lets
-pass; calendars end not far from there."""
+EARLIEST_MICROS, LATEST_MICROS = "-62000000000000000", "100000000000000000"
+"""Seconds, and microseconds, since 1970. What is farther off is brought here, to the years 5 and 5138, which
+no time rule lets pass; calendars end not far from there."""
 WHOLE_NUMBER = "a whole number"
 NUMBER = "a number"
+WHEN = f"seconds since 1970, nor an instant such as {written_instants.EXAMPLE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Reading:
         value: SQL of the typed value; null where the raw one cannot be read.
         kind: what the raw value has to be, such as "a number"; "" where anything can be read.
         of: what the raw column holds.
+        guess: what is guessed in reading it; None where nothing is.
     """
 
     column: str
@@ -63,6 +67,7 @@ class Reading:
     value: str
     kind: str
     of: Kind
+    guess: Guess | None = None
 
 
 def given(name: str, of: Kind) -> str:
@@ -103,19 +108,31 @@ def number(column: str, raw: str = "", of: Kind = "text", kind: str = NUMBER) ->
     return _reading(column, raw, _number(f"`{raw or column}`", of), kind, of)
 
 
-def instant(column: str, raw: str = "", of: Kind = "text", kind: str = NUMBER) -> Reading:
-    """An instant, to the microsecond, from seconds since 1970, whole or not; a TIMESTAMP stays as it is."""
+def instant(column: str, raw: str = "", of: Kind = "text") -> Reading:
+    """An instant, to the microsecond, from seconds since 1970, whole or not; a TIMESTAMP stays as it is.
+
+    A text may be an instant that is written out (`written_instants`), too.
+    """
     name = f"`{raw or column}`"
     if of == "instant":
         return _reading(column, raw, name, "", of)
     seconds = _number(name, of)
     near = f"greatest(least({seconds}, {LATEST}), {EARLIEST})"
+    micros = f"CAST(floor({near} * 1000000 + 0.5) AS BIGINT)"
     # `greatest` and `least` skip nulls.
-    value = (
-        f"CASE WHEN ({seconds}) IS NOT NULL "
-        f"THEN timestamp_micros(CAST(floor({near} * 1000000 + 0.5) AS BIGINT)) END"
+    cases = f"WHEN ({seconds}) IS NOT NULL THEN timestamp_micros({micros})"
+    if of != "text":
+        return _reading(column, raw, f"CASE {cases} END", NUMBER, of)
+    text = _trimmed(name)
+    near = f"greatest(least({written_instants.micros(text)}, {LATEST_MICROS}), {EARLIEST_MICROS})"
+    cases += f" WHEN {written_instants.is_instant(text)} THEN timestamp_micros({near})"
+    guess = Guess(
+        written_instants.lacks_zone(text),
+        "time",
+        "without a time zone and read in UTC",
+        "add the zone, such as +02:00, if they mean another",
     )
-    return _reading(column, raw, value, kind, of)
+    return Reading(column, raw or column, f"CASE {cases} END", WHEN, of, guess)
 
 
 def text(column: str, raw: str = "") -> Reading:

@@ -75,6 +75,11 @@ class Raw:
     guesses: tuple[Guess, ...] = ()
     asked: str = ""
 
+    @property
+    def all_guesses(self) -> tuple[Guess, ...]:
+        """What is guessed of the rows, and in reading their columns."""
+        return (*self.guesses, *(reading.guess for reading in self.readings if reading.guess is not None))
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
