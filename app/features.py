@@ -84,6 +84,18 @@ def online_line(sent: "list[Sent]") -> str:
     return f"{count(rows)} keys of {len(sent)} views online{older}"
 
 
+def require_features(settings: Settings, domain: Domain) -> None:
+    """Refuse a home that has no events, or no feature store to join features from; makes nothing.
+
+    Raises:
+        MarqueeError: says what to run.
+    """
+    from feature_repo.store import require_store
+
+    require_sources(settings, [domain.events])
+    require_store(settings)
+
+
 def join_labels(
     settings: Settings, domain: Domain, service: str, labels: Path, out: Path, stages: Stages
 ) -> int:

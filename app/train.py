@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.features import require_features
 from app.home import writing
 from common.errors import MarqueeError
 from common.progress import Stage, Stages
@@ -49,6 +50,7 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
         MarqueeError: the model, the protocol or the split is unknown, the options contradict each other, or
             a file cannot be used.
     """
+    from training.data.storage import label_column
     from training.recipe import check_protocol, recipe_of
 
     protocol = options.protocol or "honest"
@@ -59,7 +61,7 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
         raise MarqueeError("--block-rows belongs to --data: add it, or leave it out.")
     if options.data is not None and options.protocol is not None:
         raise MarqueeError("--protocol says how features are joined, and those of --data are: leave it out.")
-    return recipe_of(
+    recipe = recipe_of(
         domain,
         model,
         service=options.service,
@@ -68,6 +70,9 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
         split=options.split,
         seed=options.seed or 0,
     )
+    if options.data is not None:
+        label_column(options.data, domain.events, recipe.task)
+    return recipe
 
 
 def train(
@@ -88,6 +93,8 @@ def train(
     recipe = recipe_for(domain, model, options)
     folder = out or settings.home / "models" / model
     check_replaceable(folder)
+    if options.data is None:
+        require_features(settings, domain)
     with writing(settings.home):
         return train_stage(settings, domain, recipe, folder, options, stages)
 
@@ -141,6 +148,7 @@ def train_again(
     model = read_manifest(run).recipe.model
     folder = out or settings.home / "models" / f"{run.absolute().name}-again"
     check_replaceable(folder)
+    require_features(settings, domain)
     with writing(settings.home), stages.stage(f"train {model} like {run}") as stage:
         stage.report("joining features as of the recorded versions", 0, 0)
         again = train_like(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.features import require_features
 from app.home import writing
 from common.files import file_to_write
 from common.progress import Stages
@@ -59,6 +60,7 @@ def tune(
     fixed = {} if options.config is None else read_configuration(options.config, model).config
     file = file_to_write(options.out or settings.home / "tuned" / f"{model}.{options.protocol}.yaml")
     study = file_to_write(options.study or settings.home / "tuned" / "studies.db")
+    require_features(settings, domain)
     with writing(settings.home), stages.stage(f"tune {model}") as stage:
         stage.report("joining features to labels", 0, 0)
         prepared = prepare(open_store(settings), settings.lake, domain, recipe)

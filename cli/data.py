@@ -56,13 +56,16 @@ def describe(home: Home = None) -> None:
     from common.words import count
 
     settings = load_settings(home)
+    found = describe_lake(settings, DOMAIN)
     listing = Table(title=escape(f"Lake in {settings.lake}"), title_justify="left")
     for heading in ("table", "rows", "from", "to", "version", "size"):
         listing.add_column(heading, justify="left" if heading == "table" else "right", overflow="fold")
-    for name, facts in describe_lake(settings, DOMAIN).items():
+    for name, facts in found.items():
         if facts is None:
             listing.add_row(name, "–", "", "", "", "")
         else:
             size = f"{facts.size / 1e6:.1f} MB"
             listing.add_row(name, count(facts.rows), facts.first, facts.last, str(facts.version), size)
     console.print(listing)
+    if not any(found.values()):
+        console.print("There are no tables yet: marquee run, or marquee pipeline ingest, makes them.")

@@ -50,8 +50,10 @@ def materialize(home: Home = None) -> None:
     from app.home import writing
     from cli.console import stages
     from common.settings import load_settings
+    from feature_repo.store import require_store
 
     settings = load_settings(home)
+    require_store(settings)
     with writing(settings.home):
         materialize_stage(settings, stages())
 
@@ -79,13 +81,14 @@ def push(
     from common.settings import load_settings
     from common.words import count
     from feature_repo.define.table import QUARANTINE
-    from feature_repo.store import open_store
+    from feature_repo.store import open_store, require_store
 
     ratings = _new_ratings(file, user, movie, rating, at)
     settings = load_settings(home)
+    require_store(settings)
     shown = stages()
     with writing(settings.home):
-        store = open_store(settings, must_exist=True)
+        store = open_store(settings)
         with shown.stage("push") as stage:
             done = push_events(spark_on_demand(settings, shown), store, ratings, DOMAIN, stage.report)
             taken = done.events

@@ -41,11 +41,9 @@ def open_store(
         MarqueeError: the profile lacks a setting, the home cannot be written, or has no registry and must.
     """
     home, profile = settings.home, profile_settings(settings)
-    if must_exist and not is_there(profile["registry"]):
-        raise MarqueeError(
-            f"There is no feature store for {home}: run marquee run, or marquee features apply, first."
-        )
-    if not must_exist:
+    if must_exist:
+        require_store(settings)
+    else:
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -56,6 +54,19 @@ def open_store(
         config = RepoConfig(**profile)
         config.repo_path = REPOSITORY
         return FeatureStore(config=config)
+
+
+def require_store(settings: Settings) -> None:
+    """Refuse a home without a feature store; makes nothing.
+
+    Raises:
+        MarqueeError: nothing was ever applied.
+    """
+    if not is_there(profile_settings(settings)["registry"]):
+        raise MarqueeError(
+            f"There is no feature store for {settings.home}: run marquee run, or marquee features apply,"
+            " first."
+        )
 
 
 def plan(settings: Settings, domain: Domain) -> list[Change]:

@@ -11,6 +11,7 @@ from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
 from feature_repo.define.task import Binary, Ordinal, Task
+from lake.tables import exists, open_table
 from training.data.columns import flag_values, number_values
 
 
@@ -53,19 +54,16 @@ def read_labels(
     Raises:
         MarqueeError: there is no such table or version, it holds no rows, or a row has no label.
     """
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError, TableNotFoundError
+    from deltalake.exceptions import DeltaError
 
     task = task or domain.tasks[0]
     events = domain.events
     path = lake / events.name
+    if not exists(lake, events.name):
+        raise MarqueeError(f"There are no {events.name} at {path}: run `marquee pipeline ingest` first.")
     try:
-        delta = DeltaTable(path, version=version)
+        delta = open_table(lake, events.name, version)
         table = delta.to_pyarrow_table(columns=[*order_of(events), task.of])
-    except TableNotFoundError as error:
-        raise MarqueeError(
-            f"There are no {events.name} at {path}: run `marquee pipeline run` first."
-        ) from error
     except (DeltaError, OSError) as error:
         of = "" if version is None else f" at version {version}"
         raise MarqueeError(f"Cannot read the {events.name} at {path}{of}: {error}.") from error

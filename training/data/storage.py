@@ -197,6 +197,37 @@ def feature_rows(
         yield Streamed(file, service, block, Path(scratch))
 
 
+def label_column(file: Path, events: Table, task: Task) -> str:
+    """The column that a data set's labels are in, or made of; no row is read.
+
+    Raises:
+        MarqueeError: no such file, no Parquet, a column is missing, or two have one name.
+    """
+    with _opened(file) as parquet:
+        there = parquet.schema_arrow.names
+    twice = [name for name in there if there.count(name) > 1]
+    if twice:
+        raise MarqueeError(f"{file} has several columns named {twice[0]}: rename all but one.")
+    told = next((name for name in (task.name, task.of) if name in there), None)
+    missing = [name for name in row_names(events) if name not in there]
+    if missing or told is None:
+        raise MarqueeError(
+            f"{file} lacks {', '.join(missing) or f'{task.name} or {task.of}'}: make it by marquee"
+            " features dataset, from labels that have it."
+        )
+    return told
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[pq.ParquetFile]:
+    try:
+        with pq.ParquetFile(file) as parquet:
+            yield parquet
+    except (OSError, pa.ArrowException) as error:
+        why = " ".join(str(error).split()).rstrip(".")
+        raise MarqueeError(f"{file} is not a Parquet file that can be read: {why}.") from error
+
+
 def read_label_columns(file: Path, events: Table, task: Task) -> pa.Table:
     """Keys, instant and label of each row of a data set, in its order.
 
@@ -209,24 +240,10 @@ def read_label_columns(file: Path, events: Table, task: Task) -> pa.Table:
         MarqueeError: no such file, no Parquet, a column is missing or holds what it cannot, a row has no
             label, or there are no rows.
     """
-    names = row_names(events)
-    try:
-        with pq.ParquetFile(file) as parquet:
-            there = parquet.schema_arrow.names
-            twice = [name for name in there if there.count(name) > 1]
-            if twice:
-                raise MarqueeError(f"{file} has several columns named {twice[0]}: rename all but one.")
-            told = next((name for name in (task.name, task.of) if name in there), None)
-            missing = [name for name in names if name not in there]
-            if missing or told is None:
-                raise MarqueeError(
-                    f"{file} lacks {', '.join(missing) or f'{task.name} or {task.of}'}: make it by marquee"
-                    " features dataset, from labels that have it."
-                )
-            table = parquet.read([*names, told]).select([*names, told])
-    except (OSError, pa.ArrowException) as error:
-        why = " ".join(str(error).split()).rstrip(".")
-        raise MarqueeError(f"{file} is not a Parquet file that can be read: {why}.") from error
+    told = label_column(file, events, task)
+    names = [*row_names(events), told]
+    with _opened(file) as parquet:
+        table = parquet.read(names).select(names)
     if table.num_rows == 0:
         raise MarqueeError(f"{file} has no rows: there is nothing to train on.")
     table = readable_labels(table, events.key)
