@@ -99,8 +99,8 @@ def with_hole(arrays: Arrays, name: str, value: float) -> Arrays:
 def test_inputs_without_a_number_are_one_sentence() -> None:
     table = toy_table(100, "gbt_v1")
     for key in ("gbt", "logistic"):
-        config = model(key).config_class.of({"inputs.numeric": False, "inputs.bucketised": False})
-        spec = toy_spec(table, "gbt_v1", config.inputs.model_copy(update={"ids": True}))
+        config, off = model(key).config_class(), {"numeric": False, "bucketised": False}
+        spec = toy_spec(table, "gbt_v1", config.inputs.model_copy(update={"ids": True} | off))
         rows = Examples(spec.apply(table), OBJECTIVE.targets(table))
         with pytest.raises(MarqueeError, match="the inputs of gbt_v1 have none: set inputs"):
             ScikitModel(Blueprint(model(key), config, spec, OBJECTIVE)).fit(rows, rows)

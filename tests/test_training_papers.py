@@ -139,6 +139,18 @@ def test_differences_are_to_din_on_the_same_rows(results: Results) -> None:
             assert row.ablated is None
 
 
+def test_scores_of_other_rows_are_not_compared(tmp_path: Path) -> None:
+    """As many rows in another order would be paired with rows that are not theirs."""
+    rows = pa.table({"user_id": [1, 2], "liked": [True, False], "score": [0.5, 0.25]})
+    for name, table in {"one": rows, "two": rows, "turned": rows.take([1, 0])}.items():
+        (tmp_path / name).mkdir()
+        pq.write_table(table, tmp_path / name / artefacts.PREDICTIONS)
+    shared, scores = cell_module.scores_of([tmp_path / "one", tmp_path / "two"])
+    assert shared.column_names == ["user_id", "liked"] and len(scores) == 2
+    with pytest.raises(MarqueeError, match=r"turned scored other test rows than .*one"):
+        cell_module.scores_of([tmp_path / "one", tmp_path / "two", tmp_path / "turned"])
+
+
 def test_earlier_events_are_counted_one_by_one() -> None:
     random = np.random.default_rng(1)
     users, instants = random.integers(0, 5, 80), random.integers(0, 20, 80)

@@ -1,12 +1,17 @@
 """Typed configuration: unknown keys fail with the nearest right name."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import yaml  # type: ignore[import-untyped]
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import MarqueeError
+
+Width = Annotated[int, Field(ge=1)]
+"""Of a layer."""
 
 
 class Config(BaseModel):
@@ -44,6 +49,28 @@ def nested(values: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def read_once(text: str) -> Any:
+    """What YAML, or JSON, says, where each key is said once.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+        MarqueeError: a key is given twice, by itself or as a part of a dotted one.
+    """
+    twice = [key for key, times in Counter(_keys(yaml.compose(text, yaml.SafeLoader))).items() if times > 1]
+    if twice:
+        raise MarqueeError(f"{twice[0]} is given twice: leave one of them out.")
+    return yaml.safe_load(text)
+
+
+def _keys(node: yaml.Node | None, place: str = "") -> Iterator[str]:
+    """Every key of a document, below which others it stands, as often as it is given."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = f"{place}.{key.value}" if place else str(key.value)
+            yield name
+            yield from _keys(value, name)
+
+
 def _sections(cls: type[Config]) -> dict[str, Any]:
     """The sections as `cls` has them: a value for one setting leaves the others of its section alone."""
     return {
@@ -65,6 +92,8 @@ def merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any
 def _sentence(cls: type[Config], error: ValidationError) -> str:
     """The first thing that is wrong, as one sentence."""
     first = error.errors()[0]
+    if first["type"] == "value_error":
+        return f"{cls.__name__}: {first['ctx']['error']}."
     place = [str(part) for part in first["loc"]]
     name = ".".join(place)
     if first["type"] != "extra_forbidden":

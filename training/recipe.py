@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 from common.errors import MarqueeError, unknown
 from feature_repo.define.domain import Domain
 from feature_repo.define.task import Ordinal, Task
-from training.data.service import service_of
+from training.data.service import Service, service_of
 from training.data.splits import LEAKY, SHARES, Strategy, check_shares, check_strategy
+from training.inputs.fit import features_of
 from training.models import Entry
 from training.models import model as entry_of
 from training.models.config import KerasConfig, ModelConfig
@@ -127,7 +128,7 @@ def recipe_of(
 
     Raises:
         MarqueeError: an unknown model, service, setting, protocol or split, a task that the model cannot
-            learn, or a domain without a service for it.
+            learn, a domain without a service for it, or inputs that are all switched off.
     """
     entry = entry_of(model)
     settings = entry.config_class.of(config)
@@ -138,9 +139,11 @@ def recipe_of(
     check_task(entry, task)
     if isinstance(settings, KerasConfig):
         check_monitor(objective_of(task), settings.training.monitor)
+    reads = service_of(domain, service or service_for(domain, entry))
+    check_inputs(reads, settings)
     return Recipe(
         domain=domain.name,
-        service=service_for(domain, entry) if service is None else service_of(domain, service).name,
+        service=reads.name,
         model=model,
         config=settings.model_dump(mode="json"),
         task=task,
@@ -167,6 +170,16 @@ def service_for(domain: Domain, entry: Entry) -> str:
         f"{entry.key} reads {entry.service}, which {domain.name} does not have: its feature services are"
         f" {', '.join(domain.services)}."
     )
+
+
+def check_inputs(service: Service, settings: ModelConfig) -> None:
+    """Refuse a configuration that leaves a model nothing to read of a service.
+
+    Raises:
+        MarqueeError: naming the service.
+    """
+    if not features_of(service.views, settings.inputs).columns:
+        raise MarqueeError(f"The inputs of {service.name} are all switched off: a model needs one at least.")
 
 
 def check_protocol(protocol: str) -> None:

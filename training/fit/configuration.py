@@ -12,7 +12,7 @@ from pydantic import Field
 
 from common.errors import MarqueeError
 from common.files import write_atomically
-from training.config import Config, nested
+from training.config import Config, nested, read_once
 from training.models import model as entry_of
 
 COMMITTED = Path(__file__).parents[1] / "configs"
@@ -52,13 +52,15 @@ def read_configuration(path: Path, model: str | None = None) -> ConfigurationFil
         model: that it must be for.
 
     Raises:
-        MarqueeError: no such file, no YAML, an unknown key (the sentence names the nearest), a value out of
-            range, or another model's.
+        MarqueeError: no such file, no YAML, an unknown key (the sentence names the nearest) or one that is
+            given twice, a value out of range, or another model's.
     """
     try:
-        values = yaml.safe_load(path.read_text())
+        values = read_once(path.read_text())
     except OSError as error:
         raise MarqueeError(f"There is no readable configuration at {path}: {error.strerror}.") from error
+    except MarqueeError as error:
+        raise MarqueeError(f"In {path}: {error}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise MarqueeError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):

@@ -1,8 +1,8 @@
 """What the configurations of all models have in common."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.config import Config
 from training.inputs.config import InputConfig
@@ -59,3 +59,9 @@ class KerasConfig(ModelConfig):
     """
 
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _reads_no_gaps(self) -> Self:
+        if self.inputs.missing == "nan":
+            raise ValueError("a network cannot read numbers that stay missing: set inputs.missing to mean")
+        return self

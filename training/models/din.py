@@ -1,10 +1,11 @@
 """DIN: the Deep Interest Network."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.backend import keras
+from training.config import Width
 from training.inputs.config import InputConfig
 from training.inputs.kinds import CONTEXT, ITEM, USER
 from training.inputs.spec import InputSpec
@@ -34,12 +35,18 @@ class DINConfig(KerasConfig):
 
     inputs: InputConfig = InputConfig(shrinkage=5.0)
     embedding: EmbeddingConfig = EmbeddingConfig()
-    attention_units: tuple[int, ...] = Field(default=(32,), min_length=1)
+    attention_units: tuple[Width, ...] = Field(default=(32,), min_length=1)
     attention_softmax: bool = False
     products: bool = True
-    units: tuple[int, ...] = Field(default=(64, 32), min_length=1)
+    units: tuple[Width, ...] = Field(default=(64, 32), min_length=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _reads_a_history(self) -> Self:
+        if not self.inputs.lists:
+            raise ValueError("attention reads a history: set inputs.lists to true")
+        return self
 
 
 def build(config: DINConfig, spec: InputSpec) -> Any:

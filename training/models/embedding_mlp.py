@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from training.backend import keras
+from training.config import Width
 from training.inputs.config import InputConfig
 from training.inputs.kinds import CONTEXT, ITEM, USER
 from training.inputs.spec import InputSpec
@@ -30,7 +31,7 @@ class EmbeddingMLPConfig(KerasConfig):
 
     inputs: InputConfig = InputConfig(shrinkage=5.0)
     embedding: EmbeddingConfig = EmbeddingConfig()
-    units: tuple[int, ...] = Field(default=(64, 32), min_length=1)
+    units: tuple[Width, ...] = Field(default=(64, 32), min_length=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
 

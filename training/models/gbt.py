@@ -1,9 +1,9 @@
 """Gradient-boosted trees: the reference that a network has to beat."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.errors import MarqueeError
 from training.estimators.predictions import known_rows
@@ -46,6 +46,12 @@ class GBTConfig(ModelConfig):
     l2: float = Field(default=1.0, ge=0)
     features: float = Field(default=0.5, gt=0, le=1)
     patience: int = Field(default=30, ge=1)
+
+    @model_validator(mode="after")
+    def _reads_numbers(self) -> Self:
+        if not self.inputs.numeric:
+            raise ValueError("trees read numbers: set inputs.numeric to true")
+        return self
 
 
 def fit(

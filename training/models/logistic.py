@@ -1,9 +1,9 @@
 """Logistic regression: the other reference that a network has to beat."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.errors import MarqueeError
 from training.estimators.predictions import predictions
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import optuna
 
 
+Strength = Annotated[float, Field(gt=0)]
+
+
 class LogisticConfig(ModelConfig):
     """Configuration of `logistic`.
 
@@ -28,8 +31,14 @@ class LogisticConfig(ModelConfig):
     inputs: InputConfig = InputConfig(
         ids=False, categories=False, lists=False, vectors=False, context=False, shrinkage=5.0
     )
-    strengths: tuple[float, ...] = Field(default=(0.003, 0.03, 0.3, 3.0), min_length=1)
+    strengths: tuple[Strength, ...] = Field(default=(0.003, 0.03, 0.3, 3.0), min_length=1)
     iterations: int = Field(default=500, ge=1)
+
+    @model_validator(mode="after")
+    def _reads_numbers(self) -> Self:
+        if not (self.inputs.numeric or self.inputs.bucketised):
+            raise ValueError("it reads numbers: set inputs.numeric or inputs.bucketised to true")
+        return self
 
 
 def fit(

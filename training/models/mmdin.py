@@ -1,10 +1,11 @@
 """MMDIN: the MultiHead MultiModal Deep Interest Network."""
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.backend import keras
+from training.config import Width
 from training.inputs.config import InputConfig
 from training.inputs.kinds import CONTEXT, ITEM, USER
 from training.inputs.spec import InputSpec
@@ -49,7 +50,7 @@ class MMDINConfig(KerasConfig):
     modality_match: int = Field(default=8, ge=0)
     products: bool = True
     pooling: Literal["attention", "sum"] = "attention"
-    attention_units: tuple[int, ...] = Field(default=(32,), min_length=1)
+    attention_units: tuple[Width, ...] = Field(default=(32,), min_length=1)
     attention_softmax: bool = False
     tower: Literal["resnet", "mlp"] = "resnet"
     width: int = Field(default=32, ge=1)
@@ -57,6 +58,12 @@ class MMDINConfig(KerasConfig):
     blocks: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _reads_a_history(self) -> Self:
+        if not self.inputs.lists:
+            raise ValueError("attention reads a history: set inputs.lists to true")
+        return self
 
 
 def build(config: MMDINConfig, spec: InputSpec) -> Any:

@@ -1,11 +1,12 @@
 """NeuralCF: who and what, by their ids alone."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from common.errors import MarqueeError
 from training.backend import keras
+from training.config import Width
 from training.inputs.config import InputConfig
 from training.inputs.kinds import ITEM, USER
 from training.inputs.spec import InputSpec
@@ -34,10 +35,16 @@ class NeuralCFConfig(KerasConfig):
         numeric=False, bucketised=False, categories=False, lists=False, vectors=False, context=False
     )
     embedding: EmbeddingConfig = EmbeddingConfig(id_dim=10)
-    tower_units: tuple[int, ...] = Field(default=(16,), min_length=1)
-    units: tuple[int, ...] = Field(default=(16,), min_length=1)
+    tower_units: tuple[Width, ...] = Field(default=(16,), min_length=1)
+    units: tuple[Width, ...] = Field(default=(16,), min_length=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _reads_ids(self) -> Self:
+        if not self.inputs.ids:
+            raise ValueError("it learns from ids: set inputs.ids to true")
+        return self
 
 
 def build(config: NeuralCFConfig, spec: InputSpec) -> Any:

@@ -17,7 +17,7 @@ from training.data.fingerprint import fingerprint
 from training.data.prepared import Prepared
 from training.fit import artefact as artefacts
 from training.fit.artefact import SCORE
-from training.fit.train import train_on
+from training.fit.train import PROBABILITIES, train_on
 from training.recipe import Recipe
 
 MARK = "cell.json"
@@ -72,9 +72,21 @@ def mean_of(metric: str, folders: Sequence[Path]) -> float:
 
 
 def scores_of(folders: Sequence[Path]) -> tuple[pa.Table, list[np.ndarray]]:
-    """The test rows that cells share, and the scores (rows,) of each."""
+    """The test rows that cells share, and the scores (rows,) of each.
+
+    Raises:
+        MarqueeError: a cell has other rows, or has them in another order.
+    """
     tables = [artefacts.read_predictions(folder) for folder in folders]
-    return tables[0], [table[SCORE].to_numpy() for table in tables]
+    told = (SCORE, PROBABILITIES)
+    rows = [table.select([name for name in table.column_names if name not in told]) for table in tables]
+    for folder, others in zip(folders, rows, strict=True):
+        if not others.equals(rows[0]):
+            raise MarqueeError(
+                f"{folder} scored other test rows than {folders[0]}: remove the one that is out of date, and"
+                " it is trained again."
+            )
+    return rows[0], [table[SCORE].to_numpy() for table in tables]
 
 
 def made_with(cells: Sequence[Path]) -> str:

@@ -252,6 +252,8 @@ class _Run:
         """A variant's metric less another's; None where there is no other."""
         if other in ("", variant.key) or other not in cells:
             return None
-        (rows, mine), (_, theirs) = (scores_of(cells[key]) for key in (variant.key, other))
+        mine, theirs = cells[variant.key], cells[other]
+        rows, scores = scores_of([*mine, *theirs])
+        first, second = scores[: len(mine)], scores[len(mine) :]
         labels = happened(self.paper.task, rows)
-        return paired_difference(self.paper.judged_by, labels, mine, theirs, replicates=self.replicates)
+        return paired_difference(self.paper.judged_by, labels, first, second, replicates=self.replicates)
