@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feature_repo.define.column import EVENT_TIMESTAMP, Column
+from feature_repo.define.column import EVENT_TIMESTAMP, Column, quoted
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
 from feature_repo.define.task import Binary
@@ -63,26 +63,25 @@ def event_facts(lake: Path, domain: Domain, memory: str) -> EventFacts:
     from lake.duckdb import connection as duckdb
 
     events, task = domain.events, domain.tasks[0]
-    user = next(column.name for column in events.key if column.side == "user")
-    positive = f"avg(({task.of} >= {task.at_least})::INT)" if isinstance(task, Binary) else "NULL"
+    user = quoted(next(column.name for column in events.key if column.side == "user"))
+    value = quoted(task.of)
+    positive = f"avg(({value} >= {task.at_least})::INT)" if isinstance(task, Binary) else "NULL"
 
-    def grouped(value: str) -> list[tuple[Any, ...]]:
-        return connection.execute(
-            f"SELECT {value}, count(*) FROM events GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
+    def grouped(by: str) -> list[tuple[Any, ...]]:
+        return connection.execute(f"SELECT {by}, count(*) FROM events GROUP BY ALL ORDER BY ALL").fetchall()
 
     with duckdb(memory) as connection:
         connection.register("events", tables.open_table(lake, events.name).to_pyarrow_dataset())
         totals = connection.execute(
             f"SELECT count(*), strftime(min({EVENT_TIMESTAMP}), '%Y-%m-%d'),"
             f" strftime(max({EVENT_TIMESTAMP}), '%Y-%m-%d'), {positive},"
-            f" {', '.join(f'count(DISTINCT {column.name})' for column in events.key)} FROM events"
+            f" {', '.join(f'count(DISTINCT {quoted(column.name)})' for column in events.key)} FROM events"
         ).fetchone()
         shared = connection.execute(
             "SELECT coalesce(sum(n) FILTER (n > 1) / sum(n), 0) FROM"
             f" (SELECT count(*) AS n FROM events GROUP BY {user}, {EVENT_TIMESTAMP})"
         ).fetchone()
-        values = dict(grouped(task.of))
+        values = dict(grouped(value))
         by_year = dict(grouped(f"year({EVENT_TIMESTAMP})"))
     assert totals is not None
     assert shared is not None

@@ -26,7 +26,8 @@ MACROS = (
     "unix_date(day) AS day - DATE '1970-01-01'",
     "timestamp_micros(micros) AS make_timestamptz(micros)",
 )
-_STRING = re.compile(r"('(?:[^']|'')*')")
+_AS_IT_IS = re.compile(r"('(?:[^']|'')*'|`(?:[^`]|``)*`)")
+"""Strings, and names in backticks."""
 _LAMBDA = re.compile(r"\b(\w+) -> ")
 _NAMES = {"xxhash64": "hash", "transform": "list_transform"}
 _NAME = re.compile(rf"\b({'|'.join(_NAMES)})\(")
@@ -40,7 +41,7 @@ def teach(connection: duckdb.DuckDBPyConnection) -> None:
 
 def for_duckdb(text: str) -> str:
     """A text in Spark's words as a DuckDB that was taught understands it."""
-    parts = _STRING.split(text)
+    parts = _AS_IT_IS.split(text)
     parts[::2] = [_LAMBDA.sub(r"lambda \1: ", _NAME.sub(_renamed, part)) for part in parts[::2]]
     return "".join(parts)
 

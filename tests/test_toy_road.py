@@ -1,6 +1,7 @@
 """Another domain goes the whole road: from a source to online lookup, and from labels to logits, with both
 audits. Rows are few, so nothing of it needs Spark."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,14 @@ KEYS = ["reader_id", "article_id", EVENT_TIMESTAMP]
 TOPICS = ("art", "law", "sport", "war")
 
 
-def press(seed: int = 0) -> Source:
+def press(seed: int = 0, called: Mapping[str, str] | None = None) -> Source:
     """A source as text, with ties within a second, readers and articles that are read once or never, and
-    rows that break rules."""
+    rows that break rules.
+
+    Args:
+        called: other names of columns, by their own.
+    """
+    names = {name: name for table in PRESS.sources for name in table.column_names} | dict(called or {})
     random = np.random.default_rng(seed)
     articles = [
         (
@@ -63,15 +69,23 @@ def press(seed: int = 0) -> Source:
         {
             "articles": raw(
                 articles,
-                (text("article_id"), words("topics", separator=";"), whole_number("words"), text("section")),
+                (
+                    text(names["article_id"]),
+                    words(names["topics"], separator=";"),
+                    whole_number(names["words"]),
+                    text(names["section"]),
+                ),
             ),
-            "readers": raw(readers, (whole_number("reader_id"), text("country"), whole_number("age"))),
+            "readers": raw(
+                readers,
+                (whole_number(names["reader_id"]), text(names["country"]), whole_number(names["age"])),
+            ),
             "reads": raw(
                 rows,
                 (
-                    whole_number("reader_id"),
-                    text("article_id"),
-                    number("minutes"),
+                    whole_number(names["reader_id"]),
+                    text(names["article_id"]),
+                    number(names["minutes"]),
                     instant(EVENT_TIMESTAMP, "timestamp"),
                 ),
             ),

@@ -20,6 +20,11 @@ Side = Literal["user", "item", "context", ""]
 """Whom a column tells of: who acts, what is acted on, or the circumstances; "" where it is no feature."""
 
 
+def quoted(name: str) -> str:
+    """A name as it stands in SQL, of Spark and of DuckDB, whatever words and characters it is made of."""
+    return "`" + name.replace("`", "``") + "`"
+
+
 class Type(Enum):
     """A column's type, named as in Feast."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from feature_repo.define.column import BEGINNING, Column, Type
+from feature_repo.define.column import BEGINNING, Column, Type, quoted
 
 RuleKind = Literal["present", "range", "length", "custom"]
 
@@ -46,34 +46,34 @@ def column_rules(column: Column) -> list[Rule]:
     A range holds where the column is null: that a value must be there is the presence rule's business, so
     one bad value breaks one rule.
     """
-    name = column.name
+    name, held = column.name, quoted(column.name)
     rules = []
     if not column.nullable:
-        rules.append(Rule(f"{name}_is_present", f"{name} IS NOT NULL", f"{name} is missing", "present", name))
+        rules.append(Rule(f"{name}_is_present", f"{held} IS NOT NULL", f"{name} is missing", "present", name))
     if column.type is Type.TIMESTAMP:
         rules.append(
             Rule(
                 f"{name}_in_range",
-                f"{name} IS NULL OR ({name} >= TIMESTAMP '{BEGINNING:%Y-%m-%d %H:%M:%S}'"
-                f" AND {name} <= current_timestamp)",
+                f"{held} IS NULL OR ({held} >= TIMESTAMP '{BEGINNING:%Y-%m-%d %H:%M:%S}'"
+                f" AND {held} <= current_timestamp)",
                 f"{name} is before {BEGINNING:%Y-%m-%d} or in the future",
                 "range",
                 name,
             )
         )
     if column.low is not None or column.high is not None:
-        value = "x" if column.type.is_list else name
+        value = "x" if column.type.is_list else held
         bounds = [f"{value} >= {column.low:g}"] if column.low is not None else []
         bounds += [f"{value} <= {column.high:g}"] if column.high is not None else []
         if column.type is Type.FLOAT64:
             bounds.append(f"NOT isnan({value})")
         inside = " AND ".join(bounds)
-        every = f"size(filter({name}, x -> {inside})) = size({name})"
+        every = f"size(filter({held}, x -> {inside})) = size({held})"
         test = every if column.type.is_list else f"({inside})"
         rules.append(
             Rule(
                 f"{name}_in_range",
-                f"{name} IS NULL OR {test}",
+                f"{held} IS NULL OR {test}",
                 f"{name} is outside {_interval(column)}",
                 "range",
                 name,
@@ -83,7 +83,7 @@ def column_rules(column: Column) -> list[Rule]:
         rules.append(
             Rule(
                 f"{name}_has_length",
-                f"{name} IS NULL OR size({name}) = {column.length}",
+                f"{held} IS NULL OR size({held}) = {column.length}",
                 f"{name} does not have {column.length} elements",
                 "length",
                 name,

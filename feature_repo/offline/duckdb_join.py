@@ -15,6 +15,7 @@ import pyarrow as pa
 from feast.repo_config import RepoConfig
 
 from common.errors import MarqueeError
+from feature_repo.define.column import quoted
 from feature_repo.offline.duckdb_sql import (
     LAST_CREATED,
     RANK,
@@ -22,7 +23,6 @@ from feature_repo.offline.duckdb_sql import (
     connection,
     filtered,
     microseconds,
-    quoted,
     rank,
     within,
 )

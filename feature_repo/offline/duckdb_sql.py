@@ -13,6 +13,7 @@ import pyarrow as pa
 from feast.repo_config import RepoConfig
 
 from common.errors import MarqueeError
+from feature_repo.define.column import quoted
 from feature_repo.offline.labels import utc
 from lake import duckdb as lake_duckdb
 
@@ -94,11 +95,6 @@ def microseconds(schema: pa.Schema, column: str) -> str:
 def since_epoch(moment: datetime) -> int:
     """An instant in microseconds since 1970; a naive one is UTC."""
     return (utc(moment) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-
-
-def quoted(column: str) -> str:
-    """A column's name in SQL."""
-    return '"' + column.replace('"', '""') + '"'
 
 
 def listed(columns: Sequence[str]) -> str:

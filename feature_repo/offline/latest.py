@@ -7,9 +7,13 @@ import pyarrow.dataset as pads
 from feast.data_source import DataSource
 from feast.repo_config import RepoConfig
 
-from feature_repo.offline.duckdb_sql import between, connection, filtered, microseconds, quoted, rank, within
+from feature_repo.define.column import quoted
+from feature_repo.offline.duckdb_sql import between, connection, filtered, microseconds, rank, within
 from feature_repo.offline.tables import as_stored, dataset
 from feature_repo.offline.views import pulled_columns, with_dummy_key
+
+BEST = quoted("rank of the best")
+"""Beside keys of any name, the rank of the row that holds."""
 
 
 def latest_rows(
@@ -48,7 +52,7 @@ def latest_rows(
     group = ", ".join(quoted(key) for key in keys)
     with connection(config) as con:
         con.register("rows", rows)
-        best = f"SELECT {group + ', ' if keys else ''}max({ranked}) AS rank FROM rows"
+        best = f"SELECT {group + ', ' if keys else ''}max({ranked}) AS {BEST} FROM rows"
         grouped = f" GROUP BY {group}" if keys else ""
         if among is None:
             best += where + grouped
@@ -63,7 +67,7 @@ def latest_rows(
             )
             best += grouped
         on = " AND ".join(
-            [*(f"rows.{quoted(key)} = best.{quoted(key)}" for key in keys), f"{ranked} = best.rank"]
+            [*(f"rows.{quoted(key)} = best.{quoted(key)}" for key in keys), f"{ranked} = best.{BEST}"]
         )
         # Rows that agree in key and both timestamps are the same row, written twice.
         partition = f"PARTITION BY {', '.join('rows.' + quoted(key) for key in keys)}" if keys else ""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from feature_repo.define.column import quoted
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE, QUARANTINE_COLUMNS, Table
 from lake.dialect import literal
@@ -65,7 +66,7 @@ def _add(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> dict[
             engine.held(held, lake, table.name, _stored(table), near)
             reports[table.name] = _add_table(engine, lake, checked, held)
             both = f"{PREFIX}_{table.name}_both"
-            key = f"`{table.key[0].name}`"
+            key = quoted(table.key[0].name)
             engine.view(both, f"SELECT {key} FROM {held} UNION ALL SELECT {key} FROM {checked.good}")
             known[table.name] = name_keys(engine, table, both)
     return reports
@@ -80,9 +81,9 @@ def _add_table(engine: Engine, lake: Path, checked: Checked, held: str) -> Table
     """Append a table's new rows, and to the quarantine what it does not hold yet; no commit of nothing."""
     table = checked.table
     prefix = f"{PREFIX}_{table.name}"
-    same = " AND ".join(f"mine.`{name}` = held.`{name}`" for name in table.unique)
-    others = [column for column in table.all_columns if column.name not in table.unique]
-    differs = " OR ".join(f"mine.`{c.name}` IS DISTINCT FROM held.`{c.name}`" for c in others) or "false"
+    same = " AND ".join(f"mine.{quoted(name)} = held.{quoted(name)}" for name in table.unique)
+    names = [quoted(column.name) for column in table.all_columns if column.name not in table.unique]
+    differs = " OR ".join(f"mine.{name} IS DISTINCT FROM held.{name}" for name in names) or "false"
     otherwise = f"{checked.good} AS mine JOIN {held} AS held ON {same} WHERE {differs}"
     bad, changed = f"SELECT * FROM {checked.bad}", 0
     if table.kind == "event":
@@ -92,7 +93,7 @@ def _add_table(engine: Engine, lake: Path, checked: Checked, held: str) -> Table
     engine.keep(f"{prefix}_refused", bad)
     by_rule, reasons = broken_rules(engine, f"{prefix}_refused")
     quarantined = sum(by_rule.values())
-    columns = ", ".join(f"mine.`{name}` AS `{name}`" for name in table.column_names)
+    columns = ", ".join(f"mine.{quoted(name)} AS {quoted(name)}" for name in table.column_names)
     new = f"SELECT {columns} FROM {checked.good} AS mine WHERE {_not_in(held, same)}"
     before = count_rows(lake, table.name)
     if changed:
@@ -127,13 +128,14 @@ def _contradictions(table: Table, otherwise: str) -> str:
     values = []
     for column in table.all_columns:
         if column.name not in table.unique:
-            value = f"coalesce({value_as_text(f'held.`{column.name}`', column)}, 'nothing')"
+            value = f"coalesce({value_as_text(f'held.{quoted(column.name)}', column)}, 'nothing')"
             name, unit = ("", f" {column.unit}") if column.unit else (f"{column.name} ", "")
             values.append(f"{literal(name)}, {value}, {literal(unit)}")
     listed = ", ' and ', ".join(values) or "'no other values'"
     reason = f"concat('the lake has it with ', {listed})"
     said = {"table": literal(table.name), "rule": literal(unique_rule(table)), "reason": reason}
-    columns = (f"{said.get(c.name, f'mine.`{c.name}`')} AS `{c.name}`" for c in QUARANTINE_COLUMNS)
+    names = [column.name for column in QUARANTINE_COLUMNS]
+    columns = (f"{said.get(name, f'mine.{quoted(name)}')} AS {quoted(name)}" for name in names)
     return f"SELECT {', '.join(columns)} FROM {otherwise}"
 
 
@@ -142,7 +144,7 @@ def _quarantine_new(engine: Engine, lake: Path, refused: str, held: str) -> None
     # The file first: rows of other files need not be read.
     names: Sequence[str] = ("source", *(c.name for c in QUARANTINE_COLUMNS if c.name != "source"))
     engine.held(held, lake, QUARANTINE, tuple(names), near=f"(SELECT `source` FROM {refused})")
-    same = " AND ".join(f"mine.`{name}` IS NOT DISTINCT FROM held.`{name}`" for name in names)
+    same = " AND ".join(f"mine.{quoted(name)} IS NOT DISTINCT FROM held.{quoted(name)}" for name in names)
     fresh = f"SELECT * FROM {refused} AS mine WHERE {_not_in(held, same)}"
     if engine.fetch(f"{fresh} LIMIT 1").num_rows:
         engine.write(fresh, lake, QUARANTINE, QUARANTINE_COLUMNS)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from feature_repo.define.column import quoted
 from feature_repo.define.domain import Domain
 from feature_repo.define.rule import Reference
 from feature_repo.define.table import QUARANTINE_COLUMNS, Table
@@ -11,7 +12,7 @@ from pipelines.ingest.engine import PREFIX, Engine
 from pipelines.ingest.judge import guess_column, judged_rows, raw_rows
 from pipelines.sources.source import ORIGIN, Raw
 
-FIRST_OF = ", ".join(f"`{name}` NULLS FIRST" for name in ORIGIN)
+FIRST_OF = ", ".join(f"{quoted(name)} NULLS FIRST" for name in ORIGIN)
 """How the rows of a source are ordered."""
 
 
@@ -69,7 +70,7 @@ def count(engine: Engine, rows: str) -> int:
 
 def _read(engine: Engine, raw: Raw, judged: str) -> tuple[int, tuple[str, ...]]:
     """How many rows there are, and sentences on what was guessed of them, in one pass."""
-    columns = [f"`{guess_column(place)}`" for place in range(len(raw.all_guesses))]
+    columns = [quoted(guess_column(place)) for place in range(len(raw.all_guesses))]
     made = "".join(f", count_if({column}) AS {column}" for column in columns)
     (found,) = engine.fetch(f"SELECT count(*) AS n{made} FROM {judged}").to_pylist()
     notes = []
@@ -84,20 +85,20 @@ def _read(engine: Engine, raw: Raw, judged: str) -> tuple[int, tuple[str, ...]]:
 def _quarantined(table: Table, rows: str, rule: str = "rule", reason: str = "reason") -> str:
     """SQL of rows of the quarantine."""
     values = {"table": literal(table.name), "rule": rule, "reason": reason}
-    columns = [f"{values.get(c.name, f'`{c.name}`')} AS `{c.name}`" for c in QUARANTINE_COLUMNS]
+    columns = [f"{values.get(c.name, quoted(c.name))} AS {quoted(c.name)}" for c in QUARANTINE_COLUMNS]
     return f"SELECT {', '.join(columns)} FROM {rows}"
 
 
 def _part_twins(engine: Engine, table: Table, judged: str, prefix: str) -> tuple[str, list[str]]:
     """Of good rows equal in the unique columns the first in its source, and SQL of the others."""
-    unique = ", ".join(f"`{name}`" for name in table.unique)
+    unique = ", ".join(quoted(name) for name in table.unique)
     # A hash that occurs twice is a suspect; only the rows of suspects are compared by their true values.
     engine.view(f"{prefix}_hashed", f"SELECT *, xxhash64({unique}) AS hash FROM {judged} WHERE rule IS NULL")
     engine.keep(
         f"{prefix}_suspects",
         f"SELECT hash FROM (SELECT hash, count(*) AS n FROM {prefix}_hashed GROUP BY hash) WHERE n > 1",
     )
-    columns = ", ".join(f"`{name}`" for name in (*table.column_names, *ORIGIN))
+    columns = ", ".join(quoted(name) for name in (*table.column_names, *ORIGIN))
     good = f"{prefix}_unique"
     if not count(engine, f"{prefix}_suspects"):
         engine.view(good, f"SELECT {columns} FROM {judged} WHERE rule IS NULL")
@@ -131,12 +132,13 @@ def _part_references(
     engine: Engine, domain: Domain, table: Table, rows: str, reference: Reference, known: str
 ) -> tuple[str, str]:
     """The rows whose reference exists, and SQL of the others."""
-    exists = f"EXISTS (SELECT 1 FROM {known} AS other WHERE other.known = mine.`{reference.column}`)"
+    exists = f"EXISTS (SELECT 1 FROM {known} AS other WHERE other.known = mine.{quoted(reference.column)})"
     good = f"{rows}_in_{reference.table}"
     engine.view(good, f"SELECT * FROM {rows} AS mine WHERE {exists}")
     target = domain.tables[reference.table]
     where = "the catalogue" if target.kind == "catalogue" else target.name
     what = reference.column.removesuffix("_id")
-    reason = f"concat('{what} ', CAST(`{reference.column}` AS STRING), ' is not in {where}')"
+    before, after = literal(f"{what} "), literal(f" is not in {where}")
+    reason = f"concat({before}, CAST({quoted(reference.column)} AS STRING), {after})"
     lacking = f"{rows} AS mine WHERE NOT {exists}"
     return good, _quarantined(table, lacking, literal(reference.rule), reason)

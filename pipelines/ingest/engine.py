@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from feature_repo.arrow import arrow_schema_of
-from feature_repo.define.column import Column
+from feature_repo.define.column import Column, quoted
 from lake import session, tables
 from lake.dialect import for_duckdb, teach
 from lake.duckdb import connection
@@ -81,7 +81,7 @@ class InProcess:
         dataset = DeltaTable(lake / table).to_pyarrow_dataset()
         wanted = None
         if near:
-            keys = self.fetch(f"SELECT DISTINCT `{columns[0]}` FROM {near}").column(0)
+            keys = self.fetch(f"SELECT DISTINCT {quoted(columns[0])} FROM {near}").column(0)
             wanted = pc.field(columns[0]).isin(keys)
         self._duckdb.register(name, dataset.to_table(columns=list(columns), filter=wanted))
 

@@ -6,7 +6,7 @@ rules; the table's row rules (`Table.row_rules`).
 
 from collections.abc import Iterable
 
-from feature_repo.define.column import Column, Type
+from feature_repo.define.column import Column, Type, quoted
 from feature_repo.define.table import Table
 from lake.dialect import double_as_text, literal
 from pipelines.sources.readings import given, shown
@@ -22,7 +22,7 @@ def raw_rows(loaded: str, raw: Raw) -> str:
     Args:
         loaded: the relation of `raw.rows`.
     """
-    fields = "".join(f", {value} AS `{name}`" for name, value in raw.fields.items())
+    fields = "".join(f", {value} AS {quoted(name)}" for name, value in raw.fields.items())
     return f"SELECT *{fields} FROM {loaded}"
 
 
@@ -37,25 +37,27 @@ def judged_rows(rows: str, table: Table, raw: Raw) -> str:
         sentence that says how, both null for a good row. Then, as `guess_column` names them, whether each
         guess was made.
     """
-    origin = ", ".join(f"`{name}`" for name in ORIGIN)
-    typed = [f"{reading.value} AS `{reading.column}`" for reading in raw.readings]
+    origin = ", ".join(quoted(name) for name in ORIGIN)
+    typed = [f"{reading.value} AS {quoted(reading.column)}" for reading in raw.readings]
     checked = [reading for reading in raw.readings if reading.kind]
-    typed += [f"`{reading.raw}` AS `raw {reading.raw}`" for reading in checked]
+    typed += [f"{quoted(reading.raw)} AS {quoted(f'raw {reading.raw}')}" for reading in checked]
+    own = []
     for fault in raw.faults:
-        typed += [f"{fault.broken} AS `broken {fault.rule}`", f"{fault.reason} AS `reason {fault.rule}`"]
-    guesses = [f"`{guess_column(place)}`" for place in range(len(raw.all_guesses))]
+        broken, reason = (quoted(f"{what} {fault.rule}") for what in ("broken", "reason"))
+        typed += [f"{fault.broken} AS {broken}", f"{fault.reason} AS {reason}"]
+        own.append((fault.rule, broken, reason))
+    guesses = [quoted(guess_column(place)) for place in range(len(raw.all_guesses))]
     typed += [f"{guess.made} AS {name}" for guess, name in zip(raw.all_guesses, guesses, strict=True)]
     faults = []
     for reading in checked:
-        name = f"`raw {reading.raw}`"
-        broken = f"{given(name, reading.of)} AND `{reading.column}` IS NULL"
-        quoted = _quoted(shown(name, reading.of))
+        name = quoted(f"raw {reading.raw}")
+        broken = f"{given(name, reading.of)} AND {quoted(reading.column)} IS NULL"
+        value = _cut(shown(name, reading.of))
         before, after = literal(f"{reading.raw} '"), literal(f"' is not {reading.kind}")
-        reason = f"concat({before}, {quoted}, {after})"
+        reason = f"concat({before}, {value}, {after})"
         faults.append((f"{reading.raw}_is_number", broken, reason))
-    faults += [(fault.rule, f"`broken {fault.rule}`", f"`reason {fault.rule}`") for fault in raw.faults]
-    faults += _row_faults(table)
-    columns = ", ".join(f"`{name}`" for name in table.column_names)
+    faults += [*own, *_row_faults(table)]
+    columns = ", ".join(quoted(name) for name in table.column_names)
     rule = _first((broken, literal(name)) for name, broken, _ in faults)
     reason = _first((f"rule = {literal(name)}", reason) for name, _, reason in faults)
     return (
@@ -90,14 +92,14 @@ def _row_faults(table: Table) -> list[tuple[str, str, str]]:
     for rule in table.row_rules:
         reason = literal(rule.reason)
         if rule.column and rule.kind != "present":
-            value = value_as_text(f"`{rule.column}`", table.column(rule.column))
-            reason = f"concat({reason}, ': ', {_quoted(value)})"
+            value = value_as_text(quoted(rule.column), table.column(rule.column))
+            reason = f"concat({reason}, ': ', {_cut(value)})"
         # A predicate that is null counts as false.
         faults.append((rule.name, f"NOT coalesce({rule.predicate}, false)", reason))
     return faults
 
 
-def _quoted(text: str) -> str:
+def _cut(text: str) -> str:
     return f"coalesce(substring({text}, 1, {SHOWN_CHARACTERS}), 'nothing')"
 
 

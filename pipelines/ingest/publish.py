@@ -10,8 +10,10 @@ import pyarrow as pa
 
 from common.errors import MarqueeError
 from feature_repo.arrow import arrow_schema
+from feature_repo.define.column import quoted
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE, QUARANTINE_COLUMNS, Table
+from lake.dialect import literal
 from lake.journal import all_or_none
 from lake.session import StartSpark
 from lake.tables import count_rows
@@ -55,7 +57,7 @@ def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> Ing
 
 def _published(engine: Engine, lake: Path, checked: Checked) -> TableReport:
     name = checked.table.name
-    by_rule, reasons = broken_rules(engine, f"{PREFIX}_bad WHERE `table` = '{name}'")
+    by_rule, reasons = broken_rules(engine, f"{PREFIX}_bad WHERE `table` = {literal(name)}")
     accepted, quarantined = count_rows(lake, name), sum(by_rule.values())
     if checked.read != accepted + quarantined:
         raise RuntimeError(
@@ -104,7 +106,7 @@ def most_rows(source: Source) -> int:
 def name_keys(engine: Engine, table: Table, rows: str) -> str:
     """Name the keys of a relation's rows: one column, `known`."""
     name = f"{rows}_keys"
-    engine.view(name, f"SELECT DISTINCT `{table.key[0].name}` AS known FROM {rows}")
+    engine.view(name, f"SELECT DISTINCT {quoted(table.key[0].name)} AS known FROM {rows}")
     return name
 
 

@@ -6,6 +6,7 @@ A raw column is text, or has numbers in it, or instants; the source knows which,
 from dataclasses import dataclass
 from typing import Literal
 
+from feature_repo.define.column import quoted
 from lake.dialect import double_as_text
 from pipelines.sources import written_instants
 
@@ -88,7 +89,7 @@ def whole_number(column: str, raw: str = "", of: Kind = "text", kind: str = WHOL
     Args:
         raw: the source's column; of the same name where "".
     """
-    name = f"`{raw or column}`"
+    name = quoted(raw or column)
     if of == "text":
         text = _trimmed(name)
         value = (
@@ -105,7 +106,7 @@ def whole_number(column: str, raw: str = "", of: Kind = "text", kind: str = WHOL
 
 def number(column: str, raw: str = "", of: Kind = "text", kind: str = NUMBER) -> Reading:
     """A finite number. Engines take "3.5d", "NaN", "1_000" and "0x1p3" for numbers; people do not."""
-    return _reading(column, raw, _number(f"`{raw or column}`", of), kind, of)
+    return _reading(column, raw, _number(quoted(raw or column), of), kind, of)
 
 
 def instant(column: str, raw: str = "", of: Kind = "text") -> Reading:
@@ -113,7 +114,7 @@ def instant(column: str, raw: str = "", of: Kind = "text") -> Reading:
 
     A text may be an instant that is written out (`written_instants`), too.
     """
-    name = f"`{raw or column}`"
+    name = quoted(raw or column)
     if of == "instant":
         return _reading(column, raw, name, "", of)
     seconds = _number(name, of)
@@ -137,19 +138,19 @@ def instant(column: str, raw: str = "", of: Kind = "text") -> Reading:
 
 def text(column: str, raw: str = "") -> Reading:
     """Text without the blanks around it; of nothing else, none."""
-    return _reading(column, raw, f"nullif({_trimmed(f'`{raw or column}`')}, '')", "", "text")
+    return _reading(column, raw, f"nullif({_trimmed(quoted(raw or column))}, '')", "", "text")
 
 
 def words(column: str, raw: str = "", separator: str = "|") -> Reading:
     """Words joined by a separator, as a list, sorted and distinct; of "", an empty one."""
-    parts = f"transform(split(`{raw or column}`, '[{separator}]'), x -> {_trimmed('x')})"
+    parts = f"transform(split({quoted(raw or column)}, '[{separator}]'), x -> {_trimmed('x')})"
     value = f"array_sort(array_distinct(filter({parts}, x -> x != '')))"
     return _reading(column, raw, value, "", "text")
 
 
 def as_it_is(column: str, raw: str = "") -> Reading:
     """A value that the source has typed itself."""
-    return _reading(column, raw, f"`{raw or column}`", "", "whole")
+    return _reading(column, raw, quoted(raw or column), "", "whole")
 
 
 def _reading(column: str, raw: str, value: str, kind: str, of: Kind) -> Reading:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from common.errors import MarqueeError
-from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.define.column import EVENT_TIMESTAMP, quoted
 from feature_repo.define.task import Task
 from training.evaluate.metrics import roc_auc
 
@@ -34,7 +34,7 @@ def true_probabilities(rows: pa.Table, names: Sequence[str], truth: Path) -> np.
     asked = rows.select(list(names))
     asked = asked.set_column(asked.column_names.index(EVENT_TIMESTAMP), EVENT_TIMESTAMP, instants)
     asked = asked.append_column(ROW, pa.array(np.arange(rows.num_rows)))
-    same = [f'r."{name}" = l."{name}"' for name in names if name != EVENT_TIMESTAMP]
+    same = [f"r.{quoted(name)} = l.{quoted(name)}" for name in names if name != EVENT_TIMESTAMP]
     same.append(f"epoch_us(r.{EVENT_TIMESTAMP}) = epoch_us(l.{EVENT_TIMESTAMP})")
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -48,7 +48,7 @@ def true_probabilities(rows: pa.Table, names: Sequence[str], truth: Path) -> np.
                     " probability."
                 )
             query = (
-                f'SELECT r.{ROW}, l."{more[0]}" AS p FROM asked r JOIN read_parquet(?) l'
+                f"SELECT r.{ROW}, l.{quoted(more[0])} AS p FROM asked r JOIN read_parquet(?) l"
                 f" ON {' AND '.join(same)} ORDER BY r.{ROW}"
             )
             found = connection.sql(query, params=[pattern]).to_arrow_table()

@@ -5,11 +5,10 @@ from typing import Any
 
 import duckdb
 
-from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Type
+from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Type, quoted
 from feature_repo.define.view import View
 from validation.audit.oracle import TOLERANCE
 from validation.audit.reading import instant_in_words, moment, value_in_words
-from validation.audit.sql import quoted
 
 
 def _held(view: View) -> str:

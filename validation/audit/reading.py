@@ -13,14 +13,13 @@ from feast import FeatureStore, FeatureView, Field
 from feast.types import UnixTimestamp
 
 from common.errors import MarqueeError
-from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.define.column import EVENT_TIMESTAMP, quoted
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
 from feature_repo.define.view import View
 from feature_repo.offline.tables import tables_named
 from lake.duckdb import MEMORY, connection
 from validation.audit.oracle import Row, events_by_key
-from validation.audit.sql import quoted
 
 LABELS_AT_ONCE = 5_000_000
 """Labels that one join takes, to bound its memory."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import duckdb
 
 from feature_repo.define import operation as op
-from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER, PADDING, Column, Type
+from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER, PADDING, Column, Type, quoted
 from feature_repo.define.view import Over, View
 
 KNOWN = KNOWN_AFTER.microseconds
@@ -229,11 +229,6 @@ def _length(column: Column) -> int:
     if column.length is None:
         raise ValueError(f"{column.name} has no length")
     return column.length
-
-
-def quoted(name: str) -> str:
-    """A name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _text(value: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from feature_repo.define.column import Type
+from feature_repo.define.column import Type, quoted
 from feature_repo.define.rule import Reference, Rule
 from feature_repo.define.table import Table
 
@@ -28,6 +28,10 @@ TYPE_NAMES: dict[Type, str] = {
     Type.STRING_LIST: "array<string>",
 }
 """What types are called here, whichever engine holds the table: as Spark calls them."""
+
+
+ROWS = "rows"
+"""Beside the keys that occur more than once: how often each does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,31 +109,33 @@ def relation(name: str) -> str:
 
 
 def _unique(table: Table) -> Check:
-    keys = ", ".join(table.unique)
+    keys, held = (", ".join(names) for names in (table.unique, map(quoted, table.unique)))
     return Check(
         f"{table.name}_are_unique",
         "unique",
         f"({keys}) occurs once" if len(table.unique) > 1 else f"{keys} occurs once",
-        f"SELECT {keys}, count(*) AS rows FROM {{batch}} GROUP BY {keys} HAVING count(*) > 1",
+        f"SELECT {held}, count(*) AS {quoted(ROWS)} FROM {{batch}} GROUP BY {held} HAVING count(*) > 1",
         table.unique,
     )
 
 
 def _reference(table: Table, reference: Reference, other: Table) -> Check:
     (key,) = other.key
-    shown = ", ".join(dict.fromkeys((*table.unique, reference.column)))
+    shown = ", ".join(map(quoted, dict.fromkeys((*table.unique, reference.column))))
+    held = f"here.{quoted(reference.column)}"
     return Check(
         reference.rule,
         "reference",
         f"every {reference.column} is in {reference.table}",
-        f"SELECT {shown} FROM {{batch}} AS here WHERE here.{reference.column} IS NOT NULL AND NOT EXISTS "
+        f"SELECT {shown} FROM {{batch}} AS here WHERE {held} IS NOT NULL AND NOT EXISTS "
         f"(SELECT 1 FROM {relation(reference.table)} AS there "
-        f"WHERE there.{key.name} = here.{reference.column})",
+        f"WHERE there.{quoted(key.name)} = {held})",
         tuple(dict.fromkeys((*table.unique, reference.column))),
     )
 
 
 def _row_rule(rule: Rule, columns: tuple[str, ...]) -> Check:
-    words = set(re.findall(r"\w+", rule.predicate))
-    needed = tuple(name for name in columns if name in words or name == rule.column)
+    # A name may be quoted, and then be made of anything; or a word.
+    words = {*re.findall(r"\w+", rule.predicate), *re.findall(r"`((?:[^`]|``)+)`", rule.predicate)}
+    needed = tuple(name for name in columns if name.replace("`", "``") in words or name == rule.column)
     return Check(rule.name, rule.kind, rule.reason, rule.predicate, needed)

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from feature_repo.define.column import quoted
 from feature_repo.define.table import Table
-from validation.gate.checks import Check, broken_columns, checkable, least_rows, relation, type_names
+from validation.gate.checks import ROWS, Check, broken_columns, checkable, least_rows, relation, type_names
 from validation.gate.tables import QueryError, Tables
 
 EXAMPLES = 5
@@ -100,13 +101,14 @@ def examples(table: Table, tables: Tables, check: Check) -> tuple[str, ...]:
     if check.is_row_rule:
         there = tables.types(table.name)
         names = [name for name in dict.fromkeys((*table.unique, *check.columns)) if name in there]
-        query = f"SELECT {', '.join(names)} FROM {relation(table.name)} WHERE {_breaks(check)}"
+        rows = f"{relation(table.name)} WHERE {_breaks(check)}"
     else:
-        names = [*check.columns, *(["rows"] if check.kind == "unique" else [])]
-        query = f"SELECT {', '.join(names)} FROM ({_query(table.name, check)})"
-    order = ", ".join(f"{name} NULLS FIRST" for name in names)
-    rows = tables.fetch(f"{query} ORDER BY {order} LIMIT {EXAMPLES}")
-    return tuple(", ".join(f"{name} = {_in_words(value)}" for name, value in row.items()) for row in rows)
+        names = [*check.columns, *([ROWS] if check.kind == "unique" else [])]
+        rows = f"({_query(table.name, check)})"
+    held = [quoted(name) for name in names]
+    order = ", ".join(f"{name} NULLS FIRST" for name in held)
+    found = tables.fetch(f"SELECT {', '.join(held)} FROM {rows} ORDER BY {order} LIMIT {EXAMPLES}")
+    return tuple(", ".join(f"{name} = {_in_words(value)}" for name, value in row.items()) for row in found)
 
 
 def _breaks(check: Check) -> str:

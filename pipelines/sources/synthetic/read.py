@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.errors import MarqueeError
+from feature_repo.define.column import quoted
 from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS
 from lake.dialect import double_as_text
 from pipelines.sources.posters import posters_of
@@ -69,7 +70,7 @@ def _raw(folder: Path, schema: pa.Schema, readings: tuple[Reading, ...], asked: 
     """One table of Parquet files; the record of a row is its values by name, as in JSON."""
     parts = []
     for field in schema:
-        name = f"`{field.name}`"
+        name = quoted(field.name)
         value = double_as_text(name) if pa.types.is_floating(field.type) else f"CAST({name} AS STRING)"
         quote = '"' if pa.types.is_string(field.type) else ""
         parts.append(f"'\"{field.name}\":{quote}', {value}, '{quote}'")
