@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.home import writing
-from app.spark import start_spark
+from app.spark import spark_meanwhile
 from common.progress import Stages
 from common.settings import Settings
-from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.arrow import arrow_schema_of
+from feature_repo.define.column import EVENT_TIMESTAMP, Column
 from feature_repo.define.domain import Domain
-from feature_repo.define.table import QUARANTINE
+from feature_repo.define.table import QUARANTINE, QUARANTINE_COLUMNS
+from lake.session import StartSpark
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from feast import FeatureStore
-    from pyspark.sql import SparkSession
 
     from validation.audit.consistency import Replay
 
@@ -30,50 +31,41 @@ SOURCE = "replay"
 
 @contextmanager
 def scratch_home(settings: Settings, domain: Domain, folder: Path, stages: Stages) -> Iterator["Replay"]:
-    """An empty home with the profile's own stores, and Spark; both are gone afterwards.
+    """An empty home with the profile's own stores, and Spark where it is needed; both are gone afterwards.
 
     Args:
         settings: of the home that is audited.
         folder: of the scratch home. What a killed audit left there is removed.
-        stages: show that Spark starts.
+        stages: told when Spark starts.
 
     Raises:
         MarqueeError: another audit is using the folder, or it cannot be written.
     """
-    from lake.spark import running_session
-
     scratch = settings.model_copy(update={"home": folder})
-    held = running_session()
     with writing(folder):
         _empty(folder)
-        with stages.stage("Spark") as stage:
-            spark = start_spark(scratch)
-            stage.outcome = settings.spark_master
         try:
-            yield replay_into(spark, settings, scratch, domain)
+            with spark_meanwhile(scratch, stages) as spark:
+                try:
+                    yield replay_into(spark, settings, scratch, domain)
+                finally:
+                    tear_down(scratch)
         finally:
-            tear_down(scratch)
-            if held is None:  # whoever had a session before keeps it
-                spark.stop()
             _empty(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings, domain: Domain) -> "Replay":
+def replay_into(spark: StartSpark, settings: Settings, scratch: Settings, domain: Domain) -> "Replay":
     """The means to replay events of one home in another.
 
     Args:
+        spark: starts Spark, which many rows need, and few do not.
         settings: of the home that is audited; its lake is read only.
         scratch: of the empty home that takes the events.
     """
-    from pyspark.sql import functions as F
-
     from app.lookup import lookup_many
     from app.push import push as push_events
-    from feature_repo.define.table import QUARANTINE_COLUMNS
     from feature_repo.online.send import send_changed
-    from feature_repo.spark import spark_schema, spark_schema_of
-    from lake.spark_tables import overwrite, read
     from pipelines.features.jobs import run_job
     from pipelines.ingest import add_events
     from pipelines.sources.new_events import raw_events
@@ -81,25 +73,22 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings, do
 
     def run_jobs() -> None:
         for view in domain.views:
-            run_job(lambda: spark, scratch.lake, domain, view.name)
+            run_job(spark, scratch.lake, domain, view.name)
 
     def build(before: datetime) -> None:
         for table in domain.sources:
-            rows = read(spark, settings.lake, table.name)
-            if table == domain.events:
-                rows = rows.where(F.col(EVENT_TIMESTAMP) < F.lit(before))
-            overwrite(rows, scratch.lake, table.name, spark_schema(table))
-        refused, schema = read(spark, settings.lake, QUARANTINE), spark_schema_of(QUARANTINE_COLUMNS)
-        overwrite(refused, scratch.lake, QUARANTINE, schema)
+            earlier = before if table == domain.events else None
+            copy_table(spark, settings.lake, scratch.lake, table.name, table.all_columns, earlier)
+        copy_table(spark, settings.lake, scratch.lake, QUARANTINE, QUARANTINE_COLUMNS)
         run_jobs()
         publish(scratch, domain)
         send_changed(open_scratch(scratch))
 
     def push(events: "pa.Table") -> None:
-        push_events(lambda: spark, open_scratch(scratch), raw_events(domain.events, events, SOURCE), domain)
+        push_events(spark, open_scratch(scratch), raw_events(domain.events, events, SOURCE), domain)
 
     def run(events: "pa.Table") -> None:
-        add_events(lambda: spark, raw_events(domain.events, events, SOURCE), scratch.lake, domain)
+        add_events(spark, raw_events(domain.events, events, SOURCE), scratch.lake, domain)
         run_jobs()
         send_changed(open_scratch(scratch))
 
@@ -107,6 +96,36 @@ def replay_into(spark: "SparkSession", settings: Settings, scratch: Settings, do
         return lookup_many(open_scratch(scratch), None, pairs)
 
     return Replay(build, push, run, look_up)
+
+
+def copy_table(
+    spark: StartSpark,
+    lake: Path,
+    other: Path,
+    name: str,
+    columns: tuple[Column, ...],
+    before: datetime | None = None,
+) -> None:
+    """Copy a table, or its rows before an instant, from one lake to another."""
+    from lake import session, tables
+
+    if tables.count_rows(lake, name) <= session.FEW:
+        import pyarrow.dataset as pads
+
+        earlier = None if before is None else pads.field(EVENT_TIMESTAMP) < before
+        schema = arrow_schema_of(columns)
+        rows = tables.open_table(lake, name).to_pyarrow_dataset().to_table(schema.names, filter=earlier)
+        tables.overwrite(rows.cast(schema), other, name)
+        return
+    from pyspark.sql import functions as F
+
+    from feature_repo.spark import spark_schema_of
+    from lake.spark_tables import overwrite, read
+
+    frame = read(spark(), lake, name)
+    if before is not None:
+        frame = frame.where(F.col(EVENT_TIMESTAMP) < F.lit(before))
+    overwrite(frame, other, name, spark_schema_of(columns))
 
 
 def open_scratch(scratch: Settings) -> "FeatureStore":

@@ -2,6 +2,8 @@
 
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -52,11 +54,37 @@ def spark_on_demand(settings: Settings, stages: Stages) -> StartSpark:
     return start
 
 
+@contextmanager
+def spark_meanwhile(settings: Settings, stages: Stages) -> Iterator[StartSpark]:
+    """`spark_on_demand`, for a while: a session that it started is stopped at the end."""
+    start = spark_on_demand(settings, stages)
+    started: list[SparkSession] = []
+
+    def start_or_take() -> "SparkSession":
+        session = _running()
+        if session is None:
+            session = start()
+            started.append(session)
+        return session
+
+    try:
+        yield start_or_take
+    finally:
+        for session in started:
+            session.stop()
+
+
 def stop_spark() -> None:
     """Stop the process's session, if it has one."""
-    if "pyspark" in sys.modules:
-        from lake.spark import running_session
+    session = _running()
+    if session is not None:
+        session.stop()
 
-        session = running_session()
-        if session is not None:
-            session.stop()
+
+def _running() -> "SparkSession | None":
+    """The process's session, if it has one."""
+    if "pyspark" not in sys.modules:
+        return None
+    from lake.spark import running_session
+
+    return running_session()

@@ -15,8 +15,10 @@ from feast.protos.feast.types.Value_pb2 import Value
 from pyspark.sql import SparkSession
 
 from app.lookup import lookup_many
+from app.spark import spark_meanwhile
 from common.errors import MarqueeError
 from common.page import external_resources
+from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.column import EVENT_TIMESTAMP, Type
 from feature_repo.define.view import View
@@ -24,6 +26,7 @@ from feature_repo.domains.movies import DOMAIN
 from feature_repo.online.send import send_changed
 from feature_repo.online.served import served_rows
 from feature_repo.store import open_store
+from lake.session import StartSpark
 from tests.audit_lake import (
     Row,
     Rows,
@@ -286,19 +289,25 @@ def test_columns_swapped_online_are_named(
     assert all(feature.stale == 0 for feature in report.failures), "the rows are the newest, but wrong"
 
 
-def test_push_and_materialise_keep_up(home: Path, spark: SparkSession, tmp_path: Path) -> None:
-    from app.replay import replay_into
-    from feature_repo.define.table import QUARANTINE_COLUMNS
-    from feature_repo.spark import spark_schema_of
-    from lake.spark_tables import overwrite
+def test_an_audit_takes_the_spark_that_is_there_and_leaves_it(spark: SparkSession, tmp_path: Path) -> None:
+    with spark_meanwhile(Settings(home=tmp_path), Stages()) as start:
+        assert start() is spark
+    assert spark.range(2).count() == 2
+    assert list(tmp_path.iterdir()) == []
 
-    quarantine = spark_schema_of(QUARANTINE_COLUMNS)
-    overwrite(spark.createDataFrame([], quarantine), home / "lake", "quarantine", quarantine)
+
+def test_push_and_materialise_keep_up(start: StartSpark, home: Path, tmp_path: Path) -> None:
+    from app.replay import replay_into
+    from feature_repo.arrow import arrow_schema_of
+    from feature_repo.define.table import QUARANTINE_COLUMNS
+    from lake.tables import overwrite
+
+    overwrite(arrow_schema_of(QUARANTINE_COLUMNS).empty_table(), home / "lake", "quarantine")
     versions = {entry.name: sorted(entry.rglob("*.parquet")) for entry in (home / "lake").iterdir()}
-    replay = replay_into(spark, Settings(home=home), Settings(home=tmp_path / "scratch"), DOMAIN)
+    replay = replay_into(start, Settings(home=home), Settings(home=tmp_path / "scratch"), DOMAIN)
     report = audit_consistency(open_with(home, ENGINES["duckdb"]), DOMAIN, replay, **ASKED)
-    # The audited tables are made by a loop here, the replayed ones by Spark: means and deviations may differ
-    # in their last bits. Counts, ids, genres and instants are the same.
+    # The audited tables are made by a loop, the replayed ones by kernels: means and deviations may differ in
+    # their last bits. Counts, ids, genres and instants are the same.
     fractions = {c.name for view in DOMAIN.views for c in view.columns if c.type is Type.FLOAT64}
     assert failed(report) <= fractions
     assert all((f.largest or 0) <= TOLERANCE and not f.stale for f in report.features)

@@ -3,7 +3,7 @@ audits. Rows are few, so nothing of it needs Spark."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -187,7 +187,11 @@ def test_no_feature_holds_the_future(settings: Settings) -> None:
     assert {finding.feature for finding in report.features} >= {"reader_last_at", "article_section"}
 
 
-def test_what_is_served_is_what_is_trained_on(settings: Settings) -> None:
+def test_what_is_served_is_what_is_trained_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_spark_here(_: Settings) -> NoReturn:
+        raise AssertionError("Spark was asked for")
+
+    monkeypatch.setattr("app.spark.start_spark", no_spark_here)
     report, page = audit_consistency(
         settings, PRESS, events=60, instants=3, pairs=20, late=0.1, seed=0, stages=Stages()
     )
