@@ -43,7 +43,7 @@ def describe_table(settings: Settings, name: str) -> TableFacts | None:
     size = sum((settings.lake / name / file).stat().st_size for file in table.files())
     first = last = ""
     if EVENT_TIMESTAMP in rows.schema.names:
-        with duckdb(settings.duckdb_memory) as connection:
+        with duckdb(settings.duckdb_memory, settings.lake) as connection:
             connection.register("rows", rows)
             bounds = connection.execute(
                 f"SELECT min({EVENT_TIMESTAMP})::VARCHAR, max({EVENT_TIMESTAMP})::VARCHAR FROM rows"

@@ -70,7 +70,7 @@ def event_facts(lake: Path, domain: Domain, memory: str) -> EventFacts:
     def grouped(by: str) -> list[tuple[Any, ...]]:
         return connection.execute(f"SELECT {by}, count(*) FROM events GROUP BY ALL ORDER BY ALL").fetchall()
 
-    with duckdb(memory) as connection:
+    with duckdb(memory, lake) as connection:
         connection.register("events", tables.open_table(lake, events.name).to_pyarrow_dataset())
         totals = connection.execute(
             f"SELECT count(*), strftime(min({EVENT_TIMESTAMP}), '%Y-%m-%d'),"
@@ -109,7 +109,7 @@ def refusals(lake: Path, memory: str) -> list[Refusal]:
     from lake import tables
     from lake.duckdb import connection as duckdb
 
-    with duckdb(memory) as connection:
+    with duckdb(memory, lake) as connection:
         connection.register("quarantine", tables.open_table(lake, QUARANTINE).to_pyarrow_dataset())
         found = connection.execute(
             'SELECT "table", rule, count(*), first(reason ORDER BY source, row),'

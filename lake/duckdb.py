@@ -1,13 +1,18 @@
 """The one way to open a DuckDB: in memory, in UTC, spilling past a limit."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 
+PREFIX = "marquee-duckdb-"
+"""Of the folders that it spills into."""
 MEMORY = "2GB"
 """The limit of a connection that was given none."""
 
@@ -20,14 +25,22 @@ def connection(
 
     Args:
         memory: its limit, such as "2GB"; past it, it spills.
-        spill: the folder in which its temporary files get a folder of their own, removed afterwards; the
-            system's where None.
+        spill: the folder, such as a lake, in which it makes one of its own once it must spill, and removes it
+            afterwards; that above where it is not there yet. Where it is None, or cannot be written, the
+            system's folder for temporary files.
         threads: as many as there are processors where None.
     """
-    with tempfile.TemporaryDirectory(prefix="marquee-duckdb-", dir=spill) as folder:
+    with ExitStack() as stack:
+        places = () if spill is None else (Path(spill), Path(spill).parent)
+        place = next((place for place in places if place.is_dir()), None)
+        if place is not None and os.access(place, os.W_OK):
+            folder = str(place / f"{PREFIX}{uuid4().hex}")
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX))
         options: dict[str, Any] = {"memory_limit": memory, "temp_directory": folder}
         if threads is not None:
             options["threads"] = threads
-        with duckdb.connect(":memory:", config=options) as opened:
-            opened.execute("SET TimeZone = 'UTC'")
-            yield opened
+        opened = stack.enter_context(duckdb.connect(":memory:", config=options))
+        opened.execute("SET TimeZone = 'UTC'")
+        yield opened

@@ -1,5 +1,6 @@
 """Raw rows for tests of ingest, and what `check` makes of them by either engine."""
 
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def table_rows(lake: Path, name: str) -> list[dict[str, Any]]:
 @contextmanager
 def opened(start: StartSpark) -> Iterator[Engine]:
     """The engine that `start` was made for."""
-    with engine_for(start, 0) as engine:
+    with engine_for(start, 0, Path(tempfile.gettempdir())) as engine:
         yield engine
 
 

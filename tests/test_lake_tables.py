@@ -81,6 +81,28 @@ def test_a_connection_is_in_utc_and_keeps_its_limit(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "nothing is left"
 
 
+def test_what_is_spilled_is_in_the_folder_given_and_gone_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "system").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "system"))
+    much = "CREATE TEMP TABLE much AS SELECT range AS n, repeat('x', 100) AS text FROM range(1_000_000)"
+    home = tmp_path / "home"
+    home.mkdir()
+    for folder, place in (
+        (home, "home"),
+        (home / "lake", "home"),
+        (tmp_path / "none" / "lake", "system"),
+        (None, "system"),
+    ):
+        with connection("50MB", folder, threads=1) as con:
+            assert not list(home.iterdir()), "nothing is made before it is needed"
+            con.execute(much)
+            (spilled,) = (tmp_path / place).iterdir()
+            assert list(spilled.iterdir())
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["home", "system"]
+
+
 @pytest.mark.parametrize(
     "name",
     ["plain", "a b", "p%41", "q?1", "h#1", "a[b]", "<a>^|", "{e,f}", "ü", 'q"x', "co:lon", "st*r", "a@b"],

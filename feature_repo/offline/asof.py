@@ -25,7 +25,8 @@ class AsOfConfig(FeastConfigBaseModel):
         versions: Delta versions to read, by table path; those not named are read at their newest.
         memory_limit: how much DuckDB may take before it spills.
         threads: how many threads it may use; None for all cores.
-        temp_directory: where it spills; None for the system's temporary folder.
+        temp_directory: where it spills; None for the lake, or the system's temporary folder where that is no
+            folder that can be written.
     """
 
     lake: str | None = None

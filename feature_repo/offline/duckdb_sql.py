@@ -37,7 +37,9 @@ def connection(config: RepoConfig) -> Iterator[duckdb.DuckDBPyConnection]:
     with ExitStack() as stack:
         try:
             con = stack.enter_context(
-                lake_duckdb.connection(settings.memory_limit, settings.temp_directory, settings.threads)
+                lake_duckdb.connection(
+                    settings.memory_limit, settings.temp_directory or settings.lake, settings.threads
+                )
             )
         except duckdb.Error as error:
             raise MarqueeError(f"DuckDB does not accept the offline store's settings: {error}.") from error

@@ -50,7 +50,7 @@ def _add(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> dict[
     there = [table for table in order if table.name in source.tables]
     reports = {}
     with (
-        engine_for(spark, most_rows(source)) as engine,
+        engine_for(spark, most_rows(source), lake) as engine,
         all_or_none(lake, [*(table.name for table in there), QUARANTINE]),
     ):
         known: dict[str, str] = {}

@@ -51,14 +51,17 @@ class Engine(Protocol):
 
 
 @contextmanager
-def engine_for(spark: StartSpark, most: int) -> Iterator[Engine]:
+def engine_for(spark: StartSpark, most: int, lake: Path) -> Iterator[Engine]:
     """The engine for tables of at most so many rows; what it keeps is released at the end.
+
+    Args:
+        lake: the folder of the tables, in which it spills.
 
     Raises:
         MarqueeError: a file vanished, or the disk refuses temporary files.
     """
     if most <= session.FEW:
-        with connection() as opened:
+        with connection(spill=lake) as opened:
             teach(opened)
             yield InProcess(opened)
         return

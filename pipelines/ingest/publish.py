@@ -31,7 +31,7 @@ def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> Ing
         MarqueeError: of a table that may not be empty no row is good (then nothing is written), or the disk
             refuses.
     """
-    with engine_for(spark, most_rows(source)) as engine:
+    with engine_for(spark, most_rows(source), lake) as engine:
         checked: list[Checked] = []
         known: dict[str, str] = {}
         for table in by_reference(domain):

@@ -27,6 +27,8 @@ def true_probabilities(rows: pa.Table, names: Sequence[str], truth: Path) -> np.
     """
     import duckdb
 
+    from lake.duckdb import connection as opened
+
     if not truth.exists():
         raise MarqueeError(f"There are no probabilities at {truth}.")
     pattern = str(truth / "**" / "*.parquet") if truth.is_dir() else str(truth)
@@ -36,8 +38,7 @@ def true_probabilities(rows: pa.Table, names: Sequence[str], truth: Path) -> np.
     asked = asked.append_column(ROW, pa.array(np.arange(rows.num_rows)))
     same = [f"r.{quoted(name)} = l.{quoted(name)}" for name in names if name != EVENT_TIMESTAMP]
     same.append(f"epoch_us(r.{EVENT_TIMESTAMP}) = epoch_us(l.{EVENT_TIMESTAMP})")
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with opened(spill=truth.parent) as connection:
         connection.register("asked", asked)
         try:
             there = connection.sql("SELECT * FROM read_parquet(?) LIMIT 0", params=[pattern]).columns

@@ -38,7 +38,7 @@ def lake(store: FeatureStore, domain: Domain, memory: str = MEMORY) -> Iterator[
         raise MarqueeError(
             f"The lake lacks {', '.join(missing)}: run marquee pipeline ingest and marquee pipeline run."
         )
-    with connection(memory) as opened:
+    with connection(memory, store.config.offline_store.lake) as opened:
         for name in domain.tables:
             opened.register(name, tables[name].to_pyarrow_dataset())
         yield opened

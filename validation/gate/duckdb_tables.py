@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -20,7 +21,10 @@ _NAMES = {ARROW_TYPES[type_]: name for type_, name in TYPE_NAMES.items()}
 
 @contextmanager
 def in_process(
-    rows: Mapping[str, pa.Table | pads.Dataset], hidden: Collection[str] = (), memory: str = MEMORY
+    rows: Mapping[str, pa.Table | pads.Dataset],
+    hidden: Collection[str] = (),
+    memory: str = MEMORY,
+    spill: Path | None = None,
 ) -> Iterator[Tables]:
     """Tables in memory or in files; the latter are read anew by each query.
 
@@ -28,8 +32,9 @@ def in_process(
         rows: by the table's name.
         hidden: columns that are not part of the tables.
         memory: the limit, past which it spills.
+        spill: the folder that it then makes one of its own in; the system's for temporary files where None.
     """
-    with connection(memory) as opened:
+    with connection(memory, spill) as opened:
         teach(opened)
         for name, table in rows.items():
             opened.register(relation(name), table)

@@ -28,7 +28,7 @@ def open_tables(
     names = list(names)
     if all(count_rows(lake, name) <= session.FEW for name in names):
         datasets = {name: open_table(lake, name).to_pyarrow_dataset() for name in names}
-        with in_process(datasets, hidden, memory) as opened:
+        with in_process(datasets, hidden, memory, lake) as opened:
             yield opened
         return
     from lake.spark_tables import read
