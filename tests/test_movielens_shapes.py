@@ -108,6 +108,15 @@ def test_lines_are_the_same_in_memory_and_by_spark(
     assert "\ufffd" not in "".join(here["record"].to_pylist())
 
 
+def test_spark_reads_packed_lines_by_a_name_in_its_own_scratch(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "lines").write_bytes(gzip.compress(b"a\nb\n"))
+    read = line_rows(tmp_path / "lines", header=False).on_spark(spark)
+    assert sorted(row.record for row in read.collect()) == ["a", "b"]
+    (file,) = read.inputFiles()
+    scratch = spark.sparkContext.getConf().get("spark.local.dir")
+    assert scratch and Path(file.removeprefix("file:")).is_relative_to(scratch)
+
+
 def test_bytes_that_windows_does_not_have_are_latin_1(tmp_path: Path) -> None:
     csv_layout(tmp_path)
     (tmp_path / "movies.csv").write_bytes(b"movieId,title,genres\n10,caf\xe9 \x81 (1995),Drama\n")

@@ -213,7 +213,8 @@ def _numbered_lines(spark: "SparkSession", path: Path) -> "DataFrame":
         raise vanished(path)
     if _is_gzip(path) and path.suffix != ".gz":
         # Spark knows it by its name only, and may read it as long as the process lives.
-        folder = tempfile.mkdtemp(prefix="marquee-lines-")
+        scratch = spark.sparkContext.getConf().get("spark.local.dir")
+        folder = tempfile.mkdtemp(prefix="marquee-lines-", dir=scratch)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         link = Path(folder, f"{path.name}.gz")
         link.symlink_to(path)
