@@ -9,6 +9,7 @@ from app.ingest import require_sources
 from app.spark import spark_on_demand
 from common.progress import Stages
 from common.settings import Settings
+from feature_repo.define.column import STATE
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
 from lake.session import StartSpark
@@ -44,7 +45,6 @@ def validation_stage(
     Raises:
         MarqueeError: a table is not there.
     """
-    from pipelines.features.pieces import STATE
     from validation.gate.gate import PAGE, validate
     from validation.gate.opening import open_tables
 

@@ -12,7 +12,7 @@ from app.lookup import lookup, lookup_many
 from common.errors import MarqueeError
 from common.settings import Settings
 from feature_repo import store
-from feature_repo.offline.tables import STATE
+from feature_repo.define.column import EVENT_TIMESTAMP, STATE
 from feature_repo.online.send import send_changed
 from pipelines.features import pieces
 from tests.lake import build_tables
@@ -175,8 +175,8 @@ def test_plan_right_after_apply_and_materialise_finds_nothing(settings: Settings
 # --- writing through Feast --------------------------------------------------------------------------------
 
 
-def test_the_store_and_the_jobs_call_the_totals_alike() -> None:
-    assert STATE == pieces.STATE
+def test_workers_call_the_totals_and_the_instants_as_declared() -> None:
+    assert (EVENT_TIMESTAMP, STATE) == (pieces.EVENT_TIMESTAMP, pieces.STATE)
 
 
 def test_declared_columns_are_enough_to_write_offline(settings: Settings) -> None:

@@ -14,6 +14,8 @@ KNOWN_AFTER = timedelta(microseconds=1)
 
 EVENT_TIMESTAMP = "event_timestamp"
 CREATED_TIMESTAMP = "created_timestamp"
+STATE = "state"
+"""A column of feature tables that grow, of no view: what an update goes on from, on each key's newest row."""
 
 Value = int | float | str
 Side = Literal["user", "item", "context", ""]

@@ -19,11 +19,10 @@ from feast.infra.offline_stores.file_source import FileLoggingDestination, FileS
 from feast.repo_config import RepoConfig
 
 from common.errors import MarqueeError
+from feature_repo.define.column import STATE
 from feature_repo.home import placed_for_feast
 from lake.write import write
 
-STATE = "state"
-"""A column of feature tables that grow: what an update goes on from, on the newest row of each key."""
 _INDEX = re.compile(r"__index_level_\d+__")
 
 

@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-EVENT_TIMESTAMP = "event_timestamp"
-"""As in `feature_repo.define.column`, which workers do not have."""
-STATE = "state"
-"""The column of an earlier row's totals, by name; an event has none."""
+EVENT_TIMESTAMP, STATE = "event_timestamp", "state"
+"""As in `feature_repo.define.column`, which workers do not have. The latter is the column of an earlier row's
+totals, by name; an event has none."""
 STATE_TYPE = pa.map_(pa.string(), pa.int64())
 ROWS_AT_ONCE = 100_000
 """Of a stream, as long as no key has more: the rows of one key are in memory together."""
