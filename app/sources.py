@@ -139,7 +139,7 @@ def _generate_once(spark: StartSpark, settings: Settings, config: "SyntheticConf
     from pipelines.sources.synthetic import generate
 
     folder = synthetic_folder(settings, config)
-    generate(spark, config, folder, on_progress=lambda done, total, word: stage.report(word, done, total))
+    generate(spark, config, folder, on_progress=stage.report)
     stage.outcome = (
         f"{count(config.ratings)} ratings by {count(config.users)} users of {count(config.movies)} movies, "
         f"seed {config.seed}, in {folder}"

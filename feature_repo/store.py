@@ -14,6 +14,7 @@ from feast import FeatureStore, RepoConfig
 
 from common.errors import MarqueeError
 from common.files import cannot_write
+from common.progress import Progress
 from common.settings import Settings
 from feature_repo.applied import applied_views
 from feature_repo.define.column import BEGINNING
@@ -21,7 +22,7 @@ from feature_repo.define.domain import Domain
 from feature_repo.differences import Change, differences, held_objects, wanted_objects
 from feature_repo.lock import registry_lock
 from feature_repo.offline.tables import delta_table, file_source
-from feature_repo.online.send import OnProgress, Sent, send_changed
+from feature_repo.online.send import Sent, send_changed
 from feature_repo.profile import REPOSITORY, profile_settings
 from feature_repo.publish import feast_objects
 from feature_repo.registry import forget_removed_views, is_there
@@ -97,7 +98,7 @@ def apply(settings: Settings, domain: Domain) -> list[Change]:
 
 
 def materialize(
-    settings: Settings, views: Sequence[str] | None = None, on_progress: OnProgress | None = None
+    settings: Settings, views: Sequence[str] | None = None, on_progress: Progress | None = None
 ) -> list[Sent]:
     """Bring online what changed since it was last brought: see `feature_repo.online.send`.
 

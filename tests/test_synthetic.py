@@ -319,9 +319,9 @@ def test_same_config_is_not_generated_twice_and_another_replaces_it(
 ) -> None:
     small = SyntheticConfig(ratings=1_200, users=50, movies=100, poster_share=0.2)
     target = tmp_path / "data"
-    told: list[tuple[int, int, str]] = []
+    told: list[tuple[str, int, int]] = []
     generate(no_spark, small, target, on_progress=lambda *progress: told.append(progress))
-    done, total, _ = told[-1]
+    _, done, total = told[-1]
     assert done == total > 0
     before = (target / job.MARKER).stat().st_ino
     generate(no_spark, small, target)

@@ -10,13 +10,14 @@ rows replace newer ones, and keys that it lacks are removed.
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.dataset as pads
 from feast import FeatureStore, FeatureView
 
+from common.progress import Progress
 from feature_repo.applied import applied_views
 from feature_repo.feast_internals import (
     Row,
@@ -35,8 +36,6 @@ from lake.changes import added_rows
 
 BATCH = 10_000
 """Rows that go to the online store at a time."""
-
-OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class Sent:
 
 
 def send_changed(
-    store: FeatureStore, views: Sequence[str] | None = None, on_progress: OnProgress | None = None
+    store: FeatureStore, views: Sequence[str] | None = None, on_progress: Progress | None = None
 ) -> list[Sent]:
     """Send the keys whose newest row changed since what was last sent; one sender a store at a time.
 
@@ -78,7 +77,7 @@ def send_changed(
         return [_send_view(store, view, on_progress) for view in applied_views(store, views)]
 
 
-def _send_view(store: FeatureStore, view: FeatureView, on_progress: OnProgress | None) -> Sent:
+def _send_view(store: FeatureStore, view: FeatureView, on_progress: Progress | None) -> Sent:
     started = time.perf_counter()
     source = file_source(view.batch_source)
     table = delta_table(store.config, source)
@@ -118,7 +117,7 @@ def newest_rows(store: FeatureStore, view: FeatureView, among: pads.Dataset | No
 
 
 def _write(
-    store: FeatureStore, view: FeatureView, newest: pa.Table, replaced: bool, on_progress: OnProgress | None
+    store: FeatureStore, view: FeatureView, newest: pa.Table, replaced: bool, on_progress: Progress | None
 ) -> int:
     """Write rows in batches; the number of those refused as older than what is there.
 

@@ -9,7 +9,7 @@ file system that all workers share.
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from common.errors import MarqueeError
 from common.files import cannot_write, folder_atomically, write_atomically
+from common.progress import Progress
 from feature_repo.define.column import EVENT_TIMESTAMP
 from lake import session
 from lake.session import StartSpark
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
 
 MARKER = "synthetic.json"
 RATINGS, MOVIES, LIKELIHOOD, POSTERS = "ratings.parquet", "movies.parquet", "likelihood.parquet", "posters"
-
-Progress = Callable[[int, int, str], None]
-"""Called with (done, total, what)."""
 
 RATINGS_SCHEMA = pa.schema(
     [("user_id", pa.int64()), ("movie_id", pa.int64()), ("rating", pa.float64()), ("timestamp", pa.int64())]
@@ -236,7 +234,7 @@ def _watched(folder: Path, total: int, on_progress: Progress | None) -> Iterator
     def report() -> None:
         ratings = sum(1 for _ in (folder / RATINGS).glob("part-*.parquet"))
         posters = sum(1 for _ in (folder / POSTERS).glob("[0-9]*.jpg"))
-        on_progress(min(ratings + -(-posters // POSTERS_PER_TASK), total), total, f"{posters:,} posters")
+        on_progress(f"{posters:,} posters", min(ratings + -(-posters // POSTERS_PER_TASK), total), total)
 
     def watch() -> None:
         while not ended.wait(0.5):
