@@ -1,10 +1,13 @@
 """A model's configuration, searched on the validation rows."""
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.features import require_features
 from app.home import writing
+from common.errors import MarqueeError
 from common.files import file_to_write
 from common.progress import Stages
 from common.settings import Settings
@@ -60,6 +63,7 @@ def tune(
     fixed = {} if options.config is None else read_configuration(options.config, model).config
     file = file_to_write(options.out or settings.home / "tuned" / f"{model}.{options.protocol}.yaml")
     study = file_to_write(options.study or settings.home / "tuned" / "studies.db")
+    check_study(study)
     require_features(settings, domain)
     with writing(settings.home), stages.stage(f"tune {model}") as stage:
         stage.report("joining features to labels", 0, 0)
@@ -98,3 +102,18 @@ def tune(
         file,
     )
     return file
+
+
+def check_study(file: Path) -> None:
+    """Refuse a file of studies that is there and is no database of SQLite.
+
+    Raises:
+        MarqueeError: naming the file.
+    """
+    if not file.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise MarqueeError(f"The study {file} cannot be used: {error}. Name another file.") from error

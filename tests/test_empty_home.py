@@ -15,6 +15,7 @@ from tests.marquee import refused
 NO_TABLES = {
     "train gbt": "There is no table ratings in HOME/lake: run `marquee run`",
     "tune gbt --trials 1": "There is no table ratings in HOME/lake: run `marquee run`",
+    "tune gbt --study NEW": "new.csv cannot be used: file is not a database. Name another file",
     "validate": "There is no table ratings in HOME/lake: run `marquee run`",
     "pipeline run": "There is no table ratings in HOME/lake: run `marquee run`",
     "pipeline maintain": "There are no tables in HOME/lake yet: run `marquee run`",
