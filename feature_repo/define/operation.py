@@ -32,11 +32,6 @@ class Count:
 
     column: Column
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The features that it makes."""
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
 class MeanStd:
@@ -53,11 +48,6 @@ class MeanStd:
     std: Column
     origin: float = 0.0
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The features that it makes."""
-        return (self.mean, self.std)
-
 
 @dataclass(frozen=True, slots=True)
 class FirstAt:
@@ -69,11 +59,6 @@ class FirstAt:
 
     column: Column
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The features that it makes."""
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
 class LastAt:
@@ -84,11 +69,6 @@ class LastAt:
     """
 
     column: Column
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The features that it makes."""
-        return (self.column,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +85,6 @@ class TopK:
     column: Column
     where: AtLeast | None = None
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The features that it makes."""
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
 class LastK:
@@ -124,11 +99,6 @@ class LastK:
     of: str
     column: Column
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The features that it makes."""
-        return (self.column,)
-
 
 @dataclass(frozen=True, slots=True)
 class Fact:
@@ -142,10 +112,12 @@ class Fact:
     of: str
     column: Column
 
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The features that it makes."""
-        return (self.column,)
-
 
 Operation = Count | MeanStd | FirstAt | LastAt | TopK | LastK | Fact
+
+
+def made_by(operation: Operation) -> tuple[Column, ...]:
+    """The features that an operation makes, in order."""
+    if isinstance(operation, MeanStd):
+        return (operation.mean, operation.std)
+    return (operation.column,)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from feature_repo.define import role
 from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, Column, Side, Type
-from feature_repo.define.operation import AtLeast, Fact, LastK, MeanStd, Operation, TopK
+from feature_repo.define.operation import AtLeast, Fact, LastK, MeanStd, Operation, TopK, made_by
 from feature_repo.define.rule import Reference
 from feature_repo.define.table import Table
 
@@ -98,7 +98,7 @@ class View:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The features, in stored order."""
-        return tuple(column for operation in self.features for column in operation.columns)
+        return tuple(column for operation in self.features for column in made_by(operation))
 
     def without(self, *names: str) -> "View":
         """The view as a service joins it that leaves out some features; the table keeps them.
@@ -109,8 +109,8 @@ class View:
         Raises:
             ValueError: there is no such feature, or an operation makes it together with one that stays.
         """
-        kept = tuple(made for made in self.features if not {one.name for one in made.columns} <= set(names))
-        stays = {column.name for made in kept for column in made.columns}
+        kept = tuple(made for made in self.features if not {one.name for one in made_by(made)} <= set(names))
+        stays = {column.name for made in kept for column in made_by(made)}
         for name in names:
             if name not in {column.name for column in self.columns}:
                 raise ValueError(f"{self.name}: there is no feature {name} to leave out")

@@ -72,7 +72,7 @@ def _told_of(view: View, operation: op.Operation) -> list[Any]:
     read = view.over.column(of) if of is not None else None
     return [
         type(operation).__name__,
-        [_told(column) for column in operation.columns],
+        [_told(column) for column in op.made_by(operation)],
         read and [*_told(read), read.step],
         getattr(operation, "origin", None),
         condition(getattr(operation, "where", None)),
