@@ -15,6 +15,7 @@ from training.fit.configuration import (
     write_configuration,
 )
 from training.models import MODELS
+from training.models.din import DINConfig
 from training.models.gbt import GBTConfig
 from training.recipe import recipe_of
 
@@ -37,8 +38,9 @@ def test_what_is_written_comes_back_by_section(tmp_path: Path) -> None:
 
 
 def test_a_setting_of_a_section_leaves_the_models_others_alone() -> None:
-    changed = GBTConfig.of({"inputs": {"shrinkage": 3.0}})
-    assert changed.inputs == GBTConfig().inputs.model_copy(update={"shrinkage": 3.0})
+    for kind in (GBTConfig, DINConfig):
+        changed = kind.of({"inputs": {"shrinkage": 3.0}})
+        assert changed.inputs == kind().inputs.model_copy(update={"shrinkage": 3.0})
 
 
 def test_the_protocols_own_file_comes_first_then_the_models_then_none(tmp_path: Path) -> None:
