@@ -28,6 +28,9 @@ _COMPILED = TemporaryDirectory(prefix="marquee-tests-compiled-", ignore_cleanup_
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
 
 
+# scikit-learn would start a process to count the cores.
+os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(os.cpu_count()))
+
 KINDS = ("unit", "training", "spark", "process", "scale")
 """What a test needs, from least to most; each test is of one kind (see `markers` in pyproject.toml)."""
 ON_SPARK = ("spark", "Spark", ENGINES[1], "scale")

@@ -214,6 +214,55 @@ def test_general_code_speaks_of_no_domain() -> None:
     assert offending == {}
 
 
+RUNS_CODE = {"pickle", "joblib", "dill", "shelve", "marshal", "cloudpickle"}
+"""Modules that run what a file says."""
+SENDS_FUNCTIONS = {"feature_repo/offline/spark_join.py", "pipelines/features/in_spark.py"}
+"""Where functions go to Spark's workers, as Spark sends them; nothing is read from a file there."""
+
+
+def code_runners(source: str) -> set[str]:
+    """What in a source may run code that is not its own: imports, and calls."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                found |= {name.name for name in names if RUNS_CODE & set(name.name.split("."))}
+            case ast.ImportFrom(module=module, names=names):
+                parts = {*(module or "").split("."), *(name.name for name in names)}
+                found |= {module or "" for _ in (1,) if RUNS_CODE & parts}
+            case ast.Call(func=ast.Name(id="eval" | "exec" as name)):
+                found.add(name)
+            case ast.keyword(arg="shell" | "allow_pickle" as name, value=ast.Constant(value=True)):
+                found.add(name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import joblib", {"joblib"}),
+        ("from pyspark import cloudpickle", {"pyspark"}),
+        ("from sklearn.externals.joblib import load", {"sklearn.externals.joblib"}),
+        ("eval('1')", {"eval"}),
+        ("run('ls', shell=True)", {"shell"}),
+        ("np.load(path, allow_pickle=True)", {"allow_pickle"}),
+        ("pipe.eval(SCRIPT)\nnp.load(path, allow_pickle=False)", set()),
+    ],
+)
+def test_what_runs_foreign_code_is_seen(source: str, found: set[str]) -> None:
+    assert code_runners(source) == found
+
+
+def test_no_file_runs_code() -> None:
+    offending = {
+        place(module): found
+        for package in ALLOWED
+        for module in modules_of(package)
+        if place(module) not in SENDS_FUNCTIONS and (found := code_runners(module.read_text()))
+    }
+    assert offending == {}
+
+
 @pytest.mark.parametrize("folder", ["define", "domains"])
 def test_declarations_use_the_standard_library_only(folder: str) -> None:
     for module in modules_of(f"feature_repo/{folder}"):

@@ -1,7 +1,14 @@
 """Boosted trees and logistic regression: what they read, when they stop, what they do without values."""
 
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+import skops.io
+from sklearn.preprocessing import FunctionTransformer
 
 from common.errors import MarqueeError
 from feature_repo.define.task import Regression
@@ -87,6 +94,58 @@ def test_a_column_without_a_value_in_training_changes_nothing(refit: bool) -> No
             found.refit(holed[0], curve)
         scores.append(found.predict(with_hole(test.arrays, name, hole)))
     np.testing.assert_array_equal(*scores)
+
+
+class Harmful:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_model_comes_back_from_its_file_and_no_code_with_it(tmp_path: Path) -> None:
+    table = toy_table(400, "gbt_v1")
+    for key in ("gbt", "logistic"):
+        config = model(key).config_class()
+        spec = toy_spec(table, "gbt_v1", config.inputs)
+        rows = Examples(spec.apply(table), OBJECTIVE.targets(table))
+        saved, loaded = (ScikitModel(Blueprint(model(key), config, spec, OBJECTIVE)) for _ in range(2))
+        saved.fit(rows, rows)
+        saved.save(tmp_path)
+        loaded.load(tmp_path)
+        np.testing.assert_array_equal(saved.predict(rows.arrays), loaded.predict(rows.arrays))
+        (file,) = tmp_path.iterdir()
+        file.write_bytes(pickle.dumps(Harmful(tmp_path / "harm")))
+        with pytest.raises(MarqueeError, match=r"model.skops cannot be read"):
+            loaded.load(tmp_path)
+        skops.io.dump(FunctionTransformer(os.mkdir), file)
+        with pytest.raises(MarqueeError, match="has parts that Marquee does not write"):
+            loaded.load(tmp_path)
+        assert [path.name for path in tmp_path.iterdir()] == ["model.skops"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("left", 10**6, "leads nowhere"),
+        ("right", 0, "leads nowhere"),
+        ("feature_idx", 10**6, "a column that is not there"),
+        ("is_categorical", 1, "asks for categories"),
+    ],
+)
+def test_a_tree_that_leads_out_of_its_nodes_is_refused(
+    tmp_path: Path, field: str, value: int, sentence: str
+) -> None:
+    spec, train, valid, _ = parts()
+    found = trees(spec, GBTConfig(iterations=3, min_leaf=10))
+    found.fit(train, valid)
+    found.fitted._predictors[-1][0].nodes[field][0] = value
+    found.save(tmp_path)
+    with pytest.raises(MarqueeError, match=sentence):
+        found.load(tmp_path)
 
 
 def with_hole(arrays: Arrays, name: str, value: float) -> Arrays:

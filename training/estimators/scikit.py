@@ -20,15 +20,18 @@ from training.fit.checkpoint import Checkpoint
 from training.fit.curve import Curve, OnEpoch
 from training.inputs.spec import Arrays
 
+TREES = "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"
+"""The one type of the models' that skops does not know: arrays of nodes, and no more."""
+
 
 @dataclass
 class ScikitModel:
-    """A model of scikit-learn: trained in one go, kept as a pickle. Load artefacts that you trust only."""
+    """A model of scikit-learn: trained in one go, kept by skops, whose files cannot run code."""
 
     blueprint: Blueprint
     fitted: Any = field(default=None, repr=False)
     streams: ClassVar[bool] = False
-    file: ClassVar[str] = "model.joblib"
+    file: ClassVar[str] = "model.skops"
     backend: ClassVar[str] = ""
 
     def fit(
@@ -66,20 +69,46 @@ class ScikitModel:
 
     def save(self, folder: Path) -> None:
         """As `Estimator`."""
-        import joblib
+        from skops import io
 
-        joblib.dump(self.fitted, folder / self.file)
+        io.dump(self.fitted, folder / self.file)
 
     def load(self, folder: Path) -> None:
         """As `Estimator`."""
-        import joblib
+        from skops import io
+        from skops.io.exceptions import UntrustedTypesFoundException
 
         path = require_file(folder, self.file)
         try:
-            self.fitted = joblib.load(path)
-        except Exception as error:  # whatever a damaged pickle raises
+            fitted = io.load(path, trusted=[TREES])
+            check_trees(fitted)
+        except UntrustedTypesFoundException as error:
+            raise MarqueeError(
+                f"The model in {path} has parts that Marquee does not write: it is not loaded."
+            ) from error
+        except Exception as error:  # whatever skops and scikit-learn raise for a damaged file
             raise MarqueeError(f"The model in {path} cannot be read: {error}.") from error
+        self.fitted = fitted
 
     def _matrix(self, arrays: Arrays) -> np.ndarray:
         matrix: np.ndarray = self.blueprint.entry.module.matrix(self.blueprint.spec, arrays)
         return matrix
+
+
+def check_trees(fitted: Any) -> None:
+    """Refuse trees with nodes that lead out of their arrays: compiled code would follow them.
+
+    Raises:
+        ValueError: one does.
+    """
+    for predictor in (one for stage in getattr(fitted, "_predictors", ()) for one in stage):
+        nodes = predictor.nodes
+        inner = nodes[nodes["is_leaf"] == 0]
+        place = np.arange(len(nodes))[nodes["is_leaf"] == 0]
+        for side in ("left", "right"):  # children stand after their parent, so that no walk is endless
+            if (inner[side] <= place).any() or (inner[side] >= len(nodes)).any():
+                raise ValueError("a node of a tree leads nowhere")
+        if (inner["feature_idx"] < 0).any() or (inner["feature_idx"] >= fitted.n_features_in_).any():
+            raise ValueError("a node of a tree asks for a column that is not there")
+        if inner["is_categorical"].any():
+            raise ValueError("a node of a tree asks for categories, which no model has")

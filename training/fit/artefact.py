@@ -4,7 +4,7 @@
 |---|---|
 | `manifest.json` | what made it: the recipe with the whole configuration, Delta versions, rows, packages |
 | `inputs.json` | the input specification with its vocabularies |
-| `model.weights.h5` or `model.joblib` | the weights |
+| `model.weights.h5` or `model.skops` | the weights |
 | `metrics.json` | of the test rows, and of the validation rows that epoch and threshold were chosen on |
 | `history.json` | the training curve |
 | `predictions.parquet` | the test rows: keys, `event_timestamp`, label, `score`; `probabilities` of classes |
@@ -12,8 +12,9 @@
 The folder is whole or absent.
 """
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from training.inputs.spec import InputSpec
 from training.recipe import Recipe
 from training.tasks import objective_of
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST, INPUTS = "manifest.json", "inputs.json"
 METRICS, HISTORY, PREDICTIONS = "metrics.json", "history.json", "predictions.parquet"
 PACKAGES = ("marquee", "keras", "tensorflow", "jax", "scikit-learn", "numpy", "pyarrow", "feast", "deltalake")
@@ -51,6 +52,7 @@ class Manifest:
         data: fingerprint of the labels with their features, all rows; "" where it was not taken.
         packages: versions of the packages that matter.
         format: version of this layout.
+        files: SHA-256 of each other file of the artefact, by name; filled in by `save`.
     """
 
     recipe: Recipe
@@ -61,6 +63,7 @@ class Manifest:
     data: str = ""
     packages: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
+    files: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The manifest as plain data."""
@@ -141,23 +144,25 @@ def save(artefact: Artefact, folder: Path) -> None:
     """
     check_replaceable(folder)
     with folder_atomically(folder) as temporary:
-        _write_json(temporary / MANIFEST, artefact.manifest.as_json())
         (temporary / INPUTS).write_text(artefact.spec.model_dump_json() + "\n")
         _write_json(temporary / METRICS, artefact.metrics)
         _write_json(temporary / HISTORY, artefact.history.as_json())
         pq.write_table(artefact.predictions, temporary / PREDICTIONS, compression="zstd")
         artefact.estimator.save(temporary)
+        files = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
+        _write_json(temporary / MANIFEST, replace(artefact.manifest, files=files).as_json())
 
 
 def load(folder: Path) -> Artefact:
     """Read an artefact. Its predictions equal those from before it was saved.
 
-    Weights of scikit-learn models are pickles: load artefacts that you trust only.
+    No file of an artefact can run code. One that is not as it was saved is refused by its digest.
 
     Raises:
         MarqueeError: a file is missing or damaged, or another version of Marquee wrote it.
     """
     manifest = read_manifest(folder)
+    check_files(folder, manifest)
     recipe = manifest.recipe
     try:
         spec = InputSpec.model_validate_json(_read(folder, INPUTS))
@@ -193,6 +198,20 @@ def read_manifest(folder: Path) -> Manifest:
         raise MarqueeError(f"{folder / MANIFEST} is damaged: {error}.") from error
 
 
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Refuse an artefact whose files are not those that were saved.
+
+    Raises:
+        MarqueeError: one is missing or has changed.
+    """
+    for name, digest in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise MarqueeError(f"{folder} has no {name}: it is not a whole artefact.")
+        if _digest(path) != digest:
+            raise MarqueeError(f"{path} is damaged: it is not what was saved. Train the model again.")
+
+
 def read_metrics(folder: Path) -> dict[str, Any]:
     """The metrics of an artefact, without loading it."""
     return _read_json(folder, METRICS)
@@ -215,6 +234,11 @@ def read_predictions(folder: Path) -> pa.Table:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
         raise MarqueeError(f"{path} is damaged: {error}.") from error
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_json(path: Path, value: Any) -> None:
