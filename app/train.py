@@ -163,11 +163,17 @@ def train_again(
     return again
 
 
-def evaluate(settings: Settings, domain: Domain, artefact: Path, stages: Stages) -> "Metrics":
+def evaluate(
+    settings: Settings, domain: Domain, artefact: Path, stages: Stages, now: bool = False
+) -> "Metrics":
     """Score a trained model again on its test rows, features joined anew.
 
+    Args:
+        now: from the newest tables, not from the versions that the training read.
+
     Raises:
-        MarqueeError: it is no artefact, or its features have another shape than the lake's.
+        MarqueeError: it is no artefact, or its rows and features are not those that it was trained on; see
+            `training.fit.rescore`.
     """
     from feature_repo.store import open_store
     from training.fit.artefact import read_manifest
@@ -175,7 +181,13 @@ def evaluate(settings: Settings, domain: Domain, artefact: Path, stages: Stages)
 
     read_manifest(artefact)
     with stages.stage("evaluate") as stage:
-        metrics = rescore(artefact, open_store(settings, must_exist=True), settings.lake, domain)
+        metrics = rescore(
+            artefact,
+            settings.lake,
+            domain,
+            lambda versions: open_store(settings, versions, must_exist=True),
+            now=now,
+        )
         stage.outcome = f"{count(metrics['rows'])} test rows"
     return metrics
 

@@ -90,15 +90,19 @@ def tune(
 
 def evaluate(
     artefact: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="With the features of today's tables, not of those trained on."),
+    ] = False,
     home: Home = None,
 ) -> None:
-    """Score a trained model again on its test rows, features joined anew."""
+    """Score a trained model again on its test rows, features joined anew as they were for the training."""
     from app import train as training
     from cli.console import stages
     from common.settings import load_settings
 
-    metrics = training.evaluate(load_settings(home), DOMAIN, artefact, stages())
-    print_metrics({artefact.name: dict(metrics)})
+    metrics = training.evaluate(load_settings(home), DOMAIN, artefact, stages(), now)
+    print_metrics({artefact.name: dict(metrics)}, ", with the features of today" if now else "")
 
 
 def _print_again(name: str, again: "Repeated") -> None:
@@ -116,8 +120,12 @@ def _print_again(name: str, again: "Repeated") -> None:
     console.print(f"Artefact: {again.result.folder}", markup=False)
 
 
-def print_metrics(models: dict[str, dict[str, Any]]) -> None:
-    """One row a model."""
+def print_metrics(models: dict[str, dict[str, Any]], how: str = "") -> None:
+    """One row a model.
+
+    Args:
+        how: the rows were scored, for the title.
+    """
     from rich.table import Table
 
     from cli.console import console
@@ -126,7 +134,7 @@ def print_metrics(models: dict[str, dict[str, Any]]) -> None:
 
     first = next(iter(models.values()))
     shown = [name for name in SHOWN if name in first]
-    title = f"On the {count(first['rows'])} test rows"
+    title = f"On the {count(first['rows'])} test rows{how}"
     listing = Table("model", *(TITLES[name] for name in shown), title=title, title_justify="left")
     for model, metrics in models.items():
         listing.add_row(model, *(f"{metrics[name]:.4f}" for name in shown))

@@ -1,13 +1,16 @@
 """Training: the way from the lake to an artefact, once more, and scored again."""
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
@@ -29,6 +32,7 @@ from training.fit.rescore import rescore
 from training.fit.train import train_on
 from training.models import model
 from training.models.logistic import LogisticConfig
+from training.tasks import Metrics
 
 pytestmark = pytest.mark.training
 
@@ -43,6 +47,18 @@ def opened(home: Path, versions: dict[str, int] | None = None) -> FeatureStore:
 
 def repeated(run: Path, home: Path, out: Path) -> Repeated:
     return train_like(run, home / "lake", out, DOMAIN, lambda versions: opened(home, versions))
+
+
+def scored_again(run: Path, home: Path, now: bool = False) -> Metrics:
+    return rescore(run, home / "lake", DOMAIN, lambda versions: opened(home, versions), now=now)
+
+
+def sign(run: Path) -> None:
+    """Make the manifest say that the files of an artefact are as they were saved."""
+    file = run / "manifest.json"
+    manifest = json.loads(file.read_text())
+    manifest["files"] = {name: sha256((run / name).read_bytes()).hexdigest() for name in manifest["files"]}
+    file.write_text(json.dumps(manifest))
 
 
 @pytest.fixture(scope="module")
@@ -112,16 +128,54 @@ class TestTrain:
             table = point_in_time(store, DOMAIN, model(key).service, rows)
             np.testing.assert_array_equal(artefact.score(table), artefact.predictions["score"].to_numpy())
 
-    def test_evaluation_gives_the_metrics_again(
-        self, home: Path, store: FeatureStore, trained: dict[str, Any]
-    ) -> None:
+    def test_evaluation_gives_the_metrics_again(self, home: Path, trained: dict[str, Any]) -> None:
         for result in trained.values():
-            assert rescore(result.folder, store, home / "lake", DOMAIN) == result.metrics
+            assert scored_again(result.folder, home) == result.metrics
+
+    def test_evaluation_is_of_the_tables_that_were_read_unless_todays_are_asked_for(
+        self, tmp_path: Path
+    ) -> None:
+        home = toy_home(tmp_path, ratings=300)
+        lake = home / "lake"
+        result = train(opened(home), lake, "gbt", home / "run", config={"iterations": 20, "min_leaf": 10})
+        for name in ("user_rating_stats", "movie_rating_stats"):
+            of = name.split("_")[0]
+            held = pq.read_table(next((lake / name).glob("*.parquet")))
+            column = f"{of}_rating_mean"
+            turned = pc.subtract(5.0, held[column])
+            corrected = held.set_column(held.column_names.index(column), column, turned)
+            later = pc.add(held["created_timestamp"], pa.scalar(timedelta(days=1)))
+            place = held.column_names.index("created_timestamp")
+            write_deltalake(
+                lake / name, corrected.set_column(place, "created_timestamp", later), mode="append"
+            )
+        assert scored_again(home / "run", home) == result.metrics
+        assert scored_again(home / "run", home, now=True)["roc_auc"] < result.metrics["roc_auc"] - 0.05
+
+    @pytest.mark.parametrize("rows", ["fewer", "twice", "other"])
+    def test_evaluation_refuses_rows_that_are_not_those_of_the_training(
+        self, home: Path, trained: dict[str, Any], tmp_path: Path, rows: str
+    ) -> None:
+        run = Path(shutil.copytree(trained["gbt"].folder, tmp_path / "run"))
+        held = pq.read_table(run / "predictions.parquet")
+        other = held.set_column(
+            held.column_names.index("score"), "score", pa.array(held["score"].to_numpy()[::-1])
+        )
+        pq.write_table(
+            {"fewer": held.slice(0, 100), "twice": pa.concat_tables([held, held]), "other": other}[rows],
+            run / "predictions.parquet",
+        )
+        with pytest.raises(MarqueeError, match=r"predictions.parquet is damaged: it is not what was saved"):
+            scored_again(run, home)
+        sign(run)
+        said = r"have another score than it wrote down" if rows == "other" else "and was tested on 240"
+        with pytest.raises(MarqueeError, match=said):
+            scored_again(run, home)
 
     def test_evaluation_refuses_another_lake(self, tmp_path: Path, trained: dict[str, Any]) -> None:
         other = toy_home(tmp_path, ratings=100, seed=9)
         with pytest.raises(MarqueeError, match=r"240 of the 240 test rows .* are not among the ratings"):
-            rescore(trained["gbt"].folder, opened(other), other / "lake", DOMAIN)
+            scored_again(trained["gbt"].folder, other)
 
     def test_training_twice_gives_the_same_metrics(
         self, home: Path, store: FeatureStore, trained: dict[str, Any]
@@ -160,7 +214,7 @@ class TestTrain:
         manifest = artefacts.read_manifest(out)
         assert manifest.recipe.protocol == "paper"
         assert manifest.recipe.split == "random"
-        assert rescore(out, store, lake, DOMAIN) == result.metrics
+        assert scored_again(out, home) == result.metrics
         again = repeated(out, home, home / "runs" / "again")
         assert again.result.metrics == result.metrics
 

@@ -104,10 +104,13 @@ def test_it_learnt_more_than_a_constant_knows(result: Result) -> None:
         assert result.metrics["roc_auc"] > 0.6
 
 
-def test_scored_again_it_has_the_same_metrics(result: Result, home: Path, store: FeatureStore) -> None:
-    assert rescore(result.folder, store, home / "lake", PRESS) == result.metrics
+def test_scored_again_it_has_the_same_metrics(result: Result, home: Path) -> None:
+    def stores(versions: dict[str, int]) -> FeatureStore:
+        return open_store(Settings(home=home), versions)
+
+    assert rescore(result.folder, home / "lake", PRESS, stores) == result.metrics
     with pytest.raises(MarqueeError, match="was trained on press, not on marquee"):
-        rescore(result.folder, store, home / "lake", DOMAIN)
+        rescore(result.folder, home / "lake", DOMAIN, stores)
 
 
 def test_trained_again_it_is_the_same(result: Result, home: Path, tmp_path: Path) -> None:

@@ -1,46 +1,94 @@
 """Score an artefact again, on its own test rows."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
 
 from common.errors import MarqueeError
 from feature_repo.define.domain import Domain
 from training.data.labels import read_labels, row_names
 from training.data.prepared import joined
 from training.fit import artefact as artefacts
+from training.fit.artefact import SCORE, Artefact
+from training.fit.repeat import OpenStore, require_versions
 from training.tasks import Metrics
 
 if TYPE_CHECKING:
     from feast import FeatureStore
 
+ROUNDING = 1e-5
+"""By how much a score may differ on another backend or processor."""
 
-def rescore(folder: Path, store: "FeatureStore", lake: Path, domain: Domain) -> Metrics:
-    """Score an artefact again on its test rows, with their features joined anew from the store.
+
+def rescore(folder: Path, lake: Path, domain: Domain, open_store: OpenStore, *, now: bool = False) -> Metrics:
+    """Score an artefact again on its test rows, with their features joined anew.
 
     Args:
         folder: of the artefact.
-        store: an applied feature store.
-        lake: the folder of the Delta tables; the test rows must still be among its events.
+        lake: the folder of the Delta tables.
         domain: that the artefact was trained in.
+        open_store: opens the store that the features are joined from.
+        now: join the features of the newest tables, which may say something else of the test rows than they
+            did. Else the tables are read as the training read them, and the scores must be those that it
+            wrote down.
 
     Raises:
-        MarqueeError: another domain's artefact, test rows that are gone from the events, or features of
-            another shape.
+        MarqueeError: another domain's artefact, test rows that are not those of the training or are gone from
+            the events, tables that cannot be read as they were, or other scores.
     """
     artefact = artefacts.load(folder)
-    recipe = artefact.manifest.recipe
+    recipe, rows = artefact.manifest.recipe, artefact.predictions
     if recipe.domain != domain.name:
         raise MarqueeError(f"{folder} was trained on {recipe.domain}, not on {domain.name}.")
+    if rows.num_rows != artefact.manifest.rows["test"]:
+        raise MarqueeError(
+            f"{folder} has predictions of {rows.num_rows} rows, and was tested on"
+            f" {artefact.manifest.rows['test']}: train the model again."
+        )
+    versions: Mapping[str, int] = {} if now else artefact.manifest.versions
+    if not now:
+        require_versions(lake, versions, folder)
+    store = open_store({name: at for name, at in versions.items() if name != domain.events.name})
+    table = _features(artefact, folder, lake, domain, store, versions.get(domain.events.name))
+    objective = artefact.estimator.blueprint.objective
+    predicted = artefact.predict(table)
+    if not now:
+        scores, written = objective.score(predicted), rows[SCORE].to_numpy()
+        differing = int((~np.isclose(scores, written, rtol=ROUNDING, atol=ROUNDING)).sum())
+        if differing:
+            raise MarqueeError(
+                f"{differing} of the {rows.num_rows} test rows of {folder} have another score than it wrote"
+                f" down: {lake} belongs to another home, or the features are defined or joined differently"
+                " now. `--now` scores them with the features of today."
+            )
+    threshold = artefact.metrics["test"].get("threshold")
+    return objective.measure(objective.targets(table), predicted, threshold)
+
+
+def _features(
+    artefact: Artefact,
+    folder: Path,
+    lake: Path,
+    domain: Domain,
+    store: "FeatureStore",
+    version: int | None,
+) -> pa.Table:
+    """The test rows with their features, from events of a version.
+
+    Raises:
+        MarqueeError: test rows are not among the events.
+    """
+    recipe = artefact.manifest.recipe
     names = [*row_names(domain.events), recipe.task.name]
     rows = artefact.predictions.select(names)
-    labels = read_labels(lake, domain, recipe.task).table.select(names)
+    labels = read_labels(lake, domain, recipe.task, version=version).table.select(names)
     found = rows.join(labels, names, join_type="left semi").num_rows
     if found != rows.num_rows:
         raise MarqueeError(
             f"{rows.num_rows - found} of the {rows.num_rows} test rows of {folder} are not among the"
             f" {domain.events.name} of {lake}: evaluate it on the home that it was trained in."
         )
-    table = joined(store, domain, recipe.service, rows, recipe.protocol)
-    objective = artefact.estimator.blueprint.objective
-    threshold = artefact.metrics["test"].get("threshold")
-    return objective.measure(objective.targets(table), artefact.predict(table), threshold)
+    return joined(store, domain, recipe.service, rows, recipe.protocol)
