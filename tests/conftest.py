@@ -1,6 +1,7 @@
 """Which kind each test is of, and the fixtures that every test may use."""
 
 import os
+import platform
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +29,9 @@ _COMPILED = TemporaryDirectory(prefix="marquee-tests-compiled-", ignore_cleanup_
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
 
 
-# scikit-learn would start a process to count the cores.
+# What libraries start a process for: scikit-learn to count the cores, JAX to name the processor, once.
 os.environ.setdefault("LOKY_MAX_CPU_COUNT", str(os.cpu_count()))
+platform.processor()
 
 KINDS = ("unit", "training", "spark", "process", "scale")
 """What a test needs, from least to most; each test is of one kind (see `markers` in pyproject.toml)."""
