@@ -61,7 +61,8 @@ def _lines(console: Console, name: str) -> Progress:
         nonlocal told
         if time.monotonic() - told > SECONDS_BETWEEN_LINES:
             told = time.monotonic()
-            steps = f"{done:,}/{total:,} " if total else ""
-            console.print(f"  {name}: {steps}{word}", markup=False)
+            # A share needs no unit; what is counted differs: tables, keys, bytes.
+            share = f" ({100 * done // total} %)" if total else ""
+            console.print(f"  {name}: {word}{share}", markup=False)
 
     return line

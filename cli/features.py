@@ -79,7 +79,7 @@ def push(
     from app.spark import spark_on_demand
     from cli.console import console, stages
     from common.settings import load_settings
-    from common.words import count
+    from common.words import count, count_of
     from feature_repo.define.table import QUARANTINE
     from feature_repo.store import open_store, require_store
 
@@ -98,7 +98,7 @@ def push(
                     f"they are in {settings.lake / QUARANTINE}."
                 )
             stage.outcome = (
-                f"{count(taken.accepted)} ratings accepted, {count(taken.known)} were there already, "
+                f"{count_of(taken.accepted, 'rating')} accepted, {count(taken.known)} were there already, "
                 f"{count(taken.quarantined)} quarantined; {online_line(list(done.sent))}"
             )
     for note in taken.notes:

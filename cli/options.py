@@ -2,12 +2,14 @@
 
 import shlex
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from common.errors import MarqueeError
 from feature_repo.domains.movies import DOMAIN as DOMAIN
 
 GROUP: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": "rich"}
@@ -45,8 +47,16 @@ Config = Annotated[
 
 
 def names(by_comma: str) -> tuple[str, ...]:
-    """The names of an option that takes several, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in by_comma.split(",")))
+    """The names of an option that takes several.
+
+    Raises:
+        MarqueeError: one stands there twice.
+    """
+    found = tuple(name.strip() for name in by_comma.split(","))
+    for name, times in Counter(found).items():
+        if times > 1:
+            raise MarqueeError(f"{name!r} stands {times} times in {by_comma!r}; name each once.")
+    return found
 
 
 def command_line() -> str:

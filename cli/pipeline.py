@@ -6,7 +6,7 @@ import typer
 
 from cli.options import DOMAIN, GROUP, FirstMovies, Folder, Home, Posters, Seed, Source, SourceName
 
-app = typer.Typer(name="pipeline", help="Run the Spark jobs.", **GROUP)
+app = typer.Typer(name="pipeline", help="Make the lake's tables, and keep them in order.", **GROUP)
 
 
 @app.command()

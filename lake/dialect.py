@@ -26,6 +26,7 @@ MACROS = (
     "unix_date(day) AS day - DATE '1970-01-01'",
     "timestamp_micros(micros) AS make_timestamptz(micros)",
 )
+LARGEST_DOUBLE = "1.7976931348623157e308"
 _AS_IT_IS = re.compile(r"('(?:[^']|'')*'|`(?:[^`]|``)*`)")
 """Strings, and names in backticks."""
 _LAMBDA = re.compile(r"\b(\w+) -> ")
@@ -74,6 +75,7 @@ def double_as_text(value: str) -> str:
     sign = f"CASE WHEN {value} < 0 THEN '-' ELSE '' END"
     return (
         f"CASE WHEN isnan({value}) THEN 'NaN' "
+        f"WHEN {value} > {LARGEST_DOUBLE} THEN 'inf' WHEN {value} < -{LARGEST_DOUBLE} THEN '-inf' "
         f"WHEN {value} >= 1e18 THEN '1e18 or more' WHEN {value} <= -1e18 THEN '-1e18 or less' "
         f"WHEN abs({value}) >= 1e9 THEN concat(CAST(CAST(floor({value}) AS BIGINT) AS STRING), '.0') "
         f"WHEN {value} IS NOT NULL THEN concat({sign}, {whole}, '.', {decimals}) END"

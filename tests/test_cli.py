@@ -59,6 +59,8 @@ REFUSED = [
     ("tune gbt --study FOLDER", "is a folder"),
     ("reproduce foo", "no paper 'foo'"),
     ("reproduce mmdin --protocols honest,foo", "protocol 'foo'"),
+    ("reproduce mmdin --protocols honest,paper,honest", "'honest' stands 2 times"),
+    ("run --models gbt,gbt", "'gbt' stands 2 times in 'gbt,gbt'; name each once"),
     ("reproduce mmdin --out FILE", "is a file"),
     ("reproduce mmdin --doc FOLDER", "is a folder"),
     ("report", "no finished run"),
@@ -218,4 +220,4 @@ def test_stage_measures_time_and_memory_and_tells_progress_off_a_terminal() -> N
     assert cost.seconds >= 0.6
     assert cost.peak_memory > 300 * 1024**2
     assert output.getvalue().startswith("▸ work\n")
-    assert "1/2 half" in output.getvalue()
+    assert "work: half (50 %)" in output.getvalue()

@@ -73,9 +73,16 @@ BAD_RATINGS: list[tuple[RawRating, str, str]] = [
         "event_timestamp is before 1990-01-01 or in the future: 3000-01-01 00:00:00",
     ),
     (
-        ("1", "10", "3", "1e300"),
+        ("1", "10", "3", "99999999999"),
         "event_timestamp_in_range",
-        "event_timestamp is before 1990-01-01 or in the future: 5138-11-16 09:46:40",
+        "event_timestamp is before 1990-01-01 or in the future: 5138-11-16 09:46:39",
+    ),
+    (("1", "10", "3", "1e300"), "timestamp_is_number", f"timestamp '1e300' {NO_INSTANT}"),
+    (("1", "10", "3", "-1e300"), "timestamp_is_number", f"timestamp '-1e300' {NO_INSTANT}"),
+    (
+        ("1", "10", "3", "1600000000000"),
+        "timestamp_is_number",
+        f"timestamp '1600000000000' {NO_INSTANT}",
     ),
     (
         ("1", "10", "3.25", "964982703"),
@@ -155,11 +162,11 @@ def test_typed_columns_are_checked_as_text_is(start: StartSpark) -> None:
         ),
         5: ("user_id_is_present", "user_id is missing"),
         6: ("movie_id_is_number", "movie_id '1e18 or more' is not a whole number"),
-        7: ("movie_id_is_number", "movie_id '1e18 or more' is not a whole number"),
-        8: ("rating_is_number", "rating '-1e18 or less' is not a number"),
+        7: ("movie_id_is_number", "movie_id 'inf' is not a whole number"),
+        8: ("rating_is_number", "rating '-inf' is not a number"),
         9: (
-            "event_timestamp_in_range",
-            "event_timestamp is before 1990-01-01 or in the future: 5138-11-16 09:46:40",
+            "timestamp_is_number",
+            f"timestamp '{2**62}' is not an instant in seconds (not milliseconds) since 1970",
         ),
     }
     assert [user for user, *_ in checked.good] == [1]

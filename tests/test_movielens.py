@@ -285,6 +285,8 @@ def remove(name: str) -> Callable[[Path], None]:
             r"found 'user,movie,stars,when'",
         ),
         (csv_layout, write("ratings.csv", "1,2,3,4\n1,2,3,4\n"), r"ratings.csv, line 1: expected the header"),
+        (csv_layout, write("ratings.csv", "1,2,3,4\n"), r"ratings.csv, line 1: expected the header"),
+        (csv_layout, write("movies.csv", "1,A,Drama\n"), r"movies.csv has .*; a header and rows are needed"),
         (csv_layout, write("movies.csv", "id,title\n1,x\n"), r"movies.csv, line 1: expected the header"),
         (dat_layout, write("ratings.dat", "1,2,3,4\n"), r"line 1: expected 'user_id::movie_id::rating::"),
         (

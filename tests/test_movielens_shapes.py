@@ -154,6 +154,14 @@ def test_year_of_an_atomic_column_is_a_year_or_none(tmp_path: Path, column: str,
     assert len(report.notes) == said
 
 
+def test_year_in_other_digits_costs_neither_the_movie_nor_its_ratings(tmp_path: Path) -> None:
+    csv_layout(tmp_path)
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n10,Foo (١٩٩٥),Drama\n20,Bar (1995),Drama\n")
+    report = ingested(tmp_path, tmp_path)
+    assert movies_of(tmp_path) == {10: ("Foo (١٩٩٥)", None), 20: ("Bar", 1995)}
+    assert (report.tables["ratings"].accepted, report.tables["ratings"].quarantined) == (3, 0)
+
+
 SHAPES = {
     "float ids": (["userId,movieId,rating,timestamp", "1.0,10.0,4.0,964982703", "2.00,20.,3,964982704.0"]),
     "extra": (["userId,movieId,rating,timestamp,liked", "1,10,4.0,964982703,1", '2,20,3,964982704,"a,b"']),

@@ -188,14 +188,18 @@ def test_instant_is_no_number(tmp_path: Path, role: str, name: str) -> None:
         ("user_id", pa.array([None, 2]), "user_id is missing"),
         ("user_id", pa.array([None, 2], pa.int8()), "user_id is missing"),
         ("rating", pa.array([float("nan"), 3.0], pa.float32()), "rating 'NaN' is not a number"),
-        ("rating", pa.array(np.array([np.inf, 3], np.float16)), "rating '1e18 or more' is not a number"),
+        ("rating", pa.array(np.array([np.inf, 3], np.float16)), "rating 'inf' is not a number"),
         ("rating", pa.array(["good", "3"]), "rating 'good' is not a number"),
         (EVENT_TIMESTAMP, pa.array([None, AT], pa.timestamp("s")), "event_timestamp is missing"),
         (EVENT_TIMESTAMP, pa.array([2**62, 0], pa.timestamp("s")), "event_timestamp is before 1990"),
         (EVENT_TIMESTAMP, pa.array([-(2**62), 0], pa.timestamp("ms")), "event_timestamp is before 1990"),
         (EVENT_TIMESTAMP, pa.array([2**31 - 1, 0], pa.date32()), "event_timestamp is before 1990"),
         (EVENT_TIMESTAMP, pa.array([2**62, 0], pa.timestamp("us")), "event_timestamp is before 1990"),
-        (EVENT_TIMESTAMP, pa.array([SECONDS * 1000, SECONDS]), "event_timestamp is before 1990"),
+        (
+            EVENT_TIMESTAMP,
+            pa.array([SECONDS * 1000, SECONDS]),
+            f"timestamp '{SECONDS * 1000}' is not an instant in seconds (not milliseconds) since 1970",
+        ),
     ],
 )
 def test_value_that_cannot_be_read_costs_its_row(

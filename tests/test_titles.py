@@ -38,6 +38,8 @@ from pipelines.sources.titles import read_title
         ("Space 2063 (3000)", "Space 2063 (3000)", None),
         ("Route (66)", "Route (66)", None),
         ("Prime (" + "7" * 5000 + ")", "Prime (" + "7" * 5000 + ")", None),
+        ("Foo (١٩٩٥)", "Foo (١٩٩٥)", None),
+        ("Foo (1995-٩٦)", "Foo (1995-٩٦)", None),
         ("2012 (2009)", "2012", "2009"),
         ("", "", None),
     ],

@@ -36,7 +36,7 @@ def test_from_a_source_to_a_pushed_rating_no_java_is_started(tmp_path: Path) -> 
     marquee(home, "features", "materialize")
     held = len(content(home, "ratings"))
     pushed = marquee(home, "features", "push", "--user", 1, "--movie", 1, "--rating", 4)
-    assert "1 ratings accepted" in pushed
+    assert "1 rating accepted" in pushed
     assert len(content(home, "ratings")) == held + 1
     (data / "movies.csv").write_text("movieId,title,genres\n1,Another Film (1950),Drama\n")
     with (data / "ratings.csv").open("a") as file:

@@ -134,8 +134,13 @@ def check_folder(folder: Path) -> tuple[Layout, Path, Path]:
     """
     layout, ratings, movies = _find(folder)
     for path in (ratings, movies):
-        _check_not_empty(path, header=layout.rating_names is not None)
+        if not first_lines(path, 1):
+            raise MarqueeError(f"{path} is empty; it should hold MovieLens data.")
+    # First of all the header: where it is missing, a single line is a row.
     _rating_places(ratings, layout)
+    for path in (ratings, movies):
+        if layout.rating_names is not None and len(first_lines(path, 2)) == 1:
+            raise MarqueeError(f"{path} has a first line and no rows below it; a header and rows are needed.")
     return layout, ratings, movies
 
 
@@ -189,14 +194,6 @@ def _matches(folder: Path, pattern: str) -> list[Path]:
 
 def _holds_layout(folder: Path) -> bool:
     return any(_matches(folder, layout.ratings) and _matches(folder, layout.movies) for layout in LAYOUTS)
-
-
-def _check_not_empty(path: Path, header: bool) -> None:
-    found = len(first_lines(path, 2))
-    if found == 0:
-        raise MarqueeError(f"{path} is empty; it should hold MovieLens data.")
-    if header and found == 1:
-        raise MarqueeError(f"{path} has a first line and no rows below it.")
 
 
 def _keep(movie_id: str, first_movies: int | None) -> bool:

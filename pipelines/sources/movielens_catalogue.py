@@ -137,7 +137,7 @@ def item_movies(_: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int
         movie_id, titled, released = fields[:3]
         title = read_title(titled)
         year, odd = title.year, title.odd
-        if year is None and (found := re.search(r"\b\d{4}$", released.strip())):
+        if year is None and (found := re.search(r"\b[0-9]{4}$", released.strip())):
             year, odd = (found[0], ()) if is_year(int(found[0])) else (None, (*odd, found[0]))
         genres = [genre for genre, flag in zip(GENRES_100K, flags, strict=True) if flag == "1"]
         yield number, line, MovieRow(movie_id, title.title, join_genres(genres), year, odd)
@@ -166,7 +166,7 @@ def atomic_movies(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tupl
         if year is None:
             # Some rows have the year in the title and something else ("V", for video) in its column.
             year, odd = title.year, (*title.odd, *odd)
-        elif not year.isdigit():
+        elif not (year.isascii() and year.isdigit()):
             year, odd = title.year or year, title.odd
         genres = fields[genres_at].replace(NO_GENRES, "").split(" ")
         yield (
@@ -188,9 +188,9 @@ def _year_of(text: str) -> tuple[str | None, tuple[str, ...]]:
     """A year as a column has it, such as "1995.0", and a number that is none."""
     if text in NO_YEAR:
         return None, ()
-    whole = re.fullmatch(r"(-?\d{1,20})(?:[.]0*)?", text)
+    whole = re.fullmatch(r"(-?[0-9]{1,20})(?:[.]0*)?", text)
     if whole is None:
-        number = re.fullmatch(r"[-+]?\d*[.]?\d+(?:[eE][-+]?\d+)?", text)
+        number = re.fullmatch(r"[-+]?[0-9]*[.]?[0-9]+(?:[eE][-+]?[0-9]+)?", text)
         return (None, (text,)) if number else (text, ())
     return (whole[1], ()) if is_year(int(whole[1])) else (None, (text,))
 

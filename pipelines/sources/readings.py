@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from feature_repo.define.column import quoted
-from lake.dialect import double_as_text
+from lake.dialect import LARGEST_DOUBLE, double_as_text
 from pipelines.sources import written_instants
 
 Kind = Literal["text", "whole", "fraction", "instant"]
@@ -16,10 +16,12 @@ Kind = Literal["text", "whole", "fraction", "instant"]
 BLANKS = " \t\r\n"
 EARLIEST, LATEST = "-6.2e10", "1e11"
 EARLIEST_MICROS, LATEST_MICROS = "-62000000000000000", "100000000000000000"
-"""Seconds, and microseconds, since 1970. What is farther off is brought here, to the years 5 and 5138, which
-no time rule lets pass; calendars end not far from there."""
+"""Seconds, and microseconds, since 1970, of the years 5 and 5138; calendars end not far from there. Numbers
+that are farther off cannot be read: most are milliseconds. What is written out is brought here, which no time
+rule lets pass."""
 WHOLE_NUMBER = "a whole number"
 NUMBER = "a number"
+SECONDS = "an instant in seconds (not milliseconds) since 1970"
 WHEN = f"seconds since 1970, nor an instant such as {written_instants.EXAMPLE}"
 
 
@@ -118,12 +120,10 @@ def instant(column: str, raw: str = "", of: Kind = "text") -> Reading:
     if of == "instant":
         return _reading(column, raw, name, "", of)
     seconds = _number(name, of)
-    near = f"greatest(least({seconds}, {LATEST}), {EARLIEST})"
-    micros = f"CAST(floor({near} * 1000000 + 0.5) AS BIGINT)"
-    # `greatest` and `least` skip nulls.
-    cases = f"WHEN ({seconds}) IS NOT NULL THEN timestamp_micros({micros})"
+    micros = f"CAST(floor(({seconds}) * 1000000 + 0.5) AS BIGINT)"
+    cases = f"WHEN ({seconds}) BETWEEN {EARLIEST} AND {LATEST} THEN timestamp_micros({micros})"
     if of != "text":
-        return _reading(column, raw, f"CASE {cases} END", NUMBER, of)
+        return _reading(column, raw, f"CASE {cases} END", SECONDS, of)
     text = _trimmed(name)
     near = f"greatest(least({written_instants.micros(text)}, {LATEST_MICROS}), {EARLIEST_MICROS})"
     cases += f" WHEN {written_instants.is_instant(text)} THEN timestamp_micros({near})"
@@ -162,9 +162,9 @@ def _number(name: str, of: Kind) -> str:
         text = _trimmed(name)
         double = f"try_cast({text} AS DOUBLE)"
         plain = f"regexp_like({text}, '^[-+]?[0-9.]+([eE][-+]?[0-9]+)?$')"
-        return f"CASE WHEN {plain} AND abs({double}) < 1.7976931348623157e308 THEN {double} END"
+        return f"CASE WHEN {plain} AND abs({double}) < {LARGEST_DOUBLE} THEN {double} END"
     if of == "fraction":
-        return f"CASE WHEN abs({name}) < 1.7976931348623157e308 THEN {name} END"
+        return f"CASE WHEN abs({name}) < {LARGEST_DOUBLE} THEN {name} END"
     return f"CAST({name} AS DOUBLE)"
 
 

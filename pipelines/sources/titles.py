@@ -10,7 +10,7 @@ OPENING, CLOSING = r"[(\[{<（［【]", r"[)\]}>）］】]"
 # [1975–1979], (TV 1995), (1995/I), (1994?).
 _BRACKETED = re.compile(
     rf"\s*(?:{OPENING}\s*)+(?:(?:TV|V|VG|Video|Film|Movie|Series|Mini-Series|c\.|ca\.)[\s,]+)*"
-    r"(?P<year>\d{4,20})\s*\??(?:\s*[-\u2010-\u2015/]\s*(?:\d{2,4}|[IVX]+)?)?"
+    r"(?P<year>[0-9]{4,20})\s*\??(?:\s*[-\u2010-\u2015/]\s*(?:[0-9]{2,4}|[IVX]+)?)?"
     rf"(?:[\s,]+(?:TV|V|VG|Video|Film|Movie|Series|Mini-Series))*\s*{CLOSING}+",
     re.IGNORECASE,
 )
