@@ -50,11 +50,12 @@ class Refusal:
     record: str
 
 
-def event_facts(lake: Path, domain: Domain, memory: str) -> EventFacts:
+def event_facts(lake: Path, domain: Domain, memory: str, version: int | None = None) -> EventFacts:
     """Counts over the domain's events.
 
     Args:
         memory: DuckDB's limit, such as "2GB".
+        version: of the table of events; the newest where None.
 
     Raises:
         MarqueeError: the lake has no table of them.
@@ -71,7 +72,7 @@ def event_facts(lake: Path, domain: Domain, memory: str) -> EventFacts:
         return connection.execute(f"SELECT {by}, count(*) FROM events GROUP BY ALL ORDER BY ALL").fetchall()
 
     with duckdb(memory, lake) as connection:
-        connection.register("events", tables.open_table(lake, events.name).to_pyarrow_dataset())
+        connection.register("events", tables.open_table(lake, events.name, version).to_pyarrow_dataset())
         totals = connection.execute(
             f"SELECT count(*), strftime(min({EVENT_TIMESTAMP}), '%Y-%m-%d'),"
             f" strftime(max({EVENT_TIMESTAMP}), '%Y-%m-%d'), {positive},"
@@ -97,11 +98,12 @@ def identified(key: Column) -> str:
     return getattr(key.role, "vocabulary", key.name)
 
 
-def refusals(lake: Path, memory: str) -> list[Refusal]:
+def refusals(lake: Path, memory: str, version: int | None = None) -> list[Refusal]:
     """The quarantine by table and rule.
 
     Args:
         memory: DuckDB's limit, such as "2GB".
+        version: of the quarantine; the newest where None.
 
     Raises:
         MarqueeError: the lake has none.
@@ -110,7 +112,7 @@ def refusals(lake: Path, memory: str) -> list[Refusal]:
     from lake.duckdb import connection as duckdb
 
     with duckdb(memory, lake) as connection:
-        connection.register("quarantine", tables.open_table(lake, QUARANTINE).to_pyarrow_dataset())
+        connection.register("quarantine", tables.open_table(lake, QUARANTINE, version).to_pyarrow_dataset())
         found = connection.execute(
             'SELECT "table", rule, count(*), first(reason ORDER BY source, row),'
             " first(source ORDER BY source, row), first(row ORDER BY source, row),"

@@ -1,5 +1,6 @@
 """The page of one run: what data, what was refused, which tables, how the models did, what it cost."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ from common.files import write_atomically
 from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.domain import Domain
+from feature_repo.define.table import QUARANTINE
 from feature_repo.define.task import Task
+from lake.tables import require_versions
 
 if TYPE_CHECKING:
     from training.evaluate.picture import Picture
@@ -38,22 +41,28 @@ def rewrite_report(settings: Settings, domain: Domain, run: Path | None, stages:
 
 
 def write_report(settings: Settings, domain: Domain, summary: Summary, folder: Path) -> None:
-    """Write `report.html` into the run's folder, from the summary, the artefacts and the lake."""
+    """Write `report.html` into the run's folder, from the summary, the artefacts and the run's tables.
+
+    Raises:
+        MarqueeError: the tables cannot be read any more as they were for the run.
+    """
     from common.page import render
     from training.models import MODELS
 
-    facts, task = event_facts(settings.lake, domain, settings.duckdb_memory), domain.tasks[0]
+    require_versions(settings.lake, summary.versions, folder.name)
+    versions, memory, task = summary.versions, settings.duckdb_memory, domain.tasks[0]
+    facts = event_facts(settings.lake, domain, memory, versions[domain.events.name])
     values: dict[str, Any] = {
         "summary": summary,
         "events": domain.events.name,
         "facts": facts,
         "label": task.name,
         "left_out": summary.tables[domain.events.name].left_out,
-        "quarantine": refusals(settings.lake, settings.duckdb_memory),
+        "quarantine": refusals(settings.lake, memory, versions[QUARANTINE]),
         "descriptions": {name: table.description for name, table in domain.tables.items()},
         "titles": {name: MODELS[name].title for name in summary.models},
         "data_figures": data_figures(domain, facts),
-        "feature_figures": feature_figures(settings, domain),
+        "feature_figures": feature_figures(settings, domain, versions),
         "model_figures": model_figures(folder, task, list(summary.models)),
     }
     write_atomically(folder / PAGE, render(TEMPLATES, "report.html", **values))
@@ -73,8 +82,12 @@ def data_figures(domain: Domain, facts: EventFacts) -> "list[Picture]":
     return [*pictures, bars(years, list(facts.by_year.values()), "year", f"{name} by year.")]
 
 
-def feature_figures(settings: Settings, domain: Domain) -> "list[Picture]":
-    """The numbers of each view, as they stand at a sample of the labels; of the service with most views."""
+def feature_figures(settings: Settings, domain: Domain, versions: Mapping[str, int]) -> "list[Picture]":
+    """The numbers of each view, as they stand at a sample of the labels; of the service with most views.
+
+    Args:
+        versions: of the tables that are read, by table.
+    """
     import numpy as np
 
     from feature_repo.store import open_store
@@ -82,10 +95,11 @@ def feature_figures(settings: Settings, domain: Domain) -> "list[Picture]":
     from training.data.labels import read_labels
     from training.evaluate.figures import histograms
 
-    labels = read_labels(settings.lake, domain).table
+    labels = read_labels(settings.lake, domain, version=versions[domain.events.name]).table
     sample = np.random.default_rng(0).permutation(labels.num_rows)[:SAMPLE]
     service, views = max(domain.services.items(), key=lambda named: len(named[1]))
-    rows = point_in_time(open_store(settings, must_exist=True), domain, service, labels.take(sample))
+    store = open_store(settings, {view.name: versions[view.name] for view in views}, must_exist=True)
+    rows = point_in_time(store, domain, service, labels.take(sample))
     pictures = []
     for view in views:
         numbers = {

@@ -20,6 +20,8 @@ from app.validate import validation_stage
 from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.domain import Domain
+from feature_repo.define.table import QUARANTINE
+from lake.tables import newest_version
 
 if TYPE_CHECKING:
     from pipelines.ingest import IngestReport
@@ -79,6 +81,7 @@ def run(
             tables=tables,
             models={model: model_summary(result) for model, result in results.items()},
             stages=stages.costs,
+            versions={name: newest_version(settings.lake, name) for name in (*domain.tables, QUARANTINE)},
         )
         with stages.stage("report") as stage:
             summary.write(found, folder)

@@ -32,6 +32,7 @@ class Summary:
 
     Args:
         models: by name: `labels` (asked, returned), `metrics` on the test split, `folder` of the artefact.
+        versions: of the lake's tables that the run made or found, by table; its page is written of these.
     """
 
     run: str
@@ -39,6 +40,7 @@ class Summary:
     tables: dict[str, TableCount]
     models: dict[str, dict[str, Any]]
     stages: list[StageCost]
+    versions: dict[str, int]
 
 
 def write(summary: Summary, folder: Path) -> None:
@@ -50,15 +52,19 @@ def read(folder: Path) -> Summary:
     """The summary of a run.
 
     Raises:
-        MarqueeError: the folder holds none.
+        MarqueeError: the folder holds none, or one that is damaged or of an earlier version of Marquee.
     """
     try:
         found = json.loads((folder / FILE).read_text())
+        found["tables"] = {name: TableCount(**table) for name, table in found["tables"].items()}
+        found["stages"] = [StageCost(**cost) for cost in found["stages"]]
+        return Summary(**found)
     except (FileNotFoundError, NotADirectoryError):
         raise MarqueeError(f"{folder} is no finished run: it has no {FILE}.") from None
-    found["tables"] = {name: TableCount(**table) for name, table in found["tables"].items()}
-    found["stages"] = [StageCost(**cost) for cost in found["stages"]]
-    return Summary(**found)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise MarqueeError(
+            f"{folder / FILE} is damaged, or of an earlier version of Marquee: `marquee run` makes a new run."
+        ) from None
 
 
 def newest_run(runs: Path) -> Path:

@@ -60,6 +60,32 @@ def newest_version(lake: Path, name: str) -> int:
     return open_table(lake, name).version()
 
 
+def require_versions(lake: Path, versions: Mapping[str, int], made: str) -> None:
+    """Refuse to go on where a version of a table cannot be read any more.
+
+    Args:
+        versions: by table.
+        made: what was made of them, for the sentence.
+
+    Raises:
+        MarqueeError: naming the table and the version.
+    """
+    for name, version in versions.items():
+        if not exists(lake, name):
+            raise MarqueeError(f"There is no table {name} in {lake}: use the home of {made}.")
+        try:
+            files = DeltaTable(lake / name, version=version).files()
+        except (DeltaError, OSError) as error:
+            raise MarqueeError(
+                f"Version {version} of {name}, which {made} was made of, is not in {lake}: {error}."
+            ) from error
+        if not all((lake / name / unquote(file)).exists() for file in files):
+            raise MarqueeError(
+                f"Version {version} of {name}, which {made} was made of, is gone from {lake}:"
+                " its files were vacuumed."
+            )
+
+
 def count_rows(lake: Path, name: str) -> int:
     """Rows of a table's newest version by its log, without reading the data.
 

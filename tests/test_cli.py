@@ -202,10 +202,16 @@ def test_summary_reads_back_as_it_was_written(tmp_path: Path) -> None:
         tables={"ratings": summary.TableCount(rows=3, read=4, quarantined=1, broken_rules={"x": 1})},
         models={"gbt": {"metrics": {"roc_auc": 0.5}}},
         stages=[StageCost("ingest", 1.5, 1024)],
+        versions={"ratings": 3},
     )
     summary.write(written, tmp_path)
     assert summary.read(tmp_path) == written
-    assert json.loads((tmp_path / summary.FILE).read_text())["tables"]["ratings"]["quarantined"] == 1
+    values = json.loads((tmp_path / summary.FILE).read_text())
+    assert values["tables"]["ratings"]["quarantined"] == 1
+    for damaged in ("{", "[]", "{}", json.dumps({**values, "stages": [{}]})):
+        (tmp_path / summary.FILE).write_text(damaged)
+        with pytest.raises(MarqueeError, match="is damaged, or of an earlier version"):
+            summary.read(tmp_path)
 
 
 def test_stage_measures_time_and_memory_and_tells_progress_off_a_terminal() -> None:

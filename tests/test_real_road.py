@@ -4,18 +4,21 @@ import csv
 import json
 import math
 import re
+import shutil
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.posters import STATISTICS
+from lake.tables import append
 from tests.feature_oracle import Movie, Rating, features_at_labels
 from tests.marquee import marquee, newest_summary, query, table
 
@@ -221,3 +224,22 @@ def test_run_leaves_its_pages_and_its_summary(home: Path, summary: dict[str, Any
         text = (folder / page).read_text()
         assert not re.search(r"(src|href)\s*=\s*[\"']?https?://", text), f"{page} loads from the web"
     assert all(stage["seconds"] >= 0 and stage["peak_memory"] > 0 for stage in summary["stages"])
+
+
+def test_a_finished_runs_page_stays_what_it_was(home: Path, summary: dict[str, Any], tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(home, tmp_path / "home"))
+    folder = copy / "runs" / summary["run"]
+    before = without_pictures((folder / "report.html").read_text())
+    late = table(copy, "ratings").slice(0, 60)
+    place = late.column_names.index(EVENT_TIMESTAMP)
+    late = late.set_column(place, EVENT_TIMESTAMP, pc.add(late[EVENT_TIMESTAMP], pa.scalar(DAY)))
+    append(late, copy / "lake", "ratings")
+    (folder / "report.html").unlink()
+    done = marquee(copy, "report")
+    assert done.returncode == 0, done.stderr
+    assert without_pictures((folder / "report.html").read_text()) == before
+    assert "100,064" not in before
+
+
+def without_pictures(page: str) -> str:
+    return re.sub("<svg.*?</svg>", "", page, flags=re.S)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import MarqueeError
 from feature_repo.define.domain import Domain
+from lake.tables import require_versions
 from training.data.fingerprint import fingerprint
 from training.data.prepared import prepare
 from training.fit import artefact as artefacts
@@ -77,7 +78,7 @@ def train_like(
         raise MarqueeError(
             f"{run} was trained with a leak put in on purpose: repeat it by marquee reproduce."
         )
-    require_versions(lake, manifest.versions, run)
+    require_recorded(lake, manifest, run)
     features = {name: at for name, at in manifest.versions.items() if name != domain.events.name}
     prepared = prepare(open_store(features), lake, domain, recipe, versions=manifest.versions)
     if fingerprint(prepared.table) != manifest.data:
@@ -95,31 +96,15 @@ def train_like(
     )
 
 
-def require_versions(lake: Path, versions: Mapping[str, int], run: Path) -> None:
-    """Refuse to start where a recorded version of a table cannot be read any more.
+def require_recorded(lake: Path, manifest: Manifest, run: Path) -> None:
+    """Refuse an artefact whose tables cannot be read as they were for it.
 
     Raises:
-        MarqueeError: naming the table and the version.
+        MarqueeError: it was trained on a file, or a version of a table is gone.
     """
-    from deltalake import DeltaTable
-    from deltalake.exceptions import DeltaError, TableNotFoundError
-
-    if not versions:
+    if not manifest.versions:
         raise MarqueeError(f"{run} was trained on a file, not on versions of tables: give it to train again.")
-    for name, version in versions.items():
-        try:
-            files = DeltaTable(lake / name, version=version).files()
-        except TableNotFoundError as error:
-            raise MarqueeError(f"There is no table {name} in {lake}: use the home of {run}.") from error
-        except (DeltaError, OSError) as error:
-            raise MarqueeError(
-                f"Version {version} of {name}, which {run} was trained on, is not in {lake}: {error}."
-            ) from error
-        if not all((lake / name / file).exists() for file in files):
-            raise MarqueeError(
-                f"Version {version} of {name}, which {run} was trained on, is gone from {lake}:"
-                " its files were vacuumed."
-            )
+    require_versions(lake, manifest.versions, str(run))
 
 
 def _changes(then: Manifest, now: Manifest) -> tuple[str, ...]:

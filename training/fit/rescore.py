@@ -13,7 +13,7 @@ from training.data.labels import read_labels, row_names
 from training.data.prepared import joined
 from training.fit import artefact as artefacts
 from training.fit.artefact import SCORE, Artefact
-from training.fit.repeat import OpenStore, require_versions
+from training.fit.repeat import OpenStore, require_recorded
 from training.tasks import Metrics
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def rescore(folder: Path, lake: Path, domain: Domain, open_store: OpenStore, *, 
         )
     versions: Mapping[str, int] = {} if now else artefact.manifest.versions
     if not now:
-        require_versions(lake, versions, folder)
+        require_recorded(lake, artefact.manifest, folder)
     store = open_store({name: at for name, at in versions.items() if name != domain.events.name})
     table = _features(artefact, folder, lake, domain, store, versions.get(domain.events.name))
     objective = artefact.estimator.blueprint.objective
