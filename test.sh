@@ -7,4 +7,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 # A file stays in one process, with the homes and sessions that its tests share.
-exec .venv/bin/pytest --numprocesses=2 --dist=loadfile "$@"
+exec .venv/bin/pytest --numprocesses=3 --dist=loadfile "$@"

@@ -82,7 +82,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One local session for all tests that compute with Spark in this process."""
     from lake.session import spark_session
 
-    session = spark_session("local[2]", shuffle_partitions=2, scratch=tmp_path_factory.mktemp("spark"))
+    session = spark_session("local[2]", "1g", shuffle_partitions=2, scratch=tmp_path_factory.mktemp("spark"))
     # Nor is generating and compiling Java for a handful of rows.
     session.conf.set("spark.sql.codegen.wholeStage", "false")
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
