@@ -65,6 +65,9 @@ def train(
             "[yellow]The future leaks into these rows:[/] the numbers flatter the model"
             " (a random split, or the papers' features of the whole data)."
         )
+    if result.unread:
+        columns = ", ".join(result.unread)
+        console.print(f"Not read, as the configuration's inputs are: {columns}", markup=False)
     console.print(f"Artefact: {result.folder}", markup=False)
 
 

@@ -86,6 +86,10 @@ class TestTrain:
             assert not result.recipe.is_leaky
             assert result.metrics["rows"] == result.rows["test"] == 240
 
+    def test_columns_that_the_configuration_does_not_read_are_named(self, trained: dict[str, Any]) -> None:
+        assert trained["gbt"].unread == ("user_rating_first_at", "user_top_genres", "movie_genres")
+        assert trained["mmdin"].unread == ()
+
     def test_models_learn_what_the_features_say(self, trained: dict[str, Any]) -> None:
         for key, result in trained.items():
             assert result.metrics["roc_auc"] > 0.7, key

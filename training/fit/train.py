@@ -40,6 +40,7 @@ class Result:
         best_auc: the ROC-AUC of the true probabilities on the same test rows, where they are known.
         attainable: (AUC - .5) / (best_auc - .5).
         resumed: epochs that an earlier call, which was cut off, had done.
+        unread: columns of the service that the model's configuration reads in no input.
     """
 
     recipe: Recipe
@@ -52,6 +53,7 @@ class Result:
     best_auc: float | None = None
     attainable: float | None = None
     resumed: int = 0
+    unread: tuple[str, ...] = ()
 
 
 def train_on(
@@ -124,6 +126,12 @@ def train_on(
         best_auc=best,
         attainable=share,
         resumed=trained.resumed,
+        unread=tuple(
+            column.name
+            for view in prepared.service.views
+            for column in view.columns
+            if column.name not in trained.estimator.blueprint.spec.columns
+        ),
     )
 
 
