@@ -105,8 +105,9 @@ def facts(one: Any) -> Facts:
         }
     if isinstance(one, FeatureService):
         return said | {
-            f"view {part.name}": ", ".join(sorted(feature.name for feature in part.features))
+            f"{feature.name} of {part.name}": ""
             for part in one.feature_view_projections
+            for feature in part.features
         }
     assert isinstance(one, Project), type(one)
     return said
@@ -121,7 +122,7 @@ def _details(then: Facts, now: Facts) -> tuple[str, ...]:
     told = []
     for name in [*now, *(name for name in then if name not in now)]:
         if name not in then:
-            told.append(f"{name} is new ({now[name]})")
+            told.append(f"{name} is new" + (f" ({now[name]})" if now[name] else ""))
         elif name not in now:
             told.append(f"{name} goes")
         elif then[name] != now[name]:
