@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from feast import FeatureStore
 
 from common.progress import Progress, ignore
+from feature_repo.applied import applied_views
 from feature_repo.define.domain import Domain
 from feature_repo.online.send import Sent, send_changed
 from lake.session import StartSpark
@@ -55,13 +56,15 @@ def push(
         events: raw rows, as `pipelines.sources.new_events` makes them.
 
     Raises:
-        MarqueeError: the lake has no catalogue or no events yet, nothing is applied, or the disk refuses.
+        MarqueeError: the lake has no catalogue or no events yet, nothing is applied (then nothing is
+            written), or the disk refuses.
     """
     from pipelines.features.jobs import run_job
     from pipelines.ingest import add_events
 
     lake = Path(store.config.offline_store.lake)
     views = [view.name for view in domain.views_over(domain.events.name)]
+    applied_views(store, views)  # which refuses before anything is written
     started = time.perf_counter()
     on_progress(domain.events.name, 0, len(views) + 2)
     taken = add_events(spark, events, lake, domain)

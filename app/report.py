@@ -105,7 +105,7 @@ def feature_figures(settings: Settings, domain: Domain, versions: Mapping[str, i
         numbers = {
             column.name: rows[column.name].to_pandas().to_numpy(dtype=float)
             for column in view.columns
-            if column.type.is_number
+            if column.type.is_number and column.name in rows.column_names
         }
         if numbers:
             pictures.append(histograms(numbers, f"{view.name}: {view.description}"))

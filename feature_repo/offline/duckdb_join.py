@@ -68,7 +68,7 @@ def keys_seen(config: RepoConfig, views: Sequence[View], start: datetime, end: d
     with connection(config) as con:
         for view in views:
             rows = dataset(config, view.source)
-            check_columns(view, rows.schema)
+            check_columns(config, view, rows.schema)
             con.register("rows", rows)
             columns = ", ".join(f"{quoted(stored)} AS {quoted(label)}" for label, stored in view.keys)
             where = between(rows.schema, view.timestamp, start, end)
@@ -123,7 +123,7 @@ def _join_view(
 ) -> list[pa.ChunkedArray]:
     """A view's features in their stored types, one for each label, in order."""
     rows = dataset(config, view.source)
-    check_columns(view, rows.schema)
+    check_columns(config, view, rows.schema)
     con.register("rows", rows)
     con.register("labels", _join_table(labels, view, rows.schema))
     few = labels.table.num_rows * FEW_LABELS <= rows.count_rows() if view.keys else False

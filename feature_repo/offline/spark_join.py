@@ -96,7 +96,7 @@ def keys_seen(
     for view in views:
         if not view.keys:
             continue
-        check_columns(view, dataset(config, view.source).schema)
+        check_columns(config, view, dataset(config, view.source).schema)
         frame = between(
             read_source(config, view.source), view.timestamp, since_epoch(start), since_epoch(end)
         )
@@ -148,7 +148,7 @@ def point_in_time_join(
     asked = [view for view in views if view.features]
     schemas = {view.name: dataset(config, view.source).schema for view in asked}
     for view in asked:
-        check_columns(view, schemas[view.name])
+        check_columns(config, view, schemas[view.name])
     passes = _passes(asked, schemas)
     labels = (
         _labels_from_driver(spark, given, passes, whole)

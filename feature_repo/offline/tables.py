@@ -1,7 +1,7 @@
 """Where the tables are that Feast's sources name, and how they are read, appended to and saved."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -113,6 +113,30 @@ def check_source(config: RepoConfig, source: DataSource) -> None:
     for column in (source.timestamp_field, source.created_timestamp_column):
         if column and column not in names:
             raise MarqueeError(f"The table at {path} has no column {column}.")
+
+
+def require_columns(
+    config: RepoConfig, view: str, path: str, schema: pa.Schema, columns: Iterable[str]
+) -> None:
+    """Refuse a view's table that was computed before some of the view's columns were declared.
+
+    Args:
+        view: its name, for the sentence.
+        path: of the table, as the view's source names it.
+        schema: of the table, as it is stored.
+        columns: that it must have.
+
+    Raises:
+        MarqueeError: naming the view and the columns that its table lacks.
+    """
+    missing = [name for name in columns if name not in schema.names]
+    if not missing:
+        return
+    lacks = f"table of view {view} in {locate(config, '.')} lacks {', '.join(missing)}"
+    version = (config.offline_store.versions or {}).get(path)
+    if version is not None:
+        raise MarqueeError(f"Version {version} of the {lacks}: the view had no such column then.")
+    raise MarqueeError(f"The {lacks}: compute it again (`marquee pipeline run --full {view}`).")
 
 
 def source_columns(config: RepoConfig, source: DataSource) -> list[tuple[str, str]]:

@@ -7,10 +7,11 @@ from datetime import timedelta
 import pyarrow as pa
 from feast.feature_view import FeatureView
 from feast.infra.offline_stores.file_source import FileSource
+from feast.repo_config import RepoConfig
 
 from common.errors import MarqueeError
 from feature_repo.feast_internals import DUMMY_KEY, DUMMY_KEY_VALUE, asked_name
-from feature_repo.offline.tables import file_source
+from feature_repo.offline.tables import file_source, require_columns
 
 FEW_LABELS = 20
 """With this many rows per label or more, a view's rows are first reduced to the labels' keys: that costs a
@@ -88,18 +89,13 @@ def requested_views(
     return views
 
 
-def check_columns(view: View, schema: pa.Schema) -> None:
+def check_columns(config: RepoConfig, view: View, schema: pa.Schema) -> None:
     """Every column that the join reads is in the source.
 
     Raises:
         MarqueeError: naming the view and the columns that it lacks.
     """
-    missing = [name for name in view.source_columns if name not in schema.names]
-    if missing:
-        raise MarqueeError(
-            f"The table of view {view.name} lacks {', '.join(missing)}: rebuild it (marquee pipeline run"
-            " --full) or correct the view's definition."
-        )
+    require_columns(config, view.name, view.source.path, schema, view.source_columns)
 
 
 def check_outputs(label_columns: Sequence[str], views: Sequence[View]) -> None:

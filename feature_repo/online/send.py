@@ -29,7 +29,7 @@ from feature_repo.feast_internals import (
     write_online,
 )
 from feature_repo.offline.latest import latest_rows
-from feature_repo.offline.tables import delta_table, file_source, storage_options
+from feature_repo.offline.tables import dataset, delta_table, file_source, require_columns, storage_options
 from feature_repo.online.newest import KeepsNewest, microseconds
 from feature_repo.online.record import Record, record_key, sent_record, write_record
 from lake.changes import added_rows
@@ -70,11 +70,19 @@ def send_changed(
         on_progress: called with view, rows written so far, rows in all.
 
     Raises:
-        MarqueeError: nothing is applied yet, a view is unknown, or its table is not built.
+        MarqueeError: nothing is applied yet, a view is unknown, or its table is not built or lacks a column
+            of it; then nothing is sent.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Feast's own
-        return [_send_view(store, view, on_progress) for view in applied_views(store, views)]
+        wanted = applied_views(store, views)
+        for view in wanted:
+            source = file_source(view.batch_source)
+            columns = [*key_types(view), *(feature.name for feature in view.features)]
+            require_columns(
+                store.config, view.name, source.path, dataset(store.config, source).schema, columns
+            )
+        return [_send_view(store, view, on_progress) for view in wanted]
 
 
 def _send_view(store: FeatureStore, view: FeatureView, on_progress: Progress | None) -> Sent:

@@ -10,6 +10,7 @@ from feast import FeatureService, FeatureStore
 from common.errors import MarqueeError
 from common.files import cannot_write
 from feature_repo.define.domain import Domain
+from feature_repo.offline.tables import dataset, file_source
 from training.data.columns import readable_labels
 from training.data.service import Service
 
@@ -26,7 +27,8 @@ def point_in_time(store: FeatureStore, domain: Domain, service: str, labels: pa.
 
     Returns:
         n rows in the labels' order: their columns, keys in the domain's types and instants as timestamps,
-        then the features, null where nothing was known.
+        then the features, null where nothing was known. Of a table that the store reads at a recorded
+        version, only the features that it had then.
 
     Raises:
         MarqueeError: the service is unknown; a column is missing, of a wrong type, or lacks a timestamp.
@@ -35,7 +37,25 @@ def point_in_time(store: FeatureStore, domain: Domain, service: str, labels: pa.
     # What is applied may be newer than what is declared here: then every key of the domain must be there.
     keys = Service(service, domain.services.get(service, domain.views)).keys
     labels = readable_labels(labels, keys)
-    return store.get_historical_features(labels, chosen).to_arrow()
+    return store.get_historical_features(labels, features_then(store, chosen)).to_arrow()
+
+
+def features_then(store: FeatureStore, service: FeatureService) -> FeatureService | list[str]:
+    """What of a service can be joined: all, or where a recorded version of a table lacks a feature that was
+    declared later, the references of the others."""
+    recorded = store.config.offline_store.versions
+    if not recorded:
+        return service
+    found, lacking = [], False
+    for part in service.feature_view_projections:
+        names = [feature.name for feature in part.features]
+        source = file_source(store.get_feature_view(part.name).batch_source)
+        if source.path in recorded:
+            held = dataset(store.config, source).schema.names
+            lacking = lacking or not set(names) <= set(held)
+            names = [name for name in names if name in held]
+        found += [f"{part.name}:{name}" for name in names]
+    return found if lacking else service
 
 
 def dataset_file(store: FeatureStore, domain: Domain, service: str, labels: Path, out: Path) -> int:

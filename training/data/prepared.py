@@ -85,15 +85,18 @@ def prepare(
             are read at their own. None: the newest.
 
     Raises:
-        MarqueeError: no labels, an unknown service, or labels that the join lost.
+        MarqueeError: no labels, an unknown service, one that was applied before some of its columns were
+            declared, or labels that the join lost.
     """
     from feature_repo.store import table_versions
 
     events = domain.events.name
     service = service_of(domain, recipe.service)
     labels = read_labels(lake, domain, recipe.task, version=(versions or {}).get(events))
+    table = joined(store, domain, service.name, labels.table, recipe.protocol)
+    require_features(table, service, recorded=bool(versions))
     return Prepared(
-        table=joined(store, domain, service.name, labels.table, recipe.protocol),
+        table=table,
         domain=domain,
         service=service,
         task=recipe.task,
@@ -103,6 +106,28 @@ def prepare(
             events: labels.version,
         },
         asked=labels.table.num_rows,
+    )
+
+
+def require_features(table: pa.Table, service: Service, recorded: bool) -> None:
+    """Refuse joined rows without a column that the service declares: what they come from is older.
+
+    Args:
+        recorded: whether the tables were read at recorded versions.
+
+    Raises:
+        MarqueeError: names the columns, and says what to run.
+    """
+    held = set(table.column_names)
+    missing = [column.name for view in service.views for column in view.columns if column.name not in held]
+    if not missing:
+        return
+    names = f"{', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}"
+    if recorded:
+        raise MarqueeError(f"The recorded versions of the tables of {service.name} have no {names} yet.")
+    raise MarqueeError(
+        f"The registry has {service.name} without {names}: run `marquee pipeline run`, then"
+        " `marquee features apply`."
     )
 
 

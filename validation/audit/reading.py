@@ -17,7 +17,7 @@ from feature_repo.define.column import EVENT_TIMESTAMP, quoted
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
 from feature_repo.define.view import View
-from feature_repo.offline.tables import tables_named
+from feature_repo.offline.tables import require_columns, tables_named
 from lake.duckdb import MEMORY, connection
 from validation.audit.oracle import Row, events_by_key
 
@@ -30,7 +30,7 @@ def lake(store: FeatureStore, domain: Domain, memory: str = MEMORY) -> Iterator[
     """The lake's tables by name in a DuckDB of its own, which spills past `memory`.
 
     Raises:
-        MarqueeError: a table is not there.
+        MarqueeError: a table is not there, or lacks a column of its view.
     """
     tables = dict(tables_named(store.config, " ".join(domain.tables)))
     missing = [name for name in domain.tables if name not in tables]
@@ -38,9 +38,14 @@ def lake(store: FeatureStore, domain: Domain, memory: str = MEMORY) -> Iterator[
         raise MarqueeError(
             f"The lake lacks {', '.join(missing)}: run marquee pipeline ingest and marquee pipeline run."
         )
+    datasets = {name: tables[name].to_pyarrow_dataset() for name in domain.tables}
+    for view in domain.views:
+        require_columns(
+            store.config, view.name, view.name, datasets[view.name].schema, view.table.column_names
+        )
     with connection(memory, store.config.offline_store.lake) as opened:
-        for name in domain.tables:
-            opened.register(name, tables[name].to_pyarrow_dataset())
+        for name, table in datasets.items():
+            opened.register(name, table)
         yield opened
 
 
