@@ -75,10 +75,16 @@ def test_a_service_applied_before_a_column_was_declared_is_not_trained_on(papers
         prepare(store.open_store(papers), papers.lake, PRESS, recipe)
 
 
-def test_figures_are_of_the_columns_that_the_registry_has(papers: Settings) -> None:
-    whole = feature_figures(papers, PRESS)
+def test_figures_are_of_the_columns_that_the_registry_and_the_recorded_tables_have(papers: Settings) -> None:
+    whole = DeltaTable(papers.lake / "reader_stats").to_pyarrow_table()
+    take_away(papers.home, "reader_stats", *WORDS)
+    recorded = {name: newest_version(papers.lake, name) for name in PRESS.tables}
+    write_deltalake(papers.lake / "reader_stats", whole, mode="overwrite", schema_mode="overwrite")
+    newest = {name: newest_version(papers.lake, name) for name in PRESS.tables}
+    views = len(feature_figures(papers, PRESS, newest))
+    assert len(feature_figures(papers, PRESS, recorded)) == views
     store.apply(papers, before_words(PRESS))
-    assert len(feature_figures(papers, PRESS)) == len(whole)
+    assert len(feature_figures(papers, PRESS, newest)) == views
 
 
 def test_of_recorded_versions_those_features_are_joined_that_they_had(papers: Settings) -> None:
