@@ -74,12 +74,12 @@ def require_versions(lake: Path, versions: Mapping[str, int], made: str) -> None
         if not exists(lake, name):
             raise MarqueeError(f"There is no table {name} in {lake}: use the home of {made}.")
         try:
-            files = DeltaTable(lake / name, version=version).files()
+            whole = _files_are_there(lake, name, DeltaTable(lake / name, version=version))
         except (DeltaError, OSError) as error:
             raise MarqueeError(
                 f"Version {version} of {name}, which {made} was made of, is not in {lake}: {error}."
             ) from error
-        if not all((lake / name / unquote(file)).exists() for file in files):
+        if not whole:
             raise MarqueeError(
                 f"Version {version} of {name}, which {made} was made of, is gone from {lake}:"
                 " its files were vacuumed."
@@ -102,7 +102,11 @@ def files_are_gone(lake: Path, name: str) -> bool:
     Raises:
         MarqueeError: the table is not there.
     """
-    return not all((lake / name / unquote(file)).exists() for file in open_table(lake, name).files())
+    return not _files_are_there(lake, name, open_table(lake, name))
+
+
+def _files_are_there(lake: Path, name: str, table: DeltaTable) -> bool:
+    return all((lake / name / unquote(file)).exists() for file in table.files())
 
 
 def said_of(lake: Path, name: str) -> str:

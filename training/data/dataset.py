@@ -12,6 +12,7 @@ from common.files import cannot_write
 from feature_repo.define.domain import Domain
 from feature_repo.offline.tables import dataset, file_source
 from training.data.columns import readable_labels
+from training.data.parquet import check_names, opened
 from training.data.service import Service
 
 
@@ -69,14 +70,9 @@ def dataset_file(store: FeatureStore, domain: Domain, service: str, labels: Path
     """
     if not labels.is_file():
         raise MarqueeError(f"There is no label file at {labels}.")
-    try:
-        table = pq.ParquetFile(labels).read()
-    except (pa.ArrowException, OSError) as error:
-        why = " ".join(str(error).split()).rstrip(".")
-        raise MarqueeError(f"{labels} is not a Parquet file that can be read: {why}.") from error
-    twice = [name for name in table.column_names if table.column_names.count(name) > 1]
-    if twice:
-        raise MarqueeError(f"{labels} has several columns named {twice[0]}: rename all but one.")
+    with opened(labels) as parquet:
+        table = parquet.read()
+    check_names(labels, table.column_names)
     result = point_in_time(store, domain, service, table)
     temporary = out.with_name(f".{out.name}.part")
     try:

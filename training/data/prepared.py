@@ -94,7 +94,7 @@ def prepare(
     service = service_of(domain, recipe.service)
     labels = read_labels(lake, domain, recipe.task, version=(versions or {}).get(events))
     table = joined(store, domain, service.name, labels.table, recipe.protocol)
-    require_features(table, service, recorded=bool(versions))
+    check_features(table, service, recorded=bool(versions))
     return Prepared(
         table=table,
         domain=domain,
@@ -109,7 +109,7 @@ def prepare(
     )
 
 
-def require_features(table: pa.Table, service: Service, recorded: bool) -> None:
+def check_features(table: pa.Table, service: Service, recorded: bool) -> None:
     """Refuse joined rows without a column that the service declares: what they come from is older.
 
     Args:

@@ -23,6 +23,7 @@ from feature_repo.define.task import Task
 from training.data.columns import readable_labels
 from training.data.fingerprint import fingerprint
 from training.data.labels import given_label, row_names, with_label
+from training.data.parquet import check_names, opened
 from training.data.service import Service
 from training.inputs.config import InputConfig
 from training.inputs.spec import Arrays, InputSpec
@@ -203,11 +204,9 @@ def label_column(file: Path, events: Table, task: Task) -> str:
     Raises:
         MarqueeError: no such file, no Parquet, a column is missing, or two have one name.
     """
-    with _opened(file) as parquet:
+    with opened(file) as parquet:
         there = parquet.schema_arrow.names
-    twice = [name for name in there if there.count(name) > 1]
-    if twice:
-        raise MarqueeError(f"{file} has several columns named {twice[0]}: rename all but one.")
+    check_names(file, there)
     told = next((name for name in (task.name, task.of) if name in there), None)
     missing = [name for name in row_names(events) if name not in there]
     if missing or told is None:
@@ -216,16 +215,6 @@ def label_column(file: Path, events: Table, task: Task) -> str:
             " features dataset, from labels that have it."
         )
     return told
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[pq.ParquetFile]:
-    try:
-        with pq.ParquetFile(file) as parquet:
-            yield parquet
-    except (OSError, pa.ArrowException) as error:
-        why = " ".join(str(error).split()).rstrip(".")
-        raise MarqueeError(f"{file} is not a Parquet file that can be read: {why}.") from error
 
 
 def read_label_columns(file: Path, events: Table, task: Task) -> pa.Table:
@@ -242,7 +231,7 @@ def read_label_columns(file: Path, events: Table, task: Task) -> pa.Table:
     """
     told = label_column(file, events, task)
     names = [*row_names(events), told]
-    with _opened(file) as parquet:
+    with opened(file) as parquet:
         table = parquet.read(names).select(names)
     if table.num_rows == 0:
         raise MarqueeError(f"{file} has no rows: there is nothing to train on.")
