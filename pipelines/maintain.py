@@ -87,9 +87,11 @@ def maintain(
             else:
                 table.optimize().executeZOrderBy(*(key.name for key in domain.tables[name].key))
         commits = _commits(table)
-        # A version's files are needed until the next one has replaced it.
+        # A version's files are needed until the next one has replaced it. A clock that was set back may have
+        # stamped a later commit earlier.
         kept = [version for version in (keep, _unseen(folder, domain, name, commits)) if version is not None]
-        replaced = next((commit.timestamp for commit in commits if kept and commit.version > min(kept)), None)
+        since = [commit.timestamp for commit in commits if kept and commit.version > min(kept)]
+        replaced = min(since, default=None)
         hours = retain // HOUR  # vacuum rounds to whole ones
         if replaced is not None:
             hours = max(hours, (datetime.now() - replaced) // HOUR + 1)

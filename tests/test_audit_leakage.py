@@ -278,6 +278,17 @@ def test_corrected_rows_are_judged_by_their_newest_version(home: Home) -> None:
     assert next(v for v in report.views if v.view == "movie_rating_stats").superseded == 3
 
 
+def test_a_correction_stamped_before_what_it_corrects_is_found_with_what_mends_it(home: Home) -> None:
+    """As a version without growing stamps wrote it where its clock was behind."""
+    rows = home.rows("movie_rating_stats").to_pylist()
+    wrong = [row | {"movie_rating_count": row["movie_rating_count"] + 1} for row in rows[:3]]
+    later = [row | {"created_timestamp": row["created_timestamp"] + timedelta(hours=3)} for row in wrong]
+    home.plant("movie_rating_stats", later + rows)
+    report = home.audit()
+    assert failed(report) == {"movie_rating_count"}
+    assert "`marquee pipeline run --full movie_rating_stats`" in report.sentence
+
+
 def test_what_the_protocol_leaks_is_measured_on_the_labels_of_the_first_task(press_home: Home) -> None:
     store, domain = open_with(press_home.folder, ENGINES["duckdb"]), press_home.domain
     with lake(store, domain) as con:

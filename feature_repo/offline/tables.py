@@ -21,6 +21,7 @@ from feast.repo_config import RepoConfig
 from common.errors import MarqueeError
 from feature_repo.define.column import STATE
 from feature_repo.home import placed_for_feast
+from lake.stamps import later_than
 from lake.write import write
 
 _INDEX = re.compile(r"__index_level_\d+__")
@@ -159,8 +160,9 @@ def tables_named(config: RepoConfig, query: str) -> Iterator[tuple[str, DeltaTab
 def append(config: RepoConfig, feature_view: FeatureView, table: pa.Table) -> None:
     """Append rows to the Delta table of a view, as one commit.
 
-    Columns may come in any order; a missing `created_timestamp` is filled with the present, and `STATE` with
-    nothing: later updates go on from the newest row that has one. The table is made if there is none.
+    Columns may come in any order; a missing `created_timestamp` is filled with the present, or with a later
+    instant than any row of the table has, and `STATE` with nothing: later updates go on from the newest row
+    that has one. The table is made if there is none.
 
     Raises:
         MarqueeError: columns are missing or unknown, or a value does not fit its column.
@@ -170,14 +172,17 @@ def append(config: RepoConfig, feature_view: FeatureView, table: pa.Table) -> No
         raise MarqueeError(f"View {feature_view.name} is not stored as Delta: only Delta is appended to.")
     # What pandas calls the rows is no column.
     table = table.drop_columns([name for name in table.column_names if _INDEX.fullmatch(name)])
-    created = source.created_timestamp_column
-    if created and created not in table.column_names:
-        now = pa.repeat(pa.scalar(datetime.now(UTC), pa.timestamp("us", "UTC")), table.num_rows)
-        table = table.append_column(created, now)
     path = locate(config, source.path)
     options = storage_options(source)
-    if DeltaTable.is_deltatable(path, options):
-        schema = DeltaTable(path, storage_options=options).schema().to_pyarrow()
+    held = DeltaTable(path, storage_options=options) if DeltaTable.is_deltatable(path, options) else None
+    created = source.created_timestamp_column
+    if created and created not in table.column_names:
+        now = datetime.now(UTC)
+        stamp = now if held is None else later_than(held.to_pyarrow_dataset(), created, now)
+        stamps = pa.repeat(pa.scalar(stamp, pa.timestamp("us", "UTC")), table.num_rows)
+        table = table.append_column(created, stamps)
+    if held is not None:
+        schema = held.schema().to_pyarrow()
         if STATE in schema.names and STATE not in table.column_names:
             table = table.append_column(STATE, pa.nulls(table.num_rows, schema.field(STATE).type))
         different = set(schema.names) ^ set(table.column_names)

@@ -16,6 +16,7 @@ import pyarrow.dataset as pads
 from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP, KNOWN_AFTER
 from feature_repo.define.view import View
 from lake import tables
+from lake.stamps import growing
 from pipelines.features import comparison
 from pipelines.features.computation import (
     FIRST,
@@ -161,12 +162,13 @@ def write(
     Args:
         folder: of the lake.
         now: versions of the sources.
-        created: the rows' `created_timestamp`.
+        created: the rows' `created_timestamp`, where that of no row in the table is as late.
 
     Returns:
         How many rows were written.
     """
-    written = rows.append_column(CREATED_TIMESTAMP, pa.repeat(pa.scalar(created, INSTANT), rows.num_rows))
+    stamp = pa.scalar(growing(folder, view.name, CREATED_TIMESTAMP, created), INSTANT)
+    written = rows.append_column(CREATED_TIMESTAMP, pa.repeat(stamp, rows.num_rows))
     save = tables.overwrite if replace else tables.append
     schema = stored_schema(view)
     save(written.select(schema.names).cast(schema), folder, view.name, progress(view, now))

@@ -18,6 +18,7 @@ from feature_repo.define.column import BEGINNING, CREATED_TIMESTAMP, EVENT_TIMES
 from feature_repo.define.view import View
 from lake import spark_tables
 from lake.spark_tables import read
+from lake.stamps import growing
 from lake.tables import last_commit
 from pipelines.features import kernels, pieces
 from pipelines.features.computation import (
@@ -202,13 +203,14 @@ def write(
     Args:
         folder: of the lake.
         now: versions of the sources.
-        created: the rows' `created_timestamp`.
+        created: the rows' `created_timestamp`, where that of no row in the table is as late.
 
     Returns:
         How many rows were written.
     """
     save = spark_tables.overwrite if replace else spark_tables.append
-    written = rows.withColumn(CREATED_TIMESTAMP, F.lit(created))
+    stamp = growing(folder, view.name, CREATED_TIMESTAMP, created)
+    written = rows.withColumn(CREATED_TIMESTAMP, F.lit(stamp))
     save(written, folder, view.name, from_arrow_schema(stored_schema(view)), progress(view, now))
     return int(last_commit(folder, view.name)["operationMetrics"]["numOutputRows"])
 

@@ -109,7 +109,14 @@ class LeakageReport:
         """What failed, as one sentence; "" where nothing did."""
         if self.passed:
             return ""
-        return failure("leakage", self.failures[0], self.failures)
+        sentence = failure("leakage", self.failures[0], self.failures)
+        views = dict.fromkeys(found.view for found in self.failures if found.rows_wrong or found.rows_missing)
+        if not views:
+            return sentence
+        return (
+            f"{sentence} Rows written in disorder, as by an older version, are mended by"
+            f" `marquee pipeline run --full {' '.join(views)}`."
+        )
 
 
 def render_table(report: LeakageReport) -> "RichTable":

@@ -1,0 +1,113 @@
+"""No wall clock decides which row counts: stamps of writing grow within a table, whoever writes it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from feature_repo.define.column import CREATED_TIMESTAMP
+from feature_repo.domains.movies import DOMAIN
+from lake import tables as lake
+from lake.session import StartSpark
+from lake.stamps import growing, later_than
+from pipelines.features.jobs import job_names, run_job
+from tests.feature_oracle import Movie, Rating
+from tests.raw_rows import no_spark
+from tests.test_feature_jobs import MOVIES, START, tables
+from tests.test_incremental import content
+
+NOW = START + timedelta(days=9000)
+CLOCKS = st.integers(-6 * 3600, 6 * 3600).map(lambda seconds: timedelta(seconds=seconds))
+
+
+def write(folder: Path, ratings: list[Rating]) -> None:
+    for name, rows in tables(ratings).items():
+        lake.overwrite(rows, folder, name)
+
+
+@pytest.mark.parametrize("start", ["arrow", "spark"])
+@pytest.mark.parametrize("behind", [timedelta(0), timedelta(microseconds=1), timedelta(hours=3)], ids=str)
+def test_a_correction_counts_although_the_clock_was_set_back(
+    start: str,
+    behind: timedelta,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    starts: StartSpark = no_spark
+    if start == "spark":
+        spark: SparkSession = request.getfixturevalue("spark")
+        monkeypatch.setattr("lake.session.FEW", -1)
+        starts = lambda: spark  # noqa: E731
+    write(tmp_path, [Rating(1, 1, 4.0, 10)])
+    run_job(starts, tmp_path, DOMAIN, "user_rating_stats", created=NOW)
+    run_job(starts, tmp_path, DOMAIN, "movie_content", created=NOW)
+    lake.append(tables([Rating(1, 2, 5.0, 5)])["ratings"], tmp_path, "ratings")
+    lake.overwrite(tables([], {**MOVIES, 1: Movie(["War"], 1964)})["movies"], tmp_path, "movies")
+    for name in ("user_rating_stats", "movie_content"):
+        run_job(starts, tmp_path, DOMAIN, name, created=NOW - behind)
+    assert [row["user_rating_count"] for row in content(tmp_path, "user_rating_stats")] == [1, 2]
+    assert content(tmp_path, "movie_content")[0]["movie_release_year"] == 1964
+
+
+@settings(deadline=None, max_examples=40)
+@given(data=st.data())
+def test_any_clocks_end_in_the_tables_of_one_run(data: st.DataObject) -> None:
+    """Four deliveries, late and repeated ratings among them, each by a machine with a clock of its own."""
+    rating = st.builds(
+        Rating,
+        st.integers(1, 2),
+        st.sampled_from(sorted(MOVIES)),
+        st.sampled_from([2.0, 4.5]),
+        st.integers(1, 9),
+    )
+    deliveries = data.draw(st.lists(st.lists(rating, max_size=4), min_size=4, max_size=4))
+    clocks = data.draw(st.lists(CLOCKS, min_size=4, max_size=4))
+    with TemporaryDirectory() as folder:
+        cut, whole = Path(folder) / "cut", Path(folder) / "whole"
+        write(cut, deliveries[0])
+        for place, clock in enumerate(clocks):
+            if place:
+                lake.append(tables(deliveries[place])["ratings"], cut, "ratings")
+            for name in job_names(DOMAIN):
+                run_job(no_spark, cut, DOMAIN, name, created=NOW + clock)
+        write(whole, [rating for delivery in deliveries for rating in delivery])
+        for name in job_names(DOMAIN):
+            run_job(no_spark, whole, DOMAIN, name, created=NOW)
+            assert content(cut, name) == content(whole, name), name
+
+
+def test_what_was_known_before_a_correction_can_still_be_told(tmp_path: Path) -> None:
+    write(tmp_path, [Rating(1, 1, 4.0, 10)])
+    run_job(no_spark, tmp_path, DOMAIN, "user_rating_stats", created=NOW)
+    for place in range(3):
+        lake.append(tables([Rating(1, 2, 5.0, 5 - place)])["ratings"], tmp_path, "ratings")
+        run_job(no_spark, tmp_path, DOMAIN, "user_rating_stats", created=NOW - timedelta(hours=place))
+    rows = lake.open_table(tmp_path, "user_rating_stats").to_pyarrow_table().to_pylist()
+    counts: dict[datetime, int] = {}
+    for row in sorted(rows, key=lambda row: row[CREATED_TIMESTAMP]):
+        counts[row[CREATED_TIMESTAMP]] = max(counts.get(row[CREATED_TIMESTAMP], 0), row["user_rating_count"])
+    assert list(counts.values()) == [1, 2, 3, 4], "each state of knowledge has a stamp of its own, in order"
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", None])
+def test_stamps_of_any_resolution_and_zone_are_understood(unit: str, zone: str | None) -> None:
+    newest = datetime(2024, 5, 1, 12, 0, 0, 1000, tzinfo=UTC)
+    held = pads.dataset(pa.table({"at": pa.array([None, newest], pa.timestamp(unit, zone))}))
+    assert later_than(held, "at", newest - timedelta(hours=9)) == newest + timedelta(microseconds=1)
+    assert later_than(held, "at", newest) == newest + timedelta(microseconds=1)
+    assert later_than(held, "at", newest + timedelta(hours=1)) == newest + timedelta(hours=1)
+
+
+def test_a_table_without_stamps_or_rows_leaves_the_clock_as_it_is(tmp_path: Path) -> None:
+    for column in ("at", "other"):
+        held = pads.dataset(pa.table({column: pa.array([], pa.timestamp("us", "UTC"))}))
+        assert later_than(held, "at", NOW) == NOW
+    assert growing(tmp_path, "absent", "at", NOW) == NOW
