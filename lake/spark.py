@@ -99,6 +99,13 @@ def _settings(master: str, memory: str, shuffle_partitions: int) -> dict[str, st
         "spark.databricks.delta.skipRecordingEmptyCommits": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
+        # Nobody looks at past queries, whose plans in words would fill the heap of a long session.
+        "spark.sql.ui.retainedExecutions": "1",
+        "spark.ui.retainedJobs": "1",
+        "spark.ui.retainedStages": "1",
+        "spark.ui.retainedTasks": "1",
+        "spark.sql.ui.explainMode": "simple",
+        "spark.sql.maxPlanStringLength": "1000",
         "spark.log.level": "ERROR",
     }
     if master.startswith("local"):
