@@ -39,8 +39,14 @@ ON_SPARK = ("spark", "Spark", ENGINES[1], "scale")
 """Parameters of tests that stand for Spark."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that say nothing themselves: by whether they ask for Spark, or for Redis."""
+    """Mark the tests that say nothing themselves, by whether they ask for Spark or for Redis.
+
+    Where several processes run them, all that compute with Spark go to one, whose JVM they warm up once; of
+    others, those of a file stay together, with the homes that they share. What takes longest comes first, so
+    that no process is left with it at the end.
+    """
     for item in items:
         if not any(item.get_closest_marker(kind) for kind in KINDS):
             asked = [*getattr(item, "fixturenames", ()), *parameters(item)]
@@ -48,6 +54,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker("spark")
             else:
                 item.add_marker("process" if "redis" in asked else "unit")
+        group = "spark" if item.get_closest_marker("spark") else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    most = {item.path: kind_of(item) for item in sorted(items, key=kind_of)}
+    items.sort(key=lambda item: (item.get_closest_marker("spark") is None, -most[item.path]))
+
+
+def kind_of(item: pytest.Item) -> int:
+    """How much a test needs: the place of its kind."""
+    return next(place for place, kind in enumerate(KINDS) if item.get_closest_marker(kind))
 
 
 def parameters(item: pytest.Item) -> list[object]:
@@ -82,7 +97,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One local session for all tests that compute with Spark in this process."""
     from lake.session import spark_session
 
-    session = spark_session("local[2]", "1g", shuffle_partitions=2, scratch=tmp_path_factory.mktemp("spark"))
+    session = spark_session("local[2]", "2g", shuffle_partitions=2, scratch=tmp_path_factory.mktemp("spark"))
     # Nor is generating and compiling Java for a handful of rows.
     session.conf.set("spark.sql.codegen.wholeStage", "false")
     session.conf.set("spark.sql.codegen.factoryMode", "NO_CODEGEN")
