@@ -6,5 +6,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-# Which tests go together into one process, and in which order, says tests/conftest.py.
-exec .venv/bin/pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder "$@"
+# A file stays in one process, with the homes and sessions that its tests share; tests/conftest.py orders them.
+exec .venv/bin/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder "$@"

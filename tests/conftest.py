@@ -39,13 +39,11 @@ ON_SPARK = ("spark", "Spark", ENGINES[1], "scale")
 """Parameters of tests that stand for Spark."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests that say nothing themselves, by whether they ask for Spark or for Redis.
 
-    Where several processes run them, all that compute with Spark go to one, whose JVM they warm up once; of
-    others, those of a file stay together, with the homes that they share. What takes longest comes first, so
-    that no process is left with it at the end.
+    Where several processes share the files, those that take longest come first, so that no process is left
+    with one at the end.
     """
     for item in items:
         if not any(item.get_closest_marker(kind) for kind in KINDS):
@@ -54,10 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker("spark")
             else:
                 item.add_marker("process" if "redis" in asked else "unit")
-        group = "spark" if item.get_closest_marker("spark") else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
     most = {item.path: kind_of(item) for item in sorted(items, key=kind_of)}
-    items.sort(key=lambda item: (item.get_closest_marker("spark") is None, -most[item.path]))
+    items.sort(key=lambda item: -most[item.path])
 
 
 def kind_of(item: pytest.Item) -> int:

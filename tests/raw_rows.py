@@ -80,6 +80,7 @@ class Parted:
     bad: list[dict[str, Any]]
     read: int
     left_out: int
+    notes: tuple[str, ...]
 
     @property
     def verdicts(self) -> dict[int, tuple[str, str]]:
@@ -114,6 +115,7 @@ def part(
             engine.fetch(f"SELECT * FROM {checked.bad}").to_pylist(),
             checked.read,
             checked.left_out,
+            checked.notes,
         )
 
 

@@ -50,9 +50,9 @@ def assert_accounted(report: TableReport) -> None:
     assert report.quarantined == sum(report.by_rule.values())
 
 
-def test_added_rows_are_accepted_known_or_quarantined(grown: Path, start: StartSpark) -> None:
+def test_added_rows_are_accepted_known_or_quarantined(grown: Path) -> None:
     for place in range(2):
-        report = add(start, read_movielens(grown / "more"), grown / "lake", DOMAIN)
+        report = add(no_spark, read_movielens(grown / "more"), grown / "lake", DOMAIN)
         found = report.tables["ratings"]
         new = 1 if place == 0 else 0
         assert (found.read, found.accepted, found.known, found.quarantined) == (4, new, 2 - new, 2)
@@ -297,9 +297,9 @@ def press(*left_out: str, **rows: list[tuple[str, ...]]) -> Source:
     return Source("press", "articles and readers", raws)
 
 
-def test_another_domain_goes_through_ingest_and_add(start: StartSpark, tmp_path: Path) -> None:
+def test_another_domain_goes_through_ingest_and_add(tmp_path: Path) -> None:
     """Readers and articles, with words for keys, a profile and a scalar category."""
-    report = ingest(start, press(), tmp_path, PRESS).tables
+    report = ingest(no_spark, press(), tmp_path, PRESS).tables
     assert list(report) == ["articles", "reads", "readers"]
     assert report["articles"].by_rule == {"article_id_is_present": 1, "articles_are_unique": 1}
     assert report["readers"].by_rule == {"age_in_range": 1, "reader_id_is_number": 1}
@@ -325,7 +325,7 @@ def test_another_domain_goes_through_ingest_and_add(start: StartSpark, tmp_path:
         articles=[("a-2", "cats", "10", "home"), ("a-3", "", "", "")],
         reads=[("1", "a-3", "5", "964982800"), ("1", "a-1", "2.75", "964982703"), READS[1]],
     )
-    report = add(start, more, tmp_path, PRESS).tables
+    report = add(no_spark, more, tmp_path, PRESS).tables
     assert list(report) == ["articles", "reads"]
     assert (report["articles"].accepted, report["articles"].changed) == (1, 1)
     reads = report["reads"]
@@ -333,7 +333,7 @@ def test_another_domain_goes_through_ingest_and_add(start: StartSpark, tmp_path:
     assert reads.reasons == ("the lake has it with 2.5 minutes",)
     assert len(table_rows(tmp_path, "readers")) == 2
 
-    taken = add_events(start, more.tables["reads"], tmp_path, PRESS)
+    taken = add_events(no_spark, more.tables["reads"], tmp_path, PRESS)
     assert (taken.accepted, taken.known, taken.quarantined) == (0, 2, 1)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from feature_repo.define.table import QUARANTINE
 from feature_repo.domains.movies import DOMAIN
-from tests.marquee import COMMAND, ROOT, content, environment, marquee, newest_summary
+from tests.marquee import COMMAND, ROOT, content, environment, marquee, newest_summary, refused
 from tests.small_movielens import write_small_movielens
 
 pytestmark = pytest.mark.process
@@ -98,30 +98,21 @@ def test_second_run_in_one_home_gives_the_same_tables_and_metrics(
         assert again["models"][model]["metrics"] == once["models"][model]["metrics"], model
 
 
-def assert_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """One sentence, exit code 2, no traceback."""
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert done.stderr.startswith("Error: ")
-    assert "Traceback" not in done.stdout + done.stderr
-    for word in words:
-        assert word in done.stderr
-
-
 def test_missing_folder_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
-    done = marquee(tmp_path / "home", "run", "--source", "movielens", "--path", tmp_path / "nowhere")
-    assert_refused(done, "nowhere")
+    said = refused(tmp_path / "home", "run", "--source", "movielens", "--path", tmp_path / "nowhere")
+    assert "nowhere" in said
 
 
 def test_home_that_cannot_be_made_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     # Root may write anywhere, so the home is put where no folder can be: below a file.
     (tmp_path / "file").write_text("")
-    done = marquee(tmp_path / "file" / "home", "run")
-    assert_refused(done, "Cannot write", "MARQUEE_HOME")
+    said = refused(tmp_path / "file" / "home", "run")
+    assert "Cannot write" in said and "MARQUEE_HOME" in said
 
 
 def test_unknown_model_is_refused_with_the_nearest_name_before_any_work(tmp_path: Path) -> None:
-    done = marquee(tmp_path / "home", "run", "--models", "dinn")
-    assert_refused(done, "dinn", "din")
+    said = refused(tmp_path / "home", "run", "--models", "dinn")
+    assert "dinn" in said and "din?" in said
     assert not (tmp_path / "home" / "lake").exists()
 
 
@@ -140,9 +131,8 @@ def test_full_disk_is_one_sentence_and_leaves_tables_as_they_were(
     try:
         data, posters = small
         ingest = ("pipeline", "ingest", "--source", "movielens", "--path", data, "--posters", posters)
-        done = marquee(mount / "home", *ingest)
-        assert_refused(done, "No space left on device")
+        assert "No space left on device" in refused(mount / "home", *ingest)
         assert not any((mount / "home").glob("lake/*/_delta_log"))
     finally:
-        # Lazily: the command's JVM may take a moment to end.
+        # Lazily: the command may hold files of it for a moment.
         subprocess.run(["umount", "--lazy", str(mount)], check=True)

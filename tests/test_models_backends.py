@@ -11,7 +11,7 @@ import pytest
 
 from tests.test_models import NETWORKS, built, logits
 from tests.training_runs import LIKED, recipe
-from training.backend import BACKENDS, default_backend, keras
+from training.backend import default_backend, keras
 from training.estimators import Blueprint
 from training.estimators.network import Network
 from training.fit import artefact as artefacts
@@ -80,26 +80,23 @@ def test_jax_is_the_default_unless_it_would_leave_a_gpu_idle(
 
 @pytest.mark.skipif(any(Path("/dev").glob("nvidia[0-9]*")), reason="a GPU has a say in the default")
 @pytest.mark.parametrize(
-    ("before", "said"),
-    [("", "jax False"), ("sys.modules['jax'] = None", "tensorflow True")],
+    ("backend", "before", "said"),
+    [("jax", "", "jax False"), ("tensorflow", "sys.modules['jax'] = None", "tensorflow True")],
     ids=["jax", "without jax"],
 )
-def test_jax_trains_without_loading_tensorflow_which_trains_where_jax_is_missing(
-    tmp_path: Path, before: str, said: str
+def test_the_default_trains_and_a_seed_gives_the_same_bytes_in_another_process(
+    tmp_path: Path, backend: str, before: str, said: str
 ) -> None:
-    found, held = trained(tmp_path / "run.npz", before)
-    assert found == said
+    """JAX is the default, and does not load TensorFlow, which trains where JAX is missing. The other process
+    is told its backend; with JAX, it takes what the first compiled."""
+    compiled = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
+    by_default, held = trained(tmp_path / "1.npz", before, **compiled)
+    assert by_default == said
     assert held["losses"][-1] < held["losses"][0]
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_seed_gives_the_same_bytes_in_another_process(tmp_path: Path, backend: str) -> None:
-    """With JAX, one process compiles and the other takes what was compiled."""
-    given = {"KERAS_BACKEND": backend, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled")}
-    first, again = (trained(tmp_path / f"{run}.npz", **given) for run in (1, 2))
-    assert first[0].split()[0] == again[0].split()[0] == backend
-    for name, held in first[1].items():
-        np.testing.assert_array_equal(again[1][name], held, err_msg=name)
+    asked, again = trained(tmp_path / "2.npz", KERAS_BACKEND=backend, **compiled)
+    assert asked.split()[0] == backend
+    for name, values in held.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
 
 
 OTHER_BACKEND = """

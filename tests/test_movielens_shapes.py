@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from pipelines.sources.lines import line_rows
 from pipelines.sources.movielens import read_movielens
 from pipelines.sources.new_events import read_events
 from pipelines.sources.titles import read_title
-from tests.raw_rows import no_spark, table_rows
+from tests.raw_rows import Parted, no_spark, part, table_rows
 from tests.test_movielens import LAYOUTS, MOVIES, RATINGS, atomic_layout, csv_layout, movies_in, ratings_in
 
 # --- files as people have them -----------------------------------------------------------------------------
@@ -23,6 +24,15 @@ from tests.test_movielens import LAYOUTS, MOVIES, RATINGS, atomic_layout, csv_la
 
 def ingested(folder: Path, tmp_path: Path, start: StartSpark = no_spark) -> IngestReport:
     return ingest(start, read_movielens(folder), tmp_path / "lake", DOMAIN)
+
+
+def ratings_parted(folder: Path, start: StartSpark) -> Parted:
+    """The ratings of a folder, checked against a catalogue of movies 10 and 20."""
+    return part(start, DOMAIN, "ratings", read_movielens(folder).tables["ratings"], {"movies": [10, 20]})
+
+
+def at(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def movies_of(tmp_path: Path) -> dict[int, tuple[str, int | None]]:
@@ -69,15 +79,23 @@ def test_ratings_in_another_encoding_are_read_and_said_as_titles_are(
 ) -> None:
     csv_layout(tmp_path)
     (tmp_path / "ratings.csv").write_bytes(FOREIGN)
-    report = ingested(tmp_path, tmp_path, start)
-    (note,) = report.notes
+    found = ratings_parted(tmp_path, start)
+    (note,), (refused,) = found.notes, found.bad
     assert_told(note, tmp_path / "ratings.csv")
-    assert (report.tables["ratings"].accepted, report.tables["ratings"].quarantined) == (1, 1)
-    (refused,) = table_rows(tmp_path / "lake", "quarantine")
+    assert found.good == [(1, 10, 4.0, at(964982703))]
     assert refused["record"] == "2,10,nice “x”,964982703,"
     assert refused["reason"] == "rating 'nice “x”' is not a number"
-    again = add(start, read_movielens(tmp_path), tmp_path / "lake", DOMAIN)
-    assert again.notes == (note,)
+
+
+def test_what_was_guessed_is_said_by_ingest_and_when_more_is_added(tmp_path: Path) -> None:
+    csv_layout(tmp_path)
+    (tmp_path / "ratings.csv").write_bytes(FOREIGN)
+    for taken in (
+        ingested(tmp_path, tmp_path),
+        add(no_spark, read_movielens(tmp_path), tmp_path / "lake", DOMAIN),
+    ):
+        (note,) = taken.notes
+        assert_told(note, tmp_path / "ratings.csv")
 
 
 def test_new_ratings_in_another_encoding_are_said(tmp_path: Path) -> None:
@@ -182,11 +200,8 @@ def test_ratings_are_read_as_what_they_plainly_mean(
 ) -> None:
     csv_layout(tmp_path)
     (tmp_path / "ratings.csv").write_text("\n".join(lines))
-    report = ingested(tmp_path, tmp_path, start)
-    assert (report.tables["ratings"].accepted, report.tables["ratings"].quarantined) == (2, 0)
-    rows = sorted(table_rows(tmp_path / "lake", "ratings"), key=lambda row: row["user_id"])
-    found = [(r["user_id"], r["movie_id"], r["rating"], r["event_timestamp"].timestamp()) for r in rows]
-    assert found == [(1, 10, 4.0, 964982703.0), (2, 20, 3.0, 964982704.0)]
+    found = ratings_parted(tmp_path, start)
+    assert (found.good, found.bad) == ([(1, 10, 4.0, at(964982703)), (2, 20, 3.0, at(964982704))], [])
 
 
 def test_line_with_more_fields_than_its_header_is_quarantined(start: StartSpark, tmp_path: Path) -> None:
@@ -195,9 +210,8 @@ def test_line_with_more_fields_than_its_header_is_quarantined(start: StartSpark,
     (tmp_path / "ratings.csv").write_text(
         "userId,movieId,rating,timestamp,note\n1,10,4,964982703,a\n1,10,3,5,964982703,a\n"
     )
-    assert ingested(tmp_path, tmp_path, start).tables["ratings"].reasons == (
-        "the line has more than 5 fields",
-    )
+    (bad,) = ratings_parted(tmp_path, start).bad
+    assert bad["reason"] == "the line has more than 5 fields"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)

@@ -103,18 +103,30 @@ def assert_said(note: str, path: Path) -> None:
     assert re.match(rf"{path}: 1 time is without a time zone and read in UTC \(the first in row 3\); ", note)
 
 
-def test_ratings_with_written_instants_are_ingested_added_and_pushed(
-    start: StartSpark, tmp_path: Path
-) -> None:
+def test_ratings_with_written_instants_are_judged_alike(start: StartSpark, tmp_path: Path) -> None:
+    csv_layout(tmp_path)
+    (tmp_path / "ratings.csv").write_text(HEADER + ROWS)
+    (tmp_path / "new.csv").write_text(HEADER + ROWS)
+    sources = {
+        "ratings.csv": read_movielens(tmp_path).tables["ratings"],
+        "new.csv": read_events(tmp_path / "new.csv", DOMAIN.events),
+    }
+    for name, rows in sources.items():
+        found = part(start, DOMAIN, "ratings", rows, {"movies": [10, 20]})
+        assert_said(*found.notes, tmp_path / name)
+        assert [at for *_, at in found.good] == [FIRST + at * timedelta(seconds=1) for at in range(3)]
+
+
+def test_ratings_with_written_instants_are_ingested_added_and_pushed(tmp_path: Path) -> None:
     csv_layout(tmp_path)
     (tmp_path / "ratings.csv").write_text(HEADER + ROWS)
     lake, seconds = tmp_path / "lake", timedelta(seconds=1)
-    report = ingest(start, read_movielens(tmp_path), lake, DOMAIN)
+    report = ingest(no_spark, read_movielens(tmp_path), lake, DOMAIN)
     assert_said(*report.notes, tmp_path / "ratings.csv")
     assert instants(lake) == [FIRST + at * seconds for at in range(3)]
 
     (tmp_path / "ratings.csv").write_text(HEADER + ROWS.replace("1,20,3,2020", "1,20,3,2021"))
-    added = add(start, read_movielens(tmp_path), lake, DOMAIN)
+    added = add(no_spark, read_movielens(tmp_path), lake, DOMAIN)
     assert_said(*added.notes, tmp_path / "ratings.csv")
     assert (added.tables["ratings"].accepted, added.tables["ratings"].known) == (1, 2)
     assert instants(lake)[-1] == FIRST.replace(year=2021) + seconds
@@ -122,7 +134,7 @@ def test_ratings_with_written_instants_are_ingested_added_and_pushed(
     (tmp_path / "new.csv").write_text(
         HEADER + ROWS.replace("2020", "2022").replace("1577836802", "1640995202")
     )
-    pushed = add_events(start, read_events(tmp_path / "new.csv", DOMAIN.events), lake, DOMAIN)
+    pushed = add_events(no_spark, read_events(tmp_path / "new.csv", DOMAIN.events), lake, DOMAIN)
     assert_said(*pushed.notes, tmp_path / "new.csv")
     assert (pushed.accepted, pushed.quarantined) == (3, 0)
     assert instants(lake)[-3:] == [FIRST.replace(year=2022) + at * seconds for at in range(3)]
