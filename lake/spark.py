@@ -105,7 +105,6 @@ def _settings(master: str, memory: str, shuffle_partitions: int) -> dict[str, st
         "spark.ui.retainedStages": "1",
         "spark.ui.retainedTasks": "1",
         "spark.sql.ui.explainMode": "simple",
-        "spark.sql.maxPlanStringLength": "1000",
         "spark.log.level": "ERROR",
     }
     if master.startswith("local"):

@@ -11,21 +11,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from lake.tables import exists, open_table
+from lake.tables import open_table
 
 _STEP = timedelta(microseconds=1)
 _MICROSECONDS = pa.timestamp("us", "UTC")
 
 
 def growing(lake: Path, name: str, column: str, now: datetime) -> datetime:
-    """What to stamp rows with that are about to be written: `now`, or just after the table's newest stamp.
+    """What to stamp rows with that are about to be added: `now`, or just after the table's newest stamp.
 
     Args:
         lake: its folder.
-        name: of the table, which need not be there yet.
+        name: of the table.
         column: that holds the stamps.
+
+    Raises:
+        MarqueeError: the table is not there.
     """
-    return later_than(open_table(lake, name).to_pyarrow_dataset(), column, now) if exists(lake, name) else now
+    return later_than(open_table(lake, name).to_pyarrow_dataset(), column, now)
 
 
 def later_than(held: pads.Dataset, column: str, now: datetime) -> datetime:

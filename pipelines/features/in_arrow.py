@@ -162,13 +162,13 @@ def write(
     Args:
         folder: of the lake.
         now: versions of the sources.
-        created: the rows' `created_timestamp`, where that of no row in the table is as late.
+        created: the rows' `created_timestamp`; where the table has one as late, they get a later one.
 
     Returns:
         How many rows were written.
     """
-    stamp = pa.scalar(growing(folder, view.name, CREATED_TIMESTAMP, created), INSTANT)
-    written = rows.append_column(CREATED_TIMESTAMP, pa.repeat(stamp, rows.num_rows))
+    stamp = created if replace else growing(folder, view.name, CREATED_TIMESTAMP, created)
+    written = rows.append_column(CREATED_TIMESTAMP, pa.repeat(pa.scalar(stamp, INSTANT), rows.num_rows))
     save = tables.overwrite if replace else tables.append
     schema = stored_schema(view)
     save(written.select(schema.names).cast(schema), folder, view.name, progress(view, now))

@@ -203,13 +203,13 @@ def write(
     Args:
         folder: of the lake.
         now: versions of the sources.
-        created: the rows' `created_timestamp`, where that of no row in the table is as late.
+        created: the rows' `created_timestamp`; where the table has one as late, they get a later one.
 
     Returns:
         How many rows were written.
     """
     save = spark_tables.overwrite if replace else spark_tables.append
-    stamp = growing(folder, view.name, CREATED_TIMESTAMP, created)
+    stamp = created if replace else growing(folder, view.name, CREATED_TIMESTAMP, created)
     written = rows.withColumn(CREATED_TIMESTAMP, F.lit(stamp))
     save(written, folder, view.name, from_arrow_schema(stored_schema(view)), progress(view, now))
     return int(last_commit(folder, view.name)["operationMetrics"]["numOutputRows"])
