@@ -39,8 +39,8 @@ def describe_table(settings: Settings, name: str) -> TableFacts | None:
     if not tables.exists(settings.lake, name):
         return None
     table = tables.open_table(settings.lake, name)
-    rows = table.to_pyarrow_dataset()
-    size = sum((settings.lake / name / file).stat().st_size for file in table.files())
+    rows = tables.rows_of(settings.lake, name)
+    size = sum(table.get_add_actions(flatten=True)["size_bytes"].to_pylist())
     first = last = ""
     if EVENT_TIMESTAMP in rows.schema.names:
         with duckdb(settings.duckdb_memory, settings.lake) as connection:

@@ -72,7 +72,7 @@ def event_facts(lake: Path, domain: Domain, memory: str, version: int | None = N
         return connection.execute(f"SELECT {by}, count(*) FROM events GROUP BY ALL ORDER BY ALL").fetchall()
 
     with duckdb(memory, lake) as connection:
-        connection.register("events", tables.open_table(lake, events.name, version).to_pyarrow_dataset())
+        connection.register("events", tables.rows_of(lake, events.name, version))
         totals = connection.execute(
             f"SELECT count(*), strftime(min({EVENT_TIMESTAMP}), '%Y-%m-%d'),"
             f" strftime(max({EVENT_TIMESTAMP}), '%Y-%m-%d'), {positive},"
@@ -112,7 +112,7 @@ def refusals(lake: Path, memory: str, version: int | None = None) -> list[Refusa
     from lake.duckdb import connection as duckdb
 
     with duckdb(memory, lake) as connection:
-        connection.register("quarantine", tables.open_table(lake, QUARANTINE, version).to_pyarrow_dataset())
+        connection.register("quarantine", tables.rows_of(lake, QUARANTINE, version))
         found = connection.execute(
             'SELECT "table", rule, count(*), first(reason ORDER BY source, row),'
             " first(source ORDER BY source, row), first(row ORDER BY source, row),"

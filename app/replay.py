@@ -114,7 +114,7 @@ def copy_table(
 
         earlier = None if before is None else pads.field(EVENT_TIMESTAMP) < before
         schema = arrow_schema_of(columns)
-        rows = tables.open_table(lake, name).to_pyarrow_dataset().to_table(schema.names, filter=earlier)
+        rows = tables.rows_of(lake, name).to_table(schema.names, filter=earlier)
         tables.overwrite(rows.cast(schema), other, name)
         return
     from pyspark.sql import functions as F

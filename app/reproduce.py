@@ -125,12 +125,10 @@ def tables_in_place(
 
 def _versions(settings: Settings, domain: Domain) -> dict[str, int]:
     """The version of each table that is there."""
-    from deltalake import DeltaTable
+    from lake.tables import exists, newest_version
 
     return {
-        name: DeltaTable(settings.lake / name).version()
-        for name in domain.tables
-        if (settings.lake / name / "_delta_log").is_dir()
+        name: newest_version(settings.lake, name) for name in domain.tables if exists(settings.lake, name)
     }
 
 

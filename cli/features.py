@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DOMAIN, GROUP, Home
+from cli.options import DOMAIN, GROUP, PATH, Home
 from common.errors import MarqueeError
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def materialize(home: Home = None) -> None:
 @app.command()
 def push(
     file: Annotated[
-        Path | None, typer.Argument(help="CSV or Parquet of user_id, movie_id, rating, timestamp.")
+        Path | None, typer.Argument(help="CSV or Parquet of user_id, movie_id, rating, timestamp.", **PATH)
     ] = None,
     user: Annotated[int | None, typer.Option(help="user_id")] = None,
     movie: Annotated[int | None, typer.Option(help="movie_id")] = None,
@@ -177,9 +177,9 @@ def lookup(
 def dataset(
     service: Annotated[str, typer.Option(help="Feature service, such as mmdin_v1.")],
     labels: Annotated[
-        Path, typer.Option(help="Parquet with user_id, movie_id, event_timestamp; more is kept.")
+        Path, typer.Option(help="Parquet with user_id, movie_id, event_timestamp; more is kept.", **PATH)
     ],
-    out: Annotated[Path, typer.Option(help="Parquet to write: the labels and their features.")],
+    out: Annotated[Path, typer.Option(help="Parquet to write: the labels and their features.", **PATH)],
     home: Home = None,
 ) -> None:
     """Join a service's features to labels, each as of its own instant."""

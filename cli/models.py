@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DOMAIN, LARGEST_SEED, Config, Home, Protocol, command_line
+from cli.options import DOMAIN, LARGEST_SEED, PATH, Config, Home, Protocol, command_line
 from common.errors import MarqueeError
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ SHOWN = ("roc_auc", "pr_auc", "log_loss", "f1", "precision", "recall", "rmse", "
 def train(
     model: Annotated[str | None, typer.Argument(help="din, mmdin, gbt, …")] = None,
     like: Annotated[
-        Path | None, typer.Option("--like", help="Folder of a trained model: repeat it on the same rows.")
+        Path | None,
+        typer.Option("--like", help="Folder of a trained model: repeat it on the same rows.", **PATH),
     ] = None,
     protocol: Protocol = None,
     split: Annotated[
@@ -34,13 +35,15 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", help="Parquet that features dataset made, of any size, in place of the lake's labels."
+            "--data",
+            help="Parquet that features dataset made, of any size, in place of the lake's labels.",
+            **PATH,
         ),
     ] = None,
     block_rows: Annotated[
         int | None, typer.Option(min=1, help="With --data: rows that memory holds at once (1,000,000).")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the artefact.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the artefact.", **PATH)] = None,
     home: Home = None,
 ) -> None:
     """Train one model on the tables in the lake; called again after it was cut off, it goes on."""
@@ -74,11 +77,13 @@ def train(
 def tune(
     model: Annotated[str, typer.Argument(help="din, mmdin, gbt, …")],
     trials: Annotated[int, typer.Option(min=1, help="In all, those of earlier calls included.")] = 50,
-    study: Annotated[Path | None, typer.Option(help="SQLite file of the search.")] = None,
+    study: Annotated[Path | None, typer.Option(help="SQLite file of the search.", **PATH)] = None,
     protocol: Protocol = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings that each trial is the mean of.")] = 1,
-    config: Annotated[Path | None, typer.Option(help="File of settings that stay as they are.")] = None,
-    out: Annotated[Path | None, typer.Option(help="File for what was found.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="File of settings that stay as they are.", **PATH)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="File for what was found.", **PATH)] = None,
     home: Home = None,
 ) -> None:
     """Search a model's configuration on the validation rows, never the test rows; it goes on where it was."""
@@ -92,7 +97,7 @@ def tune(
 
 
 def evaluate(
-    artefact: Annotated[Path, typer.Argument(help="Folder of a trained model.")],
+    artefact: Annotated[Path, typer.Argument(help="Folder of a trained model.", **PATH)],
     now: Annotated[
         bool,
         typer.Option("--now", help="With the features of today's tables, not of those trained on."),

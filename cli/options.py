@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,15 +24,55 @@ class SourceName(StrEnum):
     movielens = "movielens"
 
 
+@dataclass
+class Chosen:
+    """What the command line says, for when the command fails.
+
+    Args:
+        home: as `--home` gives it; None where it does not.
+    """
+
+    home: Path | None = None
+
+
+def read_path(text: str) -> Path:
+    """A path that was typed.
+
+    Raises:
+        typer.BadParameter: it is empty, which would be the folder where it was typed, or no text in UTF-8.
+    """
+    if not text:
+        raise typer.BadParameter("it is empty; name a file or a folder.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("a path is text in UTF-8.") from None
+    return Path(text)
+
+
+def _keep_home(context: typer.Context, home: Path | None) -> Path | None:
+    chosen = context.find_object(Chosen)
+    if chosen is not None:
+        chosen.home = home
+    return home
+
+
+PATH: dict[str, Any] = {"parser": read_path, "metavar": "PATH"}
+"""What every option and argument that is a path has."""
 Home = Annotated[
     Path | None,
-    typer.Option("--home", help="The folder that holds all state (default: MARQUEE_HOME, .marquee)."),
+    typer.Option(
+        "--home",
+        help="The folder that holds all state (default: MARQUEE_HOME, .marquee).",
+        callback=_keep_home,
+        **PATH,
+    ),
 ]
 Source = Annotated[SourceName, typer.Option("--source", help="Where ratings come from.")]
 Folder = Annotated[
-    Path | None, typer.Option("--path", help="Folder of a MovieLens data set, in any of its layouts.")
+    Path | None, typer.Option("--path", help="Folder of a MovieLens data set, in any of its layouts.", **PATH)
 ]
-Posters = Annotated[Path | None, typer.Option("--posters", help="Folder of <movieId>.jpg.")]
+Posters = Annotated[Path | None, typer.Option("--posters", help="Folder of <movieId>.jpg.", **PATH)]
 FirstMovies = Annotated[
     int | None,
     typer.Option("--first-movies", min=2, help="Keep movies with an id up to this (papers: 1000)."),
@@ -42,7 +83,7 @@ Protocol = Annotated[
     str | None, typer.Option("--protocol", help="honest (the default), or paper, which leaks the future.")
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", help="File of settings, in place of the committed ones.")
+    Path | None, typer.Option("--config", help="File of settings, in place of the committed ones.", **PATH)
 ]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import (
+    PATH,
     FirstMovies,
     Folder,
     Home,
@@ -32,8 +33,12 @@ def reproduce(
     protocols: Annotated[
         str, typer.Option(help="By comma: honest, and paper, which leaks.")
     ] = "honest,paper",
-    out: Annotated[Path | None, typer.Option(help="Folder of trained models, figures and report.")] = None,
-    doc: Annotated[Path | None, typer.Option(help="Markdown whose part on this data is written.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of trained models, figures and report.", **PATH)
+    ] = None,
+    doc: Annotated[
+        Path | None, typer.Option(help="Markdown whose part on this data is written.", **PATH)
+    ] = None,
     seed: Seed = 0,
     home: Home = None,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DOMAIN, FirstMovies, Folder, Home, Posters, Seed, Source, SourceName, names
+from cli.options import DOMAIN, PATH, FirstMovies, Folder, Home, Posters, Seed, Source, SourceName, names
 
 if TYPE_CHECKING:
     from app.run import Run
@@ -32,7 +32,7 @@ def run(
 
 def report(
     run_folder: Annotated[
-        Path | None, typer.Option("--run", help="Folder of a run (default: the newest).")
+        Path | None, typer.Option("--run", help="Folder of a run (default: the newest).", **PATH)
     ] = None,
     home: Home = None,
 ) -> None:

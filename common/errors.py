@@ -1,6 +1,6 @@
 """The one exception that reaches people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 
@@ -22,3 +22,33 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> MarqueeError:
     near = get_close_matches(name, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}."
     return MarqueeError(f"There is no {kind} '{name}': {hint}")
+
+
+def in_words(error: BaseException) -> str:
+    """What an exception says, on one line that is not too long; its kind where it says nothing."""
+    words = " ".join(str(error).split()).rstrip(".: ")
+    return shortened(words) or type(error).__name__
+
+
+def shortened(text: str, most: int = 300) -> str:
+    """A text without its middle where it is too long to be read."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust broke down; such an exception is not even an `Exception`."""
+    return type(error).__module__.startswith("pyo3_runtime")
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what led to it, back to the first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def mendable(error: BaseException) -> MarqueeError | None:
+    """The mistake that a person can mend behind an exception, however a library wrapped it; None for none."""
+    return next((cause for cause in causes(error) if isinstance(cause, MarqueeError)), None)

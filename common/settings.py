@@ -7,7 +7,7 @@ make one themselves: they get no arguments.
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -37,6 +37,13 @@ class Settings(BaseSettings):
     duckdb_memory: str = Field(
         default="2GB", description="Memory limit of the point-in-time join; past it, it spills."
     )
+
+    @field_validator("home", mode="before")
+    @classmethod
+    def _given(cls, home: Any) -> Any:
+        if home == "":
+            raise ValueError("it is empty, which would be the folder where the command is typed")
+        return home
 
     @field_validator("home")
     @classmethod
@@ -98,3 +105,11 @@ def settings_for_feast() -> Settings:
     if not Path(home).is_absolute():
         raise MarqueeError(f"MARQUEE_HOME={home} is a relative path: make it an absolute one.")
     return load_settings()
+
+
+def home_or_default(home: Path | None) -> Path:
+    """The home that a command is about, for telling where it failed: the usual one where none can be used."""
+    try:
+        return load_settings(home).home
+    except (MarqueeError, OSError):
+        return Path(".marquee").absolute()

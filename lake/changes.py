@@ -30,7 +30,7 @@ def added_rows(table: DeltaTable, since: int, options: dict[str, str] | None = N
     for version in range(since + 1, table.version() + 1):
         try:
             actions = list(_actions(files, version))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             return None
         if any(action["remove"].get("dataChange", True) for action in actions if "remove" in action):
             return None

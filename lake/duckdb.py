@@ -11,6 +11,8 @@ from uuid import uuid4
 
 import duckdb
 
+from common.errors import MarqueeError, in_words
+
 PREFIX = "marquee-duckdb-"
 """Of the folders that it spills into."""
 MEMORY = "2GB"
@@ -29,6 +31,9 @@ def connection(
             afterwards; that above where it is not there yet. Where it is None, or cannot be written, the
             system's folder for temporary files.
         threads: as many as there are processors where None.
+
+    Raises:
+        MarqueeError: it does not take the limit, or cannot do with it what it is asked, even with spilling.
     """
     with ExitStack() as stack:
         places = () if spill is None else (Path(spill), Path(spill).parent)
@@ -41,6 +46,18 @@ def connection(
         options: dict[str, Any] = {"memory_limit": memory, "temp_directory": folder}
         if threads is not None:
             options["threads"] = threads
-        opened = stack.enter_context(duckdb.connect(":memory:", config=options))
-        opened.execute("SET TimeZone = 'UTC'")
-        yield opened
+        try:
+            opened = stack.enter_context(duckdb.connect(":memory:", config=options))
+            opened.execute("SET TimeZone = 'UTC'")
+        except duckdb.Error as error:
+            raise MarqueeError(
+                f"DuckDB does not start with a memory limit of {memory} (MARQUEE_DUCKDB_MEMORY):"
+                f" {in_words(error)}."
+            ) from error
+        try:
+            yield opened
+        except duckdb.OutOfMemoryException as error:
+            raise MarqueeError(
+                f"DuckDB needs more memory than {memory}, even with spilling: raise MARQUEE_DUCKDB_MEMORY"
+                f" ({in_words(error)})."
+            ) from error

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from common.errors import MarqueeError, in_words
 from common.files import write_atomically
 
 JOURNAL = ".unfinished.json"
@@ -44,23 +45,31 @@ def roll_back(lake: Path) -> bool:
     """Undo what a killed command wrote; whether there was anything to undo.
 
     The versions that it wrote stay in the tables' logs, and can be read by number.
+
+    Raises:
+        MarqueeError: the journal or a table that it names cannot be read.
     """
     journal = lake / JOURNAL
     if not journal.exists():
         return False
-    from deltalake import DeltaTable
+    from lake.tables import open_table
 
-    for name, version in json.loads(journal.read_text()).items():
-        if version is None:
-            shutil.rmtree(lake / name, ignore_errors=True)
-        elif _version(lake, name) != version:
-            DeltaTable(lake / name).restore(version)
+    try:
+        for name, version in dict(json.loads(journal.read_text())).items():
+            if version is None:
+                shutil.rmtree(lake / name, ignore_errors=True)
+            elif _version(lake, name) != version:
+                open_table(lake, name).restore(version)
+    except (MarqueeError, ValueError, TypeError) as error:
+        raise MarqueeError(
+            f"What a killed command wrote cannot be undone ({in_words(error)}): remove {journal}, and read"
+            " the sources again by `marquee pipeline ingest`."
+        ) from error
     journal.unlink()
     return True
 
 
 def _version(lake: Path, name: str) -> int | None:
-    from deltalake import DeltaTable
+    from lake.tables import exists, newest_version
 
-    folder = lake / name
-    return DeltaTable(folder).version() if (folder / "_delta_log").is_dir() else None
+    return newest_version(lake, name) if exists(lake, name) else None

@@ -1,19 +1,25 @@
 """One Spark session a process, the same whoever starts it: the jobs, or the feature store at scale."""
 
 import os
+import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import Popen
+from typing import Any
 
 from delta import configure_spark_with_delta_pip
-from pyspark import SparkContext
+from pyspark import SparkContext, java_gateway
 from pyspark.sql import SparkSession
 
+from common.children import end_with_parent
 from common.errors import MarqueeError
 from common.files import REFUSALS
+from common.signals import at_once
 from lake.locales import names_in_utf8
 from lake.spark_java import JARS, local_settings
 from lake.tables import PROPERTIES
@@ -63,7 +69,7 @@ def start_session(
     if "spark.driver.extraClassPath" not in settings:
         builder = configure_spark_with_delta_pip(builder)
     try:
-        with output_into(log), names_in_utf8():
+        with output_into(log), names_in_utf8(), _ending_with_us():
             session = builder.getOrCreate()
     except Exception as error:  # whatever Py4J or the launcher throws, the person's remedy is the same
         where = f"; its own words are in {log}" if log else ""
@@ -163,6 +169,36 @@ def _await_worker(session: SparkSession, master: str) -> None:
                 "or wait until another application frees theirs."
             )
         time.sleep(0.1)
+
+
+@contextmanager
+def _ending_with_us() -> Iterator[None]:
+    """Let a JVM that starts meanwhile end when this process does or a signal comes.
+
+    By itself it ends when nobody can write to it any more, but not while it starts. PySpark answers Ctrl-C in
+    its own way; how it was answered before is how it is afterwards.
+    """
+    names, answer, we = vars(java_gateway), signal.getsignal(signal.SIGINT), os.getpid()
+    popen = names["Popen"]
+    in_main = threading.current_thread() is threading.main_thread()
+
+    def start(command: list[str], preexec_fn: Callable[[], None], **options: Any) -> Popen[bytes]:
+        def prepare() -> None:
+            preexec_fn()
+            if in_main:  # another thread may end before the process
+                end_with_parent(we)
+
+        process: Popen[bytes] = popen(command, preexec_fn=prepare, **options)
+        at_once(process.terminate)
+        return process
+
+    names["Popen"] = start
+    try:
+        yield
+    finally:
+        names["Popen"] = popen
+        if in_main:
+            signal.signal(signal.SIGINT, answer)
 
 
 @contextmanager

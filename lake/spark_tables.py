@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from lake.tables import USER_METADATA, make_folder, not_written, require
+from lake.damage import put_aside
+from lake.tables import USER_METADATA, make_folder, not_written, rows_of
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 """What Spark raises: the latter for errors of the JVM that PySpark has no class for, such as a full disk."""
@@ -28,9 +29,9 @@ def read(
         columns: which; all that are stored where None.
 
     Raises:
-        MarqueeError: the table is not there.
+        MarqueeError: the table is not there, or cannot be read.
     """
-    require(lake, name)
+    rows_of(lake, name, version)
     reader = spark.read.format("delta")
     if version is not None:
         reader = reader.option("versionAsOf", version)
@@ -41,7 +42,8 @@ def read(
 def overwrite(df: DataFrame, lake: Path, name: str, schema: StructType, metadata: str = "") -> None:
     """Replace a table's content in one Delta commit; readers see the old version or the new one.
 
-    Columns are put in the order and types of `schema`, so a table never drifts from its declaration.
+    Columns are put in the order and types of `schema`, so a table never drifts from its declaration. A table
+    that cannot be read is put aside, and made anew.
 
     Args:
         metadata: what the commit says of itself.
@@ -49,6 +51,7 @@ def overwrite(df: DataFrame, lake: Path, name: str, schema: StructType, metadata
     Raises:
         MarqueeError: the lake cannot be written, or the disk is full.
     """
+    put_aside(lake / name)
     _write(df, lake, name, schema, "overwrite", metadata)
 
 

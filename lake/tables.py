@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.dataset as pads
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from common.errors import MarqueeError
 from common.files import REFUSALS, cannot_write
-from lake.write import write
+from lake.damage import check_files, put_aside, reading
+from lake.write import LOG, write
 
 PROPERTIES = {
     # Incremental jobs read what is new in a table.
@@ -26,7 +27,7 @@ USER_METADATA = "userMetadata"
 
 def exists(lake: Path, name: str) -> bool:
     """Whether the lake has a table."""
-    return (lake / name / "_delta_log").is_dir()
+    return (lake / name / LOG).is_dir()
 
 
 def require(lake: Path, name: str) -> None:
@@ -42,20 +43,41 @@ def require(lake: Path, name: str) -> None:
 
 
 def open_table(lake: Path, name: str, version: int | None = None) -> DeltaTable:
-    """A table at a version, or at its newest.
+    """A table at a version, or at its newest; its data files may be gone.
 
     Raises:
-        MarqueeError: the table is not there.
+        MarqueeError: the table is not there, or its log cannot be read.
     """
     require(lake, name)
-    return DeltaTable(lake / name, version=version)
+    with reading(lake / name, version):
+        return DeltaTable(lake / name, version=version)
+
+
+def rows_of(lake: Path, name: str, version: int | None = None) -> pads.Dataset:
+    """The rows of a table at a version, or at its newest; nothing is read yet.
+
+    Raises:
+        MarqueeError: the table is not there, its log cannot be read, or a data file is gone or cut off.
+    """
+    table = open_table(lake, name, version)
+    check_files(lake / name, table, version)
+    return table.to_pyarrow_dataset()
+
+
+def require_rows(lake: Path, name: str) -> None:
+    """Refuse a table whose rows cannot be read; none is.
+
+    Raises:
+        MarqueeError: as `rows_of`.
+    """
+    check_files(lake / name, open_table(lake, name))
 
 
 def newest_version(lake: Path, name: str) -> int:
     """The number of a table's newest version.
 
     Raises:
-        MarqueeError: the table is not there.
+        MarqueeError: as `open_table`.
     """
     return open_table(lake, name).version()
 
@@ -74,39 +96,19 @@ def require_versions(lake: Path, versions: Mapping[str, int], made: str) -> None
         if not exists(lake, name):
             raise MarqueeError(f"There is no table {name} in {lake}: use the home of {made}.")
         try:
-            whole = _files_are_there(lake, name, DeltaTable(lake / name, version=version))
-        except (DeltaError, OSError) as error:
-            raise MarqueeError(
-                f"Version {version} of {name}, which {made} was made of, is not in {lake}: {error}."
-            ) from error
-        if not whole:
-            raise MarqueeError(
-                f"Version {version} of {name}, which {made} was made of, is gone from {lake}:"
-                " its files were vacuumed."
-            )
+            rows_of(lake, name, version)
+        except MarqueeError as error:
+            raise MarqueeError(f"{error} {made} was made of it.") from error
 
 
 def count_rows(lake: Path, name: str) -> int:
     """Rows of a table's newest version by its log, without reading the data.
 
     Raises:
-        MarqueeError: the table is not there.
+        MarqueeError: as `open_table`.
     """
     files = open_table(lake, name).get_add_actions(flatten=True)
     return int(sum(files["num_records"].to_pylist())) if files.num_rows else 0
-
-
-def files_are_gone(lake: Path, name: str) -> bool:
-    """Whether a data file of a table's newest version is missing, so that its rows cannot be read.
-
-    Raises:
-        MarqueeError: the table is not there.
-    """
-    return not _files_are_there(lake, name, open_table(lake, name))
-
-
-def _files_are_there(lake: Path, name: str, table: DeltaTable) -> bool:
-    return all((lake / name / unquote(file)).exists() for file in table.files())
 
 
 def said_of(lake: Path, name: str) -> str:
@@ -114,9 +116,11 @@ def said_of(lake: Path, name: str) -> str:
     where none does. Commits of maintenance say nothing.
 
     Raises:
-        MarqueeError: the table is not there.
+        MarqueeError: as `open_table`.
     """
-    history = open_table(lake, name).history()
+    table = open_table(lake, name)
+    with reading(lake / name):
+        history = table.history()
     return next((str(commit[USER_METADATA]) for commit in history if commit.get(USER_METADATA)), "")
 
 
@@ -124,9 +128,11 @@ def last_commit(lake: Path, name: str) -> Mapping[str, Any]:
     """The newest commit's entry in the log.
 
     Raises:
-        MarqueeError: the table is not there.
+        MarqueeError: as `open_table`.
     """
-    (commit,) = open_table(lake, name).history(1)
+    table = open_table(lake, name)
+    with reading(lake / name):
+        (commit,) = table.history(1)
     return commit
 
 
@@ -150,6 +156,8 @@ def append(rows: pa.Table, lake: Path, name: str, metadata: str = "") -> None:
 def overwrite(rows: pa.Table, lake: Path, name: str, metadata: str = "") -> None:
     """Replace a table's rows and columns in one commit; readers see the old version or the new one.
 
+    A table that cannot be read is put aside, and made anew.
+
     Args:
         rows: in the types that `feature_repo.arrow` declares.
         metadata: what the commit says of itself.
@@ -158,6 +166,7 @@ def overwrite(rows: pa.Table, lake: Path, name: str, metadata: str = "") -> None
         MarqueeError: the lake cannot be written, or the disk is full.
     """
     make_folder(lake, name)
+    put_aside(lake / name)
     try:
         write(lake / name, rows, overwrite=True, properties=PROPERTIES, said={USER_METADATA: metadata})
     except (OSError, DeltaError) as error:

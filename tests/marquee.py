@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
-import pytest
 from deltalake import DeltaTable
 
 ROOT = Path(__file__).parents[1]
@@ -39,22 +38,21 @@ def marquee(home: Path, *arguments: object, timeout: float = 900) -> subprocess.
 class Refused(NamedTuple):
     """How a command ended: its exit code, and what it said on standard error."""
 
-    code: int | str | None
+    code: int
     lines: list[str]
 
 
 def in_process(home: Path, *arguments: object) -> Refused:
     """Run a command in this process, which is quick; for what is refused at once."""
-    from cli.main import main
+    from cli.main import run
 
     said = io.StringIO()
     with (
         unittest.mock.patch.object(sys, "argv", ["marquee", *map(str, arguments), "--home", str(home)]),
         contextlib.redirect_stderr(said),
-        pytest.raises(SystemExit) as ended,
     ):
-        main()
-    return Refused(ended.value.code, said.getvalue().strip().splitlines())
+        code = run()
+    return Refused(code, said.getvalue().strip().splitlines())
 
 
 def refused(home: Path, *arguments: object) -> str:

@@ -49,7 +49,7 @@ SPEAKS_OF_MOVIES = (
     "app/sources.py",
     "cli/data.py",
     "cli/features.py",
-    "cli/main.py",
+    "cli/commands.py",
     "cli/options.py",
     "cli/pipeline.py",
     "cli/reproduce.py",
@@ -277,7 +277,7 @@ def test_help_imports_no_heavy_library() -> None:
         "{'pyspark', 'tensorflow', 'keras', 'feast', 'great_expectations', 'pandas', 'duckdb', 'pydantic'}"
     )
     check = (
-        "import sys\nfrom typer.testing import CliRunner\nfrom cli.main import app\n"
+        "import sys\nfrom typer.testing import CliRunner\nfrom cli.commands import app\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0\n"
         f"sys.exit(str(sorted({heavy} & set(sys.modules))) if {heavy} & set(sys.modules) else 0)"
     )

@@ -287,7 +287,7 @@ def test_a_table_whose_files_are_gone_is_named_with_what_mends_it(
     start: StartSpark, one_user: Path, name: str
 ) -> None:
     lose(one_user, name)
-    with pytest.raises(MarqueeError, match=rf"table {name} in .* are gone: .*pipeline run --full {name}"):
+    with pytest.raises(MarqueeError, match=rf"Table {name} in .* is gone\): .*pipeline run --full {name}"):
         run(start, one_user, name)
     assert run_job(start, one_user, DOMAIN, name, full=True).how == "rebuilt"
     assert run(start, one_user, name).how == "nothing new"
@@ -296,7 +296,7 @@ def test_a_table_whose_files_are_gone_is_named_with_what_mends_it(
 def test_a_source_whose_files_are_gone_is_named(start: StartSpark, one_user: Path) -> None:
     lose(one_user, "ratings")
     for full in (False, True):
-        with pytest.raises(MarqueeError, match=r"table ratings in .* are gone: .*pipeline ingest"):
+        with pytest.raises(MarqueeError, match=r"Table ratings in .* is gone\): .*pipeline ingest"):
             run_job(start, one_user, DOMAIN, "user_rating_stats", full)
 
 

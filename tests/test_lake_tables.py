@@ -116,7 +116,7 @@ def test_a_lake_may_be_in_a_folder_of_any_name(name: str, tmp_path: Path) -> Non
         assert tables.said_of(lake, "t") == str(version)
     assert tables.open_table(lake, "t").to_pyarrow_table().num_rows == tables.count_rows(lake, "t") == 24
     assert tables.open_table(lake, "t").to_pyarrow_dataset().count_rows() == 24
-    assert not tables.files_are_gone(lake, "t")
+    tables.require_rows(lake, "t")
     tables.overwrite(ROWS, lake, "t")
     assert tables.count_rows(lake, "t") == 2
     added = added_rows(tables.open_table(lake, "t", 11), 9)
@@ -125,4 +125,5 @@ def test_a_lake_may_be_in_a_folder_of_any_name(name: str, tmp_path: Path) -> Non
     assert [folder.name for folder in tmp_path.iterdir()] == [name], "nothing is left beside it"
     assert [folder.name for folder in lake.iterdir()] == ["t"]
     (lake / "t" / tables.open_table(lake, "t").files()[0]).unlink()
-    assert tables.files_are_gone(lake, "t")
+    with pytest.raises(MarqueeError, match="is gone"):
+        tables.require_rows(lake, "t")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from app.lookup import lookup_many
 from app.push import push
-from cli.main import app
+from cli.commands import app
 from common.errors import MarqueeError
 from common.settings import Settings
 from feature_repo import store

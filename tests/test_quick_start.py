@@ -10,7 +10,7 @@ pytestmark = pytest.mark.process
 CODE = """
 import sys
 sys.argv = ["marquee"]
-import cli.main
+import cli.commands
 assert "feast" not in sys.modules and "typeguard" not in sys.modules
 from feast import Entity, ValueType
 entity = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64, description=7)
@@ -31,5 +31,5 @@ def test_types_are_left_unchecked_by_the_command() -> None:
 
 
 def test_feast_by_itself_checks_them() -> None:
-    done = run(CODE.replace("import cli.main\n", ""))
+    done = run(CODE.replace("import cli.commands\n", ""))
     assert "TypeCheckError" in done.stderr

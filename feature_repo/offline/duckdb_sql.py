@@ -5,7 +5,7 @@ one with the greater rank holds.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -31,25 +31,12 @@ def connection(config: RepoConfig) -> Iterator[duckdb.DuckDBPyConnection]:
         config: of either as-of store: at scale too, the newest rows are found by DuckDB.
 
     Raises:
-        MarqueeError: it does not accept the settings, or its memory does not suffice even with spilling.
+        MarqueeError: as `lake.duckdb.connection`.
     """
     settings = config.offline_store
-    with ExitStack() as stack:
-        try:
-            con = stack.enter_context(
-                lake_duckdb.connection(
-                    settings.memory_limit, settings.temp_directory or settings.lake, settings.threads
-                )
-            )
-        except duckdb.Error as error:
-            raise MarqueeError(f"DuckDB does not accept the offline store's settings: {error}.") from error
-        try:
-            yield con
-        except duckdb.OutOfMemoryException as error:
-            raise MarqueeError(
-                f"The join does not fit in memory_limit {settings.memory_limit}, even with spilling: raise it"
-                f" (MARQUEE_DUCKDB_MEMORY) ({error})."
-            ) from error
+    spill = settings.temp_directory or settings.lake
+    with lake_duckdb.connection(settings.memory_limit, spill, settings.threads) as con:
+        yield con
 
 
 def rank(schema: pa.Schema, timestamp: str, created: str | None) -> str:

@@ -21,8 +21,9 @@ from feast.repo_config import RepoConfig
 from common.errors import MarqueeError
 from feature_repo.define.column import STATE
 from feature_repo.home import placed_for_feast
+from lake.damage import check_files, reading
 from lake.stamps import later_than
-from lake.write import write
+from lake.write import LOG, write
 
 _INDEX = re.compile(r"__index_level_\d+__")
 
@@ -71,21 +72,28 @@ def delta_table(config: RepoConfig, source: FileSource) -> DeltaTable:
     """The Delta table of a source, at its newest version or at the one that the store's `versions` names.
 
     Raises:
-        MarqueeError: there is no such table, or no such version.
+        MarqueeError: there is no such table or version, or it cannot be read.
     """
     path = locate(config, source.path)
     version = (config.offline_store.versions or {}).get(source.path)
     missing = MarqueeError(f"There is no Delta table at {path}: build it first (marquee pipeline run).")
-    if "://" not in path and not (Path(path) / "_delta_log").is_dir():
-        raise missing  # deltalake would make a folder for it
-    try:
-        return DeltaTable(path, version=version, storage_options=storage_options(source))
-    except TableNotFoundError as error:
-        raise missing from error
-    except Exception as error:
-        if version is not None:
-            raise MarqueeError(f"The table at {path} has no version {version} any more: {error}.") from error
-        raise
+    if "://" not in path:
+        if not (Path(path) / LOG).is_dir():
+            raise missing  # deltalake would make a folder for it
+        return _local_table(Path(path), version)
+    with reading(Path(path), version):
+        try:
+            return DeltaTable(path, version=version, storage_options=storage_options(source))
+        except TableNotFoundError as error:
+            raise missing from error
+
+
+def _local_table(folder: Path, version: int | None) -> DeltaTable:
+    """A Delta table of which every data file is there."""
+    with reading(folder, version):
+        table = DeltaTable(folder, version=version)
+    check_files(folder, table, version)
+    return table
 
 
 def dataset(config: RepoConfig, source: DataSource | None) -> pads.Dataset:
@@ -150,11 +158,8 @@ def tables_named(config: RepoConfig, query: str) -> Iterator[tuple[str, DeltaTab
     """The lake's tables whose name occurs in the query."""
     lake = Path(locate(config, "."))
     for folder in sorted(lake.iterdir()) if lake.is_dir() else ():
-        if folder.name in query and (folder / "_delta_log").is_dir():
-            yield (
-                folder.name,
-                DeltaTable(folder, version=(config.offline_store.versions or {}).get(folder.name)),
-            )
+        if folder.name in query and (folder / LOG).is_dir():
+            yield folder.name, _local_table(folder, (config.offline_store.versions or {}).get(folder.name))
 
 
 def append(config: RepoConfig, feature_view: FeatureView, table: pa.Table) -> None:

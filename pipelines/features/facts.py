@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from feature_repo.define.view import View
 from lake import session
 from lake.session import StartSpark
-from lake.tables import count_rows, open_table
+from lake.tables import count_rows, rows_of
 from pipelines.features import in_arrow
 from pipelines.features.computation import facts_of
 
@@ -32,7 +32,7 @@ def take_in(
     key = view.by.name
     if _are_few(folder, now):
         computed = facts_of(view, _catalogue(folder, now))
-        held = open_table(folder, view.name).to_pyarrow_table()
+        held = rows_of(folder, view.name).to_table()
         if not pc.all(pc.is_in(held.column(key), computed.column(key)), min_count=0).as_py():
             return None
         rows = in_arrow.differing(view, computed, held)
@@ -74,4 +74,4 @@ def _are_few(folder: Path, now: Mapping[str, int]) -> bool:
 
 def _catalogue(folder: Path, now: Mapping[str, int]) -> pa.Table:
     ((name, version),) = now.items()
-    return open_table(folder, name, version).to_pyarrow_table()
+    return rows_of(folder, name, version).to_table()

@@ -20,12 +20,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from common.errors import MarqueeError
 from feature_repo.define.domain import Domain
 from feature_repo.define.view import View
 from lake import session
 from lake.session import StartSpark
-from lake.tables import count_rows, files_are_gone, newest_version, open_table
+from lake.tables import count_rows, newest_version, require_rows, rows_of
 from pipelines.features import facts, in_arrow
 from pipelines.features.in_arrow import InArrow, TooManyError
 from pipelines.features.news import everything, news_since
@@ -111,17 +110,13 @@ def update(start: StartSpark, folder: Path, view: View, created: datetime) -> Up
         created: the `created_timestamp` of new rows.
 
     Raises:
-        MarqueeError: a source is not there, or data files are gone.
+        MarqueeError: a source is not there, or a table cannot be read.
     """
     now = versions(folder, view)
     seen = seen_by(folder, view)
     if seen is None:
         return rebuild(start, folder, view, created)
-    if files_are_gone(folder, view.name):
-        raise MarqueeError(
-            f"Data files of table {view.name} in {folder} are gone: "
-            f"run `marquee pipeline run --full {view.name}`."
-        )
+    require_rows(folder, view.name)
     if seen == now:
         return Update(view.name, "nothing new", 0)
     if view.is_timeless:
@@ -133,7 +128,7 @@ def update(start: StartSpark, folder: Path, view: View, created: datetime) -> Up
     assert news.added is not None
     new_events = news.added.count_rows()
     events, stored = (
-        open_table(folder, name, version).to_pyarrow_dataset()
+        rows_of(folder, name, version)
         for name, version in ((view.over.table.name, now[view.over.table.name]), (view.name, None))
     )
     try:
@@ -157,14 +152,14 @@ def rebuild(start: StartSpark, folder: Path, view: View, created: datetime) -> U
         created: the `created_timestamp` of all rows.
 
     Raises:
-        MarqueeError: a source is not there, or its data files are gone.
+        MarqueeError: a source is not there, or cannot be read.
     """
     now = versions(folder, view)
     if view.is_timeless:
         return Update(view.name, "rebuilt", facts.rebuild(start, folder, view, now, created))
     news, events = everything(folder, view, now), view.over.table.name
     if count_rows(folder, events) <= session.FEW:
-        dataset = open_table(folder, events, now[events]).to_pyarrow_dataset()
+        dataset = rows_of(folder, events, now[events])
         do = InArrow(news, dataset, None, session.FEW, FEW_AGAIN)
         rows = in_arrow.write(do.compute(do.all_events()), folder, view, now, created, replace=True)
     else:
@@ -180,14 +175,10 @@ def versions(folder: Path, view: View) -> dict[str, int]:
     """The newest versions of a view's sources.
 
     Raises:
-        MarqueeError: one is not there, or its data files are gone.
+        MarqueeError: one is not there, or cannot be read.
     """
     for table in view.over.tables:
-        if files_are_gone(folder, table.name):
-            raise MarqueeError(
-                f"Data files of table {table.name} in {folder} are gone: "
-                "read its source again (`marquee pipeline ingest`)."
-            )
+        require_rows(folder, table.name)
     return {table.name: newest_version(folder, table.name) for table in view.over.tables}
 
 

@@ -44,7 +44,7 @@ def run_job(
         created: the `created_timestamp` of rows written; now where None.
 
     Raises:
-        MarqueeError: a source is not there, or data files are gone.
+        MarqueeError: a source is not there, or a table cannot be read.
     """
     step = rebuild if full else update
     return step(spark, folder, domain.view(name), created or datetime.now(UTC))

@@ -8,7 +8,6 @@ from typing import Protocol
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import DeltaTable
 
 from feature_repo.arrow import arrow_schema_of
 from feature_repo.define.column import Column, quoted
@@ -81,7 +80,7 @@ class InProcess:
         self._duckdb.register(name, rows.in_memory())
 
     def held(self, name: str, lake: Path, table: str, columns: tuple[str, ...], near: str) -> None:
-        dataset = DeltaTable(lake / table).to_pyarrow_dataset()
+        dataset = tables.rows_of(lake, table)
         wanted = None
         if near:
             keys = self.fetch(f"SELECT DISTINCT {quoted(columns[0])} FROM {near}").column(0)

@@ -13,6 +13,7 @@ from feature_repo.arrow import arrow_schema
 from feature_repo.define.column import quoted
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE, QUARANTINE_COLUMNS, Table
+from lake.damage import put_aside
 from lake.dialect import literal
 from lake.journal import all_or_none
 from lake.session import StartSpark
@@ -26,6 +27,8 @@ from pipelines.sources.source import ORIGIN, Raw, Source, rows_of
 
 def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> IngestReport:
     """Check a source and replace the lake's tables by it; a table that the source lacks becomes empty.
+
+    Tables that cannot be read are put aside, and made anew.
 
     Raises:
         MarqueeError: of a table that may not be empty no row is good (then nothing is written), or the disk
@@ -41,7 +44,10 @@ def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> Ing
             known[table.name] = name_keys(engine, table, found.good)
             checked.append(found)
         engine.keep(f"{PREFIX}_bad", " UNION ALL ".join(f"SELECT * FROM {found.bad}" for found in checked))
-        with all_or_none(lake, [*(found.table.name for found in checked), QUARANTINE]):
+        names = [*(found.table.name for found in checked), QUARANTINE]
+        for name in names:
+            put_aside(lake / name)
+        with all_or_none(lake, names):
             for found in checked:
                 engine.write(
                     f"SELECT * FROM {found.good}",

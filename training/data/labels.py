@@ -11,6 +11,7 @@ from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
 from feature_repo.define.task import Binary, Ordinal, Task
+from lake.damage import check_files, reading
 from lake.tables import exists, open_table
 from training.data.columns import flag_values, number_values
 
@@ -54,19 +55,15 @@ def read_labels(
     Raises:
         MarqueeError: there is no such table or version, it holds no rows, or a row has no label.
     """
-    from deltalake.exceptions import DeltaError
-
     task = task or domain.tasks[0]
     events = domain.events
     path = lake / events.name
     if not exists(lake, events.name):
         raise MarqueeError(f"There are no {events.name} at {path}: run `marquee pipeline ingest` first.")
-    try:
-        delta = open_table(lake, events.name, version)
+    delta = open_table(lake, events.name, version)
+    with reading(path, version):
+        check_files(path, delta, version)
         table = delta.to_pyarrow_table(columns=[*order_of(events), task.of])
-    except (DeltaError, OSError) as error:
-        of = "" if version is None else f" at version {version}"
-        raise MarqueeError(f"Cannot read the {events.name} at {path}{of}: {error}.") from error
     if table.num_rows == 0:
         raise MarqueeError(f"The table of {events.name} at {path} is empty: there is nothing to train on.")
     return LabelledEvents(as_labels(table, events, task), delta.version(), task)

@@ -7,7 +7,7 @@ from pathlib import Path
 from lake import session
 from lake.duckdb import MEMORY
 from lake.session import StartSpark
-from lake.tables import count_rows, open_table
+from lake.tables import count_rows, rows_of
 from validation.gate.duckdb_tables import in_process
 from validation.gate.tables import Tables
 
@@ -27,7 +27,7 @@ def open_tables(
     """
     names = list(names)
     if all(count_rows(lake, name) <= session.FEW for name in names):
-        datasets = {name: open_table(lake, name).to_pyarrow_dataset() for name in names}
+        datasets = {name: rows_of(lake, name) for name in names}
         with in_process(datasets, hidden, memory, lake) as opened:
             yield opened
         return

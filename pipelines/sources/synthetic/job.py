@@ -13,13 +13,14 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from common.children import deaf_to_ctrl_c, end_with_parent
 from common.errors import MarqueeError
 from common.files import cannot_write, folder_atomically, write_atomically
 from common.progress import Progress
@@ -156,9 +157,17 @@ def block_tables(config: SyntheticConfig, calibration: Calibration, block: int) 
 
 def _run_here(work: list[Task], config: SyntheticConfig, calibration: Calibration, folder: Path) -> list[str]:
     """Do all tasks in a process a core; what the disk refused, in words."""
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        done = [pool.submit(_do, task, config, calibration, folder) for task in work]
-        errors = [future.exception() for future in done]
+    with ProcessPoolExecutor(
+        os.cpu_count(), get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
+    ) as pool:
+        try:
+            with deaf_to_ctrl_c():
+                done = [pool.submit(_do, task, config, calibration, folder) for task in work]
+            errors = [future.exception() for future in done]
+        except KeyboardInterrupt:
+            for worker in active_children():
+                worker.terminate()
+            raise
     for error in errors:
         if error is not None and not isinstance(error, OSError):
             raise error
