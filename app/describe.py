@@ -38,8 +38,8 @@ def describe_table(settings: Settings, name: str) -> TableFacts | None:
 
     if not tables.exists(settings.lake, name):
         return None
-    table = tables.open_table(settings.lake, name)
-    rows = tables.rows_of(settings.lake, name)
+    table = tables.require_rows(settings.lake, name)
+    rows = table.to_pyarrow_dataset()
     size = sum(table.get_add_actions(flatten=True)["size_bytes"].to_pylist())
     first = last = ""
     if EVENT_TIMESTAMP in rows.schema.names:

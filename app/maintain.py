@@ -1,5 +1,8 @@
 """The lake's tables compacted, clustered, and rid of old versions that nothing needs."""
 
+import json
+import os
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 def maintain_lake(
     settings: Settings, domain: Domain, names: list[str], retain: timedelta, stages: Stages
 ) -> "list[Maintained]":
-    """Maintain tables; versions that a trained model in this home was made from always stay.
+    """Maintain tables; versions that a trained model or a run in this home was made from always stay.
+
+    Where one does not say what it was made from, no version of any table is removed.
 
     Args:
         names: of the tables; empty for all that are there.
@@ -38,30 +43,80 @@ def maintain_lake(
     asked = names or [name for name in known if exists(settings.lake, name)]
     if not asked:
         raise MarqueeError(f"There are no tables in {settings.lake} yet: run `marquee run` first.")
-    kept = recorded_versions(settings.home)
     done = []
     with writing(settings.home):
+        kept, unread = recorded_versions(settings.home)
+        for file in unread:
+            stages.note(
+                f"{file} cannot be read and may need any version, so none is removed: bring it back or remove"
+                " its folder, and run it again."
+            )
         spark = spark_stage(settings, stages)
         with stages.stage("maintain") as stage:
             for position, name in enumerate(asked):
                 stage.report(name, position, len(asked))
-                done.append(maintain(spark, settings.lake, domain, name, retain, kept.get(name)))
+                done.append(
+                    maintain(spark, settings.lake, domain, name, retain, 0 if unread else kept.get(name))
+                )
             saved = sum(table.size[0] - table.size[1] for table in done)
             stage.outcome = f"{len(done)} tables, {saved / 1e6:.1f} MB freed"
     return done
 
 
-def recorded_versions(home: Path) -> dict[str, int]:
-    """The oldest version of each table that a trained model in this home was made from."""
-    from training.fit.artefact import MANIFEST, read_manifest
+def recorded_versions(home: Path) -> tuple[dict[str, int], list[Path]]:
+    """What trained models and finished runs in a home were made from; the caller holds the home.
 
+    Returns:
+        The oldest version of each table, and the files and folders that do not say.
+    """
     oldest: dict[str, int] = {}
-    for folder in (place for place in home.iterdir() if place.is_dir() and place.name != "lake"):
-        for manifest in folder.rglob(MANIFEST):
-            try:
-                versions = read_manifest(manifest.parent).versions
-            except MarqueeError:  # of another format: it cannot be trained like again anyway
-                continue
-            for table, version in versions.items():
-                oldest[table] = min(version, oldest.get(table, version))
-    return oldest
+    unread: list[Path] = []
+    for record in _records(home, unread):
+        try:
+            versions = _versions_of(record)
+        except (OSError, ValueError):
+            unread.append(record)
+            continue
+        for table, version in versions.items():
+            oldest[table] = min(version, oldest.get(table, version))
+    return oldest, unread
+
+
+def _records(home: Path, unread: list[Path]) -> Iterator[Path]:
+    """The manifests of models, also those that are gone, and the summaries of runs.
+
+    Args:
+        unread: gets the folders that cannot be looked into.
+    """
+    from app.summary import FILE
+    from training.fit.artefact import INPUTS, MANIFEST, METRICS
+
+    def keep(error: OSError) -> None:
+        unread.append(Path(str(error.filename)))
+
+    for folder, inner, files in os.walk(home, onerror=keep):
+        if Path(folder) == home:
+            inner[:] = [name for name in inner if name != "lake"]
+        if MANIFEST in files or {INPUTS, METRICS} <= set(files):
+            yield Path(folder, MANIFEST)
+        if FILE in files:
+            yield Path(folder, FILE)
+
+
+def _versions_of(record: Path) -> dict[str, int]:
+    """The versions that a manifest or a summary names, whatever version of Marquee wrote it.
+
+    Raises:
+        OSError, ValueError: it cannot be read.
+    """
+    from app.summary import FILE
+
+    said = json.loads(record.read_text())
+    if not isinstance(said, dict):
+        raise ValueError("no object")
+    if record.name == FILE and "versions" not in said:
+        return {}  # of an earlier version of Marquee, which kept none
+    versions = said.get("versions")
+    if not isinstance(versions, dict) or not all(type(version) is int for version in versions.values()):
+        raise ValueError("no versions")
+    return versions

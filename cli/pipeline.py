@@ -63,7 +63,8 @@ def maintain(
 ) -> None:
     """Compact tables, cluster them by key, and remove old versions.
 
-    Versions that a trained model in this home was made from always stay, as do rows that a job has not seen.
+    Versions that a trained model or a run in this home was made from always stay, as do rows that a job has
+    not seen.
     """
     from datetime import timedelta
 

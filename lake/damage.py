@@ -43,8 +43,8 @@ def unreadable(folder: Path, why: str, version: int | None = None) -> MarqueeErr
     if version is not None:
         return MarqueeError(f"Version {version} of table {name} in {lake} cannot be read: {why}.")
     return MarqueeError(
-        f"Table {name} in {lake} cannot be read ({why}): make it again by `marquee pipeline run --full"
-        f" {name}`, or by `marquee pipeline ingest` where a source fills it."
+        f"Table {name} in {lake} cannot be read ({why}): make it again, by `marquee pipeline ingest` where a"
+        f" source fills it, else by `marquee pipeline run --full {name}`."
     )
 
 

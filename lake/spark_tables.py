@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from lake.damage import put_aside
-from lake.tables import USER_METADATA, make_folder, not_written, rows_of
+from lake.tables import USER_METADATA, make_folder, not_written, require_rows
 
 SPARK_ERRORS = (PySparkException, Py4JJavaError)
 """What Spark raises: the latter for errors of the JVM that PySpark has no class for, such as a full disk."""
@@ -31,7 +31,7 @@ def read(
     Raises:
         MarqueeError: the table is not there, or cannot be read.
     """
-    rows_of(lake, name, version)
+    require_rows(lake, name, version)
     reader = spark.read.format("delta")
     if version is not None:
         reader = reader.option("versionAsOf", version)

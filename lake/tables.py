@@ -57,20 +57,20 @@ def rows_of(lake: Path, name: str, version: int | None = None) -> pads.Dataset:
     """The rows of a table at a version, or at its newest; nothing is read yet.
 
     Raises:
-        MarqueeError: the table is not there, its log cannot be read, or a data file is gone or cut off.
+        MarqueeError: as `require_rows`.
+    """
+    return require_rows(lake, name, version).to_pyarrow_dataset()
+
+
+def require_rows(lake: Path, name: str, version: int | None = None) -> DeltaTable:
+    """A table as `open_table` gives it, whose rows can be read.
+
+    Raises:
+        MarqueeError: as `open_table`; or a data file is gone or was cut off.
     """
     table = open_table(lake, name, version)
     check_files(lake / name, table, version)
-    return table.to_pyarrow_dataset()
-
-
-def require_rows(lake: Path, name: str) -> None:
-    """Refuse a table whose rows cannot be read; none is.
-
-    Raises:
-        MarqueeError: as `rows_of`.
-    """
-    check_files(lake / name, open_table(lake, name))
+    return table
 
 
 def newest_version(lake: Path, name: str) -> int:
@@ -96,7 +96,7 @@ def require_versions(lake: Path, versions: Mapping[str, int], made: str) -> None
         if not exists(lake, name):
             raise MarqueeError(f"There is no table {name} in {lake}: use the home of {made}.")
         try:
-            rows_of(lake, name, version)
+            require_rows(lake, name, version)
         except MarqueeError as error:
             raise MarqueeError(f"{error} {made} was made of it.") from error
 

@@ -17,7 +17,7 @@ from pyspark.sql import Row, SparkSession
 from common.errors import MarqueeError
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
-from lake.tables import require
+from lake.tables import require_rows
 from pipelines.features.incremental import oldest_seen
 
 RETAIN = timedelta(days=30)
@@ -72,11 +72,11 @@ def maintain(
             tables have not seen yet of a source always stays.
 
     Raises:
-        MarqueeError: there is no such table, or the period is negative.
+        MarqueeError: there is no such table, it cannot be read, or the period is negative.
     """
     if retain < timedelta(0):
         raise MarqueeError(f"Versions cannot be kept for {retain.days} days: give 0 or more.")
-    require(folder, name)
+    require_rows(folder, name)
     path = folder / name
     table = DeltaTable.forPath(spark, str(path))
     files, size = _files(table), _size(path)

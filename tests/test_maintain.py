@@ -1,6 +1,9 @@
 """Maintenance changes how a table lies on disk, and nothing else."""
 
+import json
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +11,11 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
+from app import maintain as app_maintain
+from app.maintain import maintain_lake, recorded_versions
 from common.errors import MarqueeError
+from common.progress import Stages
+from common.settings import Settings
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.tables import RATINGS
 from pipelines.features.jobs import run_job
@@ -96,3 +103,103 @@ def test_what_cannot_be_maintained_is_one_sentence(spark: SparkSession, tmp_path
         maintain(spark, tmp_path, DOMAIN, "movies")
     with pytest.raises(MarqueeError, match="cannot be kept for -1 days"):
         maintain(spark, tmp_path, DOMAIN, "movies", timedelta(days=-1))
+
+
+# --- what models and runs need ----------------------------------------------------------------------------
+
+
+def record(home: Path, place: str, versions: dict[str, int]) -> Path:
+    """A manifest or a summary that names versions."""
+    file = home / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"format": 2, "versions": versions}))
+    return file
+
+
+def test_the_oldest_version_that_a_model_or_a_run_names_is_found_whatever_wrote_it(tmp_path: Path) -> None:
+    record(tmp_path, "models/gbt/manifest.json", {"ratings": 4, "movies": 2})
+    record(tmp_path, "reproduce/p/cells/honest/din/0/manifest.json", {"ratings": 3})
+    record(tmp_path, "runs/r/summary.json", {"movies": 1, "quarantine": 5})
+    (tmp_path / "runs/old").mkdir()
+    (tmp_path / "runs/old/summary.json").write_text(json.dumps({"run": "of an earlier version"}))
+    record(tmp_path, "lake/ratings/manifest.json", {"ratings": 0})
+    assert recorded_versions(tmp_path) == ({"ratings": 3, "movies": 1, "quarantine": 5}, [])
+
+
+NO_RECORD: dict[str, Callable[[Path], object]] = {
+    "half": lambda file: file.write_text(file.read_text()[:10]),
+    "empty": lambda file: file.write_text(""),
+    "other bytes": lambda file: file.write_bytes(b"\xff\xfe\x00"),
+    "a list": lambda file: file.write_text("[]"),
+    "versions of nothing": lambda file: file.write_text('{"versions": null}'),
+    "versions in words": lambda file: file.write_text('{"versions": {"ratings": "3"}}'),
+}
+
+
+@pytest.mark.parametrize("damage", NO_RECORD)
+@pytest.mark.parametrize("place", ["models/gbt/manifest.json", "runs/r/summary.json"])
+def test_what_does_not_say_which_versions_it_needs_is_named(damage: str, place: str, tmp_path: Path) -> None:
+    record(tmp_path, "models/other/manifest.json", {"ratings": 4})
+    file = record(tmp_path, place, {"ratings": 3})
+    NO_RECORD[damage](file)
+    assert recorded_versions(tmp_path) == ({"ratings": 4}, [file])
+
+
+def test_an_artefact_without_its_manifest_is_named(tmp_path: Path) -> None:
+    for name in ("inputs.json", "metrics.json"):
+        record(tmp_path, f"models/gbt/{name}", {})
+    assert recorded_versions(tmp_path) == ({}, [tmp_path / "models/gbt/manifest.json"])
+
+
+class Heard(Stages):
+    """Stages that keep the notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.usefixtures("spark")
+def test_nothing_is_removed_while_a_manifest_cannot_be_read(folder: Path) -> None:
+    settings = Settings(home=folder.parent)
+    manifest = record(settings.home, "runs/r/models/gbt/manifest.json", {TABLE: 0})
+    kept = DeltaTable(folder / TABLE, version=0).to_pyarrow_table()
+    said = manifest.read_text()
+    manifest.write_text("{")
+    heard = Heard()
+    (done,) = maintain_lake(settings, DOMAIN, [TABLE], NOTHING, heard)
+    assert done.files[1] == 1, "what needs no version gone is done"
+    assert [str(manifest) in note for note in heard.notes if "cannot be read" in note] == [True]
+    for text, still in ((said, True), (said.replace(": 0", ": 1"), False)):
+        manifest.write_text(text)
+        maintain_lake(settings, DOMAIN, [TABLE], NOTHING, Heard())
+        if still:
+            assert DeltaTable(folder / TABLE, version=0).to_pyarrow_table().equals(kept)
+        else:
+            with pytest.raises(FileNotFoundError):
+                DeltaTable(folder / TABLE, version=0).to_pyarrow_table()
+
+
+def test_what_models_need_is_looked_up_while_nobody_else_writes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a training that ends in between would lose its tables."""
+    held: list[str] = []
+
+    @contextmanager
+    def writing(home: Path) -> Iterator[None]:
+        held.append(str(home))
+        yield
+        held.clear()
+
+    def looked_up(home: Path) -> None:
+        assert held == [str(home)]
+        raise MarqueeError("seen")
+
+    monkeypatch.setattr(app_maintain, "writing", writing)
+    monkeypatch.setattr(app_maintain, "recorded_versions", looked_up)
+    with pytest.raises(MarqueeError, match="seen"):
+        maintain_lake(Settings(home=folder.parent), DOMAIN, [TABLE], NOTHING, Stages())

@@ -171,7 +171,7 @@ def write(
     written = rows.append_column(CREATED_TIMESTAMP, pa.repeat(pa.scalar(stamp, INSTANT), rows.num_rows))
     save = tables.overwrite if replace else tables.append
     schema = stored_schema(view)
-    save(written.select(schema.names).cast(schema), folder, view.name, progress(view, now))
+    save(written.select(schema.names).cast(schema), folder, view.name, progress(folder, view, now))
     return int(rows.num_rows)
 
 

@@ -211,7 +211,7 @@ def write(
     save = spark_tables.overwrite if replace else spark_tables.append
     stamp = created if replace else growing(folder, view.name, CREATED_TIMESTAMP, created)
     written = rows.withColumn(CREATED_TIMESTAMP, F.lit(stamp))
-    save(written, folder, view.name, from_arrow_schema(stored_schema(view)), progress(view, now))
+    save(written, folder, view.name, from_arrow_schema(stored_schema(view)), progress(folder, view, now))
     return int(last_commit(folder, view.name)["operationMetrics"]["numOutputRows"])
 
 

@@ -24,7 +24,7 @@ from feature_repo.define.domain import Domain
 from feature_repo.define.view import View
 from lake import session
 from lake.session import StartSpark
-from lake.tables import count_rows, newest_version, require_rows, rows_of
+from lake.tables import count_rows, require_rows, rows_of
 from pipelines.features import facts, in_arrow
 from pipelines.features.in_arrow import InArrow, TooManyError
 from pipelines.features.news import everything, news_since
@@ -177,9 +177,7 @@ def versions(folder: Path, view: View) -> dict[str, int]:
     Raises:
         MarqueeError: one is not there, or cannot be read.
     """
-    for table in view.over.tables:
-        require_rows(folder, table.name)
-    return {table.name: newest_version(folder, table.name) for table in view.over.tables}
+    return {table.name: require_rows(folder, table.name).version() for table in view.over.tables}
 
 
 def oldest_seen(folder: Path, domain: Domain, source: str) -> int | None:

@@ -1,7 +1,7 @@
 """What a feature table's commits say: which versions of its sources it has seen, and how it was computed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from feature_repo.define.view import View
@@ -9,13 +9,20 @@ from lake.tables import exists, open_table, said_of
 from pipelines.features.computation import digest, stored_schema
 
 
-def progress(view: View, seen: Mapping[str, int]) -> str:
+def progress(folder: Path, view: View, seen: Mapping[str, int]) -> str:
     """What the commit of a view's table says.
 
     Args:
+        folder: of the lake.
         seen: versions of the view's sources, by name.
     """
-    return json.dumps({"seen": dict(seen), "computation": digest(view)})
+    said = {"seen": dict(seen), "tables": identities(folder, seen), "computation": digest(view)}
+    return json.dumps(said)
+
+
+def identities(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """What tells tables from others that are made anew under the same names, and count versions from 0."""
+    return {name: str(open_table(folder, name).metadata().id) for name in names if exists(folder, name)}
 
 
 def seen_by(folder: Path, view: View) -> dict[str, int] | None:
@@ -25,8 +32,8 @@ def seen_by(folder: Path, view: View) -> dict[str, int] | None:
         folder: of the lake.
 
     Returns:
-        None where there is no table, where it does not say, or where its rows are stored or were computed
-        otherwise than the view declares now.
+        None where there is no table, where it does not say, where its rows are stored or were computed
+        otherwise than the view declares now, or where a source is another table.
     """
     if not exists(folder, view.name):
         return None
@@ -35,4 +42,8 @@ def seen_by(folder: Path, view: View) -> dict[str, int] | None:
         return None
     said = said_of(folder, view.name)
     told = json.loads(said) if said else {}
-    return dict(told["seen"]) if told.get("computation") == digest(view) else None
+    if told.get("computation") != digest(view):
+        return None
+    seen = dict(told["seen"])
+    # Older commits do not say which tables they saw.
+    return seen if told.get("tables") in (None, identities(folder, seen)) else None

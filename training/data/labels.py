@@ -11,8 +11,8 @@ from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
 from feature_repo.define.task import Binary, Ordinal, Task
-from lake.damage import check_files, reading
-from lake.tables import exists, open_table
+from lake.damage import reading
+from lake.tables import exists, require_rows
 from training.data.columns import flag_values, number_values
 
 
@@ -60,9 +60,8 @@ def read_labels(
     path = lake / events.name
     if not exists(lake, events.name):
         raise MarqueeError(f"There are no {events.name} at {path}: run `marquee pipeline ingest` first.")
-    delta = open_table(lake, events.name, version)
+    delta = require_rows(lake, events.name, version)
     with reading(path, version):
-        check_files(path, delta, version)
         table = delta.to_pyarrow_table(columns=[*order_of(events), task.of])
     if table.num_rows == 0:
         raise MarqueeError(f"The table of {events.name} at {path} is empty: there is nothing to train on.")
