@@ -7,6 +7,7 @@ another signal comes; what is written bears to be cut off. From the first signal
 goes to standard error.
 """
 
+import atexit
 import os
 import select
 import signal
@@ -75,11 +76,14 @@ def leave(code: int) -> NoReturn:
     """End the process by the exit code, or where a signal came, by the signal's after its line."""
     work_ends()
     number = _Process.raised or _Process.heard
-    if number:
-        _hush()
-        _say(number)
-        code = 128 + number
-    sys.exit(code)
+    if not number:
+        sys.exit(code)
+    _hush()
+    with suppress(BaseException):
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+    # Python itself would end by Ctrl-C's code, whatever the signal, where code in a string was interrupted.
+    _end(number)
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

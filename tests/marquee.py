@@ -44,7 +44,7 @@ class Refused(NamedTuple):
 
 def in_process(home: Path, *arguments: object) -> Refused:
     """Run a command in this process, which is quick; for what is refused at once."""
-    from cli.main import run
+    from cli.running import run
 
     said = io.StringIO()
     with (
