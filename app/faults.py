@@ -50,7 +50,21 @@ def of_server(chain: Sequence[BaseException], _: Path) -> str | None:
     from feature_repo.servers import unanswered
 
     sentence = unanswered(chain[0])
-    return None if sentence is None else str(sentence)
+    if sentence is not None:
+        return str(sentence)
+    refuses = {
+        "Redis": (("redis.exceptions", "RedisError"),),
+        "PostgreSQL": (
+            ("psycopg", "OperationalError"),
+            ("psycopg", "InternalError"),
+            ("psycopg.errors", "InsufficientPrivilege"),
+        ),
+    }
+    for error in chain:
+        for server, kinds in refuses.items():
+            if any(_is(error, *kind) for kind in kinds):
+                return f"{server} refuses ({in_words(error)}): see to that, and run it again."
+    return None
 
 
 def of_memory(chain: Sequence[BaseException], _: Path) -> str | None:
@@ -109,9 +123,9 @@ def of_spark(chain: Sequence[BaseException], home: Path) -> str | None:
         if _is(error, "py4j.protocol", "Py4JError") or _is(error, "pyspark.errors", "PySparkException"):
             if any(_is(error, "pyspark.errors", name) for name in ours):
                 return None
-            return (
-                f"Spark cannot go on ({in_words(error)}): its own words are in {home / 'logs' / 'spark.log'}."
-            )
+            *_, java = str(error).partition("\n: ")
+            why = in_words(Exception(java) if java else error)
+            return f"Spark cannot go on ({why}): its own words are in {home / 'logs' / 'spark.log'}."
     return None
 
 

@@ -25,9 +25,10 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> MarqueeError:
 
 
 def in_words(error: BaseException) -> str:
-    """What an exception says, on one line that is not too long; its kind where it says nothing."""
-    words = " ".join(str(error).split()).rstrip(".: ")
-    return shortened(words) or type(error).__name__
+    """What an exception says first, on one line that is not too long; its kind where it says nothing."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    words = " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
+    return shortened(words.rstrip(".: ")) or type(error).__name__
 
 
 def shortened(text: str, most: int = 300) -> str:

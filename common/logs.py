@@ -11,6 +11,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 FILE = "errors.log"
+MOST = 2**20
+"""Bytes after which a new log begins; one old one is kept."""
 LEAST = 3
 """Characters of a password that is looked for: a shorter one is in any word."""
 
@@ -28,6 +30,8 @@ def write_traceback(error: BaseException, home: Path) -> Path | None:
         if home.is_dir():
             log = home / "logs" / FILE
             log.parent.mkdir(exist_ok=True)
+            if log.exists() and log.stat().st_size > MOST:
+                log.replace(log.with_name(f"{FILE}.1"))
             with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
             return log

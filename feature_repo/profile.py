@@ -8,14 +8,11 @@ import yaml  # type: ignore[import-untyped]
 
 from common.errors import MarqueeError
 from common.settings import Settings
+from feature_repo.addresses import EXAMPLES, check_postgres, check_redis
 from feature_repo.home import placed, placed_registry
 
 REPOSITORY = Path(__file__).parent
 PROFILES = {"embedded": "feature_store.yaml", "scale": "feature_store.scale.yaml"}
-EXAMPLES = {
-    "MARQUEE_POSTGRES": "postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE",
-    "MARQUEE_REDIS": "HOST:6379",
-}
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -31,11 +28,14 @@ def profile_settings(settings: Settings, file: Path | None = None) -> dict[str, 
         file: of the profile; the one that the settings name where None.
 
     Raises:
-        MarqueeError: a setting that the profile needs is empty.
+        MarqueeError: a setting that the profile needs is empty, or no address.
     """
     file = file or profile_file(settings)
     variables = {f"MARQUEE_{name.upper()}": str(value) for name, value in settings}
     profile: dict[str, Any] = _filled_in(yaml.safe_load(file.read_text()), variables, file.name)
+    if settings.profile == "scale":
+        check_postgres(settings.postgres)
+        check_redis(settings.redis)
     profile["registry"]["path"] = placed_registry(profile["registry"]["path"], settings.home)
     for part in ("offline_store", "online_store"):
         profile[part] = {name: placed(value, settings.home) for name, value in profile[part].items()}

@@ -1,0 +1,218 @@
+"""A home of which something is damaged or gone: every command says what, and what it says mends it."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+
+from lake.damage import ASIDE, fault_in, fault_of
+from lake.journal import JOURNAL
+from tests.marquee import content, in_process, refused
+from tests.small_movielens import write_small_movielens
+
+VIEW, SOURCE = "user_rating_stats", "ratings"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_movielens(tmp_path_factory.mktemp("data"), users=12, movies=30)[0]
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that is as it should be, with a label file beside it."""
+    home = tmp_path_factory.mktemp("whole") / "home"
+    for command in (ingest(data), "pipeline run", "features apply", "features materialize"):
+        assert in_process(home, *command.split()).code == 0, command
+    at = pa.array([datetime(2020, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"))
+    pq.write_table(
+        pa.table({"user_id": [1], "movie_id": [1], "event_timestamp": at}), home.with_name("labels.parquet")
+    )
+    return home
+
+
+@pytest.fixture
+def home(whole: Path, tmp_path: Path) -> Iterator[Path]:
+    yield Path(shutil.copytree(whole, tmp_path / "home"))
+    shutil.rmtree(tmp_path)
+
+
+def ingest(data: Path) -> str:
+    return f"pipeline ingest --source movielens --path {data}"
+
+
+def dataset(whole: Path) -> str:
+    labels = whole.with_name("labels.parquet")
+    return f"features dataset --service gbt_v1 --labels {labels} --out {whole.with_name('out.parquet')}"
+
+
+# --- tables -----------------------------------------------------------------------------------------------
+
+
+def files(table: Path) -> list[Path]:
+    return [table / name for name in DeltaTable(table).files()]
+
+
+def commits(table: Path) -> list[Path]:
+    return sorted((table / "_delta_log").glob("*.json"))
+
+
+def lose(table: Path) -> None:
+    for file in files(table):
+        file.unlink()
+
+
+def cut(table: Path) -> None:
+    for file in files(table):
+        file.write_bytes(file.read_bytes()[:-50])
+
+
+def spoil(table: Path) -> None:
+    """Other bytes, as many."""
+    for file in files(table):
+        bytes_ = file.read_bytes()
+        file.write_bytes(bytes_[:4] + b"\xa5" * (len(bytes_) - 12) + bytes_[-8:])
+
+
+def empty(table: Path) -> None:
+    for file in files(table):
+        file.write_bytes(b"")
+
+
+def commit(text: str) -> Callable[[Path], object]:
+    return lambda table: commits(table)[-1].write_text(text)
+
+
+def forget(table: Path) -> None:
+    for file in commits(table):
+        file.unlink()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "file gone": lose,
+    "file cut off": cut,
+    "file empty": empty,
+    "file of other bytes": spoil,
+    "commit garbage": commit("\0garbage"),
+    "commit empty": commit(""),
+    "commit of another kind": commit('{"of": "another kind"}\n'),
+    "commit cut off": lambda table: commits(table)[-1].write_bytes(commits(table)[-1].read_bytes()[:-30]),
+    "commits gone": forget,
+}
+READS = {
+    VIEW: ("data describe", "features dataset", "audit leakage", "train gbt", f"pipeline run {VIEW}"),
+    SOURCE: (
+        "data describe",
+        "audit leakage",
+        "train gbt",
+        f"pipeline run {VIEW}",
+        f"pipeline run --full {VIEW}",
+    ),
+}
+UNSEEN = {"data describe", f"pipeline run {VIEW}"}
+"""Commands that read no rows of a table where nothing is new."""
+
+
+@pytest.mark.parametrize("table", READS)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_table_is_named_with_what_makes_it_again(
+    damage: str, table: str, home: Path, whole: Path, data: Path
+) -> None:
+    DAMAGES[damage](home / "lake" / table)
+    for command in READS[table]:
+        if damage == "file of other bytes" and command in UNSEEN:
+            continue
+        said = refused(home, *(dataset(whole) if command == "features dataset" else command).split())
+        assert f"Table {table} in {home / 'lake'} cannot be read" in said, command
+        assert "`marquee pipeline ingest`" in said
+        assert f"`marquee pipeline run --full {table}`" in said
+    remedy = f"pipeline run --full {table}" if table == VIEW else ingest(data)
+    assert in_process(home, *remedy.split()).code == 0
+    assert content(home, table) == content(whole, table)
+    for command in ("data describe", "pipeline run", "features materialize", dataset(whole)):
+        assert in_process(home, *command.split()).code == 0, command
+    assert content(home, VIEW) == content(whole, VIEW)
+
+
+def test_what_could_not_be_read_is_kept_aside(home: Path) -> None:
+    commits(home / "lake" / VIEW)[0].write_text("")
+    before = {file.name for file in (home / "lake" / VIEW).glob("*.parquet")}
+    assert in_process(home, "pipeline", "run", "--full", VIEW).code == 0
+    (aside,) = (home / "lake" / ASIDE).iterdir()
+    assert {file.name for file in aside.glob("*.parquet")} == before
+    assert in_process(home, "pipeline", "run", "--full", VIEW).code == 0
+    assert len(list((home / "lake" / ASIDE).iterdir())) == 1, "what can be read is replaced in its place"
+
+
+def test_a_source_that_was_made_anew_counts_as_another(home: Path, data: Path, tmp_path: Path) -> None:
+    """Its versions begin at 0 again, so by their numbers nothing would be new."""
+    fewer = write_small_movielens(tmp_path / "fewer", users=5, movies=30, seed=1)[0]
+    lose(home / "lake" / SOURCE)
+    assert in_process(home, *ingest(fewer).split()).code == 0
+    assert DeltaTable(home / "lake" / SOURCE).version() == 0
+    assert in_process(home, "pipeline", "run").code == 0
+    other = tmp_path / "other"
+    for command in (ingest(fewer), "pipeline run"):
+        assert in_process(other, *command.split()).code == 0
+    assert content(home, VIEW) == content(other, VIEW)
+    del data
+
+
+def test_the_first_table_that_cannot_be_read_is_found_by_reading_all(home: Path) -> None:
+    lake = home / "lake"
+    assert fault_in(lake) is None
+    spoil(lake / VIEW)
+    assert fault_of(lake / VIEW) is None, "by sight nothing is wrong with it"
+    assert VIEW in str(fault_in(lake))
+    lose(lake / SOURCE)
+    assert SOURCE in str(fault_in(lake))
+
+
+# --- the journal ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '"ratings"'])
+def test_a_damaged_journal_is_named_and_removing_it_goes_on(text: str, home: Path, data: Path) -> None:
+    journal = home / "lake" / JOURNAL
+    journal.write_text(text)
+    for command in ("pipeline run", "features apply", ingest(data)):
+        assert str(journal) in refused(home, *command.split())
+    journal.unlink()
+    assert in_process(home, *ingest(data).split()).code == 0
+
+
+# --- the databases ----------------------------------------------------------------------------------------
+
+BYTES: dict[str, bytes] = {"garbage": os.urandom(9000), "text": b"not a database\n" * 400}
+
+
+@pytest.mark.parametrize("how", BYTES)
+def test_a_damaged_online_store_is_named_and_made_again(how: str, home: Path) -> None:
+    file = home / "online.db"
+    file.write_bytes(BYTES[how])
+    for command in ("features lookup --user 1", "features materialize"):
+        said = refused(home, *command.split())
+        assert str(file) in said
+        assert "`marquee features materialize`" in said
+    file.unlink()
+    assert in_process(home, "features", "materialize").code == 0
+    assert in_process(home, "features", "lookup", "--user", 1).code == 0
+
+
+@pytest.mark.parametrize("how", BYTES)
+def test_a_damaged_registry_is_named_and_made_again(how: str, home: Path, whole: Path) -> None:
+    file = home / "registry.db"
+    file.write_bytes(BYTES[how])
+    for command in ("features lookup --user 1", "features plan", "features apply", dataset(whole)):
+        said = refused(home, *command.split())
+        assert str(file) in said
+        assert "`marquee features apply`" in said
+    file.unlink()
+    assert in_process(home, "features", "apply").code == 0
+    assert in_process(home, "features", "lookup", "--user", 1).code == 0
