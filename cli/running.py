@@ -58,12 +58,13 @@ def answer(error: BaseException, home: Path | None) -> int:
         return 2
     home = home_or_default(home)
     log = write_traceback(error, home)
+    where = "" if log is None else f" Traceback: {log}"
     sentence = in_a_sentence(error, home)
     if sentence is not None:
-        say(f"{sentence} Traceback: {log}")
+        say(sentence + where)
         return 2
     *_, first = causes(error)
-    say(f"This is a mistake of Marquee's own ({type(first).__name__}: {in_words(first)}). Traceback: {log}")
+    say(f"This is a mistake of Marquee's own ({type(first).__name__}: {in_words(first)}).{where}")
     return 1
 
 

@@ -6,6 +6,7 @@ make one themselves: they get no arguments.
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -109,7 +110,6 @@ def settings_for_feast() -> Settings:
 
 def home_or_default(home: Path | None) -> Path:
     """The home that a command is about, for telling where it failed: the usual one where none can be used."""
-    try:
+    with suppress(Exception):
         return load_settings(home).home
-    except (MarqueeError, OSError):
-        return Path(".marquee").absolute()
+    return Path(".marquee").absolute()
