@@ -24,6 +24,9 @@ class SourceName(StrEnum):
     movielens = "movielens"
 
 
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+
+
 @dataclass
 class Chosen:
     """What the command line says, for when the command fails.
@@ -39,14 +42,19 @@ def read_path(text: str) -> Path:
     """A path that was typed.
 
     Raises:
-        typer.BadParameter: it is empty, which would be the folder where it was typed, or no text in UTF-8.
+        typer.BadParameter: it is empty, which would be the folder where it was typed, no text in UTF-8, or
+            longer than the system takes.
     """
     if not text:
         raise typer.BadParameter("it is empty; name a file or a folder.")
     try:
-        text.encode()
+        bytes_ = text.encode()
     except UnicodeEncodeError:
         raise typer.BadParameter("a path is text in UTF-8.") from None
+    if len(bytes_) > LONGEST_PATH or any(len(name) > LONGEST_NAME for name in bytes_.split(b"/")):
+        raise typer.BadParameter(
+            f"it is too long; names have at most {LONGEST_NAME} bytes, and paths {LONGEST_PATH}."
+        )
     return Path(text)
 
 

@@ -72,10 +72,11 @@ def file_to_write(path: Path) -> Path:
     """The path, where a file may be written.
 
     Raises:
-        MarqueeError: it is a folder.
+        MarqueeError: it is a folder, or lies below a file.
     """
     if path.is_dir():
         raise MarqueeError(f"{path} is a folder: name a file in it.")
+    _refuse_below_a_file(path)
     return path
 
 
@@ -83,11 +84,18 @@ def folder_to_write(path: Path) -> Path:
     """The path, where a folder may be.
 
     Raises:
-        MarqueeError: it is a file.
+        MarqueeError: it is a file, or lies below one.
     """
     if path.exists() and not path.is_dir():
         raise MarqueeError(f"{path} is a file: name a folder.")
+    _refuse_below_a_file(path)
     return path
+
+
+def _refuse_below_a_file(path: Path) -> None:
+    above = next(place for place in path.absolute().parents if place.exists())
+    if not above.is_dir():
+        raise MarqueeError(f"Cannot write {path}: {above} is a file. Name another place.")
 
 
 def cannot_write(path: Path, error: OSError) -> MarqueeError:

@@ -42,7 +42,7 @@ class Refused(NamedTuple):
     lines: list[str]
 
 
-def in_process(home: Path, *arguments: object) -> Refused:
+def in_process(home: Path | str, *arguments: object) -> Refused:
     """Run a command in this process, which is quick; for what is refused at once."""
     from cli.running import run
 
@@ -55,7 +55,7 @@ def in_process(home: Path, *arguments: object) -> Refused:
     return Refused(code, said.getvalue().strip().splitlines())
 
 
-def refused(home: Path, *arguments: object) -> str:
+def refused(home: Path | str, *arguments: object) -> str:
     """The sentence with which a command refuses: alone on standard error, exit code 2."""
     done = in_process(home, *arguments)
     assert done.code == 2, done

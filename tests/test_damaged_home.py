@@ -3,53 +3,30 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from lake.damage import ASIDE, fault_in, fault_of
 from lake.journal import JOURNAL
 from tests.marquee import content, in_process, refused
+from tests.small_home import dataset, ingest, small_home
 from tests.small_movielens import write_small_movielens
 
 VIEW, SOURCE = "user_rating_stats", "ratings"
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_small_movielens(tmp_path_factory.mktemp("data"), users=12, movies=30)[0]
-
-
-@pytest.fixture(scope="module")
-def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that is as it should be, with a label file beside it."""
-    home = tmp_path_factory.mktemp("whole") / "home"
-    for command in (ingest(data), "pipeline run", "features apply", "features materialize"):
-        assert in_process(home, *command.split()).code == 0, command
-    at = pa.array([datetime(2020, 1, 1, tzinfo=UTC)], pa.timestamp("us", "UTC"))
-    pq.write_table(
-        pa.table({"user_id": [1], "movie_id": [1], "event_timestamp": at}), home.with_name("labels.parquet")
-    )
-    return home
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that is as it should be."""
+    return small_home(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture
 def home(whole: Path, tmp_path: Path) -> Iterator[Path]:
     yield Path(shutil.copytree(whole, tmp_path / "home"))
     shutil.rmtree(tmp_path)
-
-
-def ingest(data: Path) -> str:
-    return f"pipeline ingest --source movielens --path {data}"
-
-
-def dataset(whole: Path) -> str:
-    labels = whole.with_name("labels.parquet")
-    return f"features dataset --service gbt_v1 --labels {labels} --out {whole.with_name('out.parquet')}"
 
 
 # --- tables -----------------------------------------------------------------------------------------------
@@ -122,7 +99,7 @@ UNSEEN = {"data describe", f"pipeline run {VIEW}"}
 @pytest.mark.parametrize("table", READS)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_table_is_named_with_what_makes_it_again(
-    damage: str, table: str, home: Path, whole: Path, data: Path
+    damage: str, table: str, home: Path, whole: Path
 ) -> None:
     DAMAGES[damage](home / "lake" / table)
     for command in READS[table]:
@@ -132,7 +109,7 @@ def test_a_damaged_table_is_named_with_what_makes_it_again(
         assert f"Table {table} in {home / 'lake'} cannot be read" in said, command
         assert "`marquee pipeline ingest`" in said
         assert f"`marquee pipeline run --full {table}`" in said
-    remedy = f"pipeline run --full {table}" if table == VIEW else ingest(data)
+    remedy = f"pipeline run --full {table}" if table == VIEW else ingest(whole.with_name("data"))
     assert in_process(home, *remedy.split()).code == 0
     assert content(home, table) == content(whole, table)
     for command in ("data describe", "pipeline run", "features materialize", dataset(whole)):
@@ -150,7 +127,7 @@ def test_what_could_not_be_read_is_kept_aside(home: Path) -> None:
     assert len(list((home / "lake" / ASIDE).iterdir())) == 1, "what can be read is replaced in its place"
 
 
-def test_a_source_that_was_made_anew_counts_as_another(home: Path, data: Path, tmp_path: Path) -> None:
+def test_a_source_that_was_made_anew_counts_as_another(home: Path, tmp_path: Path) -> None:
     """Its versions begin at 0 again, so by their numbers nothing would be new."""
     fewer = write_small_movielens(tmp_path / "fewer", users=5, movies=30, seed=1)[0]
     lose(home / "lake" / SOURCE)
@@ -161,7 +138,6 @@ def test_a_source_that_was_made_anew_counts_as_another(home: Path, data: Path, t
     for command in (ingest(fewer), "pipeline run"):
         assert in_process(other, *command.split()).code == 0
     assert content(home, VIEW) == content(other, VIEW)
-    del data
 
 
 def test_the_first_table_that_cannot_be_read_is_found_by_reading_all(home: Path) -> None:
@@ -178,13 +154,13 @@ def test_the_first_table_that_cannot_be_read_is_found_by_reading_all(home: Path)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "null", '"ratings"'])
-def test_a_damaged_journal_is_named_and_removing_it_goes_on(text: str, home: Path, data: Path) -> None:
+def test_a_damaged_journal_is_named_and_removing_it_goes_on(text: str, home: Path, whole: Path) -> None:
     journal = home / "lake" / JOURNAL
     journal.write_text(text)
-    for command in ("pipeline run", "features apply", ingest(data)):
+    for command in ("pipeline run", "features apply", ingest(whole.with_name("data"))):
         assert str(journal) in refused(home, *command.split())
     journal.unlink()
-    assert in_process(home, *ingest(data).split()).code == 0
+    assert in_process(home, *ingest(whole.with_name("data")).split()).code == 0
 
 
 # --- the databases ----------------------------------------------------------------------------------------

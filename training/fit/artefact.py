@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from common.errors import MarqueeError
-from common.files import folder_atomically
+from common.files import folder_atomically, folder_to_write
 from training.estimators import Blueprint, Estimator, estimator_of
 from training.fit.curve import Curve
 from training.inputs.spec import InputSpec
@@ -124,12 +124,13 @@ def check_replaceable(folder: Path) -> None:
     """Refuse to put an artefact where something else is.
 
     Raises:
-        MarqueeError: `folder` is a file, or a folder that holds something but no artefact.
+        MarqueeError: `folder` is a file or below one, or a folder that holds something but no artefact.
     """
     if folder.is_dir():
         if (folder / MANIFEST).is_file() or not any(folder.iterdir()):
             return
     elif not folder.exists():
+        folder_to_write(folder)
         return
     raise MarqueeError(
         f"{folder} is not empty and no artefact: it is not replaced. Name another folder with --out."

@@ -1,0 +1,376 @@
+"""Interrupting commands, and judging how they end.
+
+`python -m tests.interruptions` does so for every command, by Ctrl-C and by SIGTERM, at five instants each
+that are spread over its run, and says how many ended right; `tests/test_interrupted.py` tries a few of them.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from common.settings import Settings
+from common.signals import GRACE, STATE, WORDS
+from tests.marquee import COMMAND, ROOT, content, environment
+from tests.small_movielens import write_small_movielens
+
+USERS, MOVIES = 60, 80
+MARK = "MARQUEE_TEST_PROCESSES"
+"""A variable by which all processes of a command are known, whoever their parent is."""
+PATIENCE = 3.0
+"""Seconds in which children must have ended, too."""
+ON_SPARK = "import lake.session\nlake.session.FEW = 0\nfrom cli.main import main\nmain()"
+"""The command where few rows are many."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command to be interrupted.
+
+    Args:
+        words: as they are typed; DATA, MORE, LABELS, NEW and OUT stand for files, MODEL for a trained model.
+        spark: let Spark do it, though rows are few.
+        before: what to do to the home first.
+        again: what is typed next; the same by default.
+    """
+
+    words: str
+    spark: bool = False
+    before: Sequence[str] = ()
+    again: str = ""
+
+    @property
+    def name(self) -> str:
+        """As people call it."""
+        return f"{self.words} on Spark" if self.spark else self.words
+
+
+ADD = "pipeline ingest --add --source movielens --path MORE"
+TASKS = (
+    Task("data synth --ratings 4000"),
+    Task("data describe"),
+    Task("pipeline ingest --source movielens --path DATA --posters POSTERS"),
+    Task("pipeline ingest --source movielens --path DATA", spark=True),
+    Task(ADD),
+    Task("pipeline run", before=(ADD,)),
+    Task("pipeline run --full", spark=True),
+    Task("pipeline maintain ratings user_rating_stats --retain-days 0", before=(ADD,)),
+    Task("validate"),
+    Task("validate", spark=True),
+    Task("features plan"),
+    Task("features apply", before=("rm registry.db",)),
+    Task("features materialize", before=("rm online.db",)),
+    Task("features push NEW"),
+    Task("features push NEW", spark=True),
+    Task("features lookup --user 1 --movie 1"),
+    Task("features dataset --service mmdin_v1 --labels LABELS --out OUT"),
+    Task("audit leakage"),
+    Task("audit consistency --events 60 --instants 2"),
+    Task("train gbt"),
+    Task("train din"),
+    Task("train --like MODEL"),
+    Task("tune gbt --trials 3"),
+    Task("evaluate MODEL"),
+    Task("report"),
+    Task("reproduce mmdin --source movielens --path DATA --seeds 1 --protocols honest"),
+    Task("run --source movielens --path DATA --models gbt"),
+    Task("doctor"),
+)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an interrupted command ended.
+
+    Args:
+        code: its exit code, negative for that of a signal that ended it.
+        errors: lines on standard error.
+        seconds: from the signal to the end.
+        left: processes that did not end.
+        early: whether it was over before the signal.
+    """
+
+    code: int
+    errors: tuple[str, ...]
+    seconds: float
+    left: tuple[str, ...]
+    early: bool = False
+
+    def faults(self, number: int) -> list[str]:
+        """What is not as it ought to be after this signal."""
+        found = []
+        # Before the interpreter has begun, the system ends it, without a line.
+        young = self.code == -number and not self.errors
+        if not young and self.code != 128 + number:
+            found.append(f"exit code {self.code}")
+        if not young and self.errors != (f"{WORDS[number]}: {STATE}",):
+            found.append(f"{len(self.errors)} lines: {' | '.join(self.errors)[-300:]}")
+        if self.seconds > GRACE + 2:
+            found.append(f"{self.seconds:.1f} s until it ended")
+        return found + [f"left: {process}" for process in self.left]
+
+
+class Site:
+    """A home in which everything was done once, and copies of it to do things to.
+
+    Args:
+        folder: for all of it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        data, posters = write_small_movielens(folder / "data", USERS, MOVIES)
+        more, _ = write_small_movielens(folder / "more", USERS, MOVIES, seed=1)
+        self.places = {
+            "DATA": data,
+            "POSTERS": posters,
+            "MORE": more,
+            "LABELS": folder / "labels.parquet",
+            "NEW": folder / "new.csv",
+        }
+        shutil.copy(data / "movies.csv", more / "movies.csv")
+        _write_labels(self.places["LABELS"])
+        rows = "".join(f"{user},{1 + user % MOVIES},4.5,{1_400_000_000 + user}\n" for user in range(1, 30))
+        self.places["NEW"].write_text(f"userId,movieId,rating,timestamp\n{rows}")
+        self.home = folder / "home"
+        done = self.run("run --source movielens --path DATA --posters POSTERS --models gbt", self.home)
+        assert done.returncode == 0, done.stderr
+
+    def copy(self, before: Sequence[str] = ()) -> Path:
+        """A copy of the home, to which something is done first."""
+        home = self.folder / f"copy-{uuid4().hex[:8]}" / "home"
+        shutil.copytree(self.home, home)
+        for words in before:
+            if words.startswith("rm "):
+                (home / words.removeprefix("rm ")).unlink()
+            else:
+                done = self.run(words, home)
+                assert done.returncode == 0, done.stderr
+        return home
+
+    def command(self, words: str, home: Path, spark: bool) -> list[str]:
+        """A command as the system takes it."""
+        places = {**self.places, "OUT": home.parent / "out.parquet"}
+        if "MODEL" in words:
+            (places["MODEL"],) = self.home.glob("runs/*/models/gbt")
+        typed = [str(places.get(word, word)) for word in words.split()]
+        return [*([sys.executable, "-c", ON_SPARK] if spark else COMMAND), *typed]
+
+    def run(self, words: str, home: Path, spark: bool = False) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            self.command(words, home, spark),
+            cwd=ROOT,
+            env=environment(home),
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    def interrupt(self, task: Task, home: Path, number: int, delay: float) -> Ending:
+        """Start a command and send it a signal after so many seconds.
+
+        Ctrl-C goes to all of its processes, as a terminal sends it, SIGTERM to the command alone.
+        """
+        mark = uuid4().hex
+        with subprocess.Popen(
+            self.command(task.words, home, task.spark),
+            cwd=ROOT,
+            env={**environment(home), MARK: mark},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+            # Whoever started the tests may have ignored Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        ) as process:
+            try:
+                process.wait(delay)
+            except subprocess.TimeoutExpired:
+                pass
+            else:
+                return Ending(process.returncode, (), 0, (), early=True)
+            began = time.monotonic()
+            if number == signal.SIGINT:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)
+            _, errors = process.communicate(timeout=120)
+            seconds = time.monotonic() - began
+        until = time.monotonic() + PATIENCE
+        while (left := processes(mark)) and time.monotonic() < until:
+            time.sleep(0.1)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        return Ending(process.returncode, tuple(errors.strip().splitlines()), seconds, tuple(left.values()))
+
+
+def _write_labels(file: Path) -> None:
+    users = [1 + i % USERS for i in range(200)]
+    movies = [1 + i % MOVIES for i in range(200)]
+    at = pa.array([datetime(2010, 1, 1, tzinfo=UTC)] * 200, pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({"user_id": users, "movie_id": movies, "event_timestamp": at}), file)
+
+
+def processes(mark: str) -> dict[int, str]:
+    """The processes that have a mark in their environment, with their command lines."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{MARK}={mark}".encode() in (folder / "environ").read_bytes():
+                words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                found[int(folder.name)] = words[:120] or "a process that has ended"
+        except OSError:
+            continue
+    return {pid: words for pid, words in found.items() if words != "a process that has ended"}
+
+
+# --- what commands leave ----------------------------------------------------------------------------------
+
+
+def state(home: Path) -> dict[str, Any]:
+    """All that counts of a home: tables, what is online, models' metrics, data sets and generated files."""
+    from app.lookup import lookup_many
+    from feature_repo.store import open_store
+
+    found: dict[str, Any] = {
+        f"table {log.parent.name}": content(home, log.parent.name)
+        for log in sorted(home.glob("lake/*/_delta_log"))
+    }
+    if (home / "registry.db").exists():
+        pairs = pa.table({"user_id": range(1, MOVIES + 1), "movie_id": range(1, MOVIES + 1)})
+        found["online"] = lookup_many(open_store(Settings(home=home)), None, pairs).to_pylist()
+    for file in home.rglob("metrics.json"):
+        place = file.parent.relative_to(home).parts
+        name = "/".join(place[2:] if place[0] == "runs" else place)
+        found[f"model {name}"] = json.loads(file.read_text())["test"]
+    for file in (*home.glob("sources/**/*"), home.parent / "out.parquet"):
+        if file.is_file():
+            found[f"file {file.relative_to(home.parent)}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
+
+
+def remains(home: Path) -> list[str]:
+    """What a command that was cut off left, and no other removes: hidden parts of files and folders."""
+    parts = [path for path in home.rglob(".*") if path.name not in (".lock", ".registry.lock")]
+    spilled = home.rglob("marquee-duckdb-*")
+    return sorted(
+        str(path.relative_to(home)) for path in (*parts, *spilled) if "_delta_log" not in path.parts
+    )
+
+
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Names of what differs between two states."""
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+
+
+@dataclass
+class Trial:
+    """A task, undisturbed once, to be interrupted many times.
+
+    Args:
+        site: where.
+        task: which.
+    """
+
+    site: Site
+    task: Task
+
+    def __post_init__(self) -> None:
+        home = self.site.copy(self.task.before)
+        began = time.monotonic()
+        done = self.site.run(self.task.words, home, self.task.spark)
+        self.seconds = time.monotonic() - began
+        assert done.returncode == 0 or self.task.words == "doctor", f"{self.task.name}: {done.stderr}"
+        self.code = done.returncode
+        self.expected = state(home)
+        shutil.rmtree(home.parent)
+
+    def interrupted(self, number: int, share: float) -> list[str]:
+        """Interrupt the task at a share of its run, then run it again; all that is not right.
+
+        Returns:
+            "over" alone where it ended before the signal.
+        """
+        home = self.site.copy(self.task.before)
+        try:
+            ending = self.site.interrupt(self.task, home, number, share * self.seconds)
+            if ending.early:
+                return ["over"]
+            faults = ending.faults(number)
+            left = remains(home)
+            again = self.site.run(self.task.words, home, self.task.spark)
+            if again.returncode != self.code:
+                faults.append(f"the next command: {again.returncode}, {again.stderr[-300:]}")
+            elif found := differences(state(home), self.expected):
+                faults.append(f"the next command left another {', '.join(found)}")
+            if still := remains(home):
+                faults.append(f"remains: {still} (of {left})")
+            return faults
+        finally:
+            shutil.rmtree(home.parent)
+
+
+def trials(
+    site: Site, tasks: Sequence[Task], signals: Sequence[int], instants: int, seed: int
+) -> Iterator[tuple[str, int, float, list[str]]]:
+    """Interrupt each task by each signal at instants spread over its run, by chance within each part.
+
+    Yields:
+        The task's name, the signal, the share of the run, and what was not right.
+    """
+    for task in tasks:
+        chance = random.Random(f"{seed} {task.name}")
+        trial = Trial(site, task)
+        for number in signals:
+            for part in range(instants):
+                share = (part + chance.random()) / instants
+                faults = trial.interrupted(number, share)
+                while faults == ["over"] and share > 0.01:
+                    share *= 0.8  # the machine is quicker than it was
+                    faults = trial.interrupted(number, share)
+                yield task.name, number, share, faults
+
+
+def main() -> None:
+    """Interrupt commands and print what became of each."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--only", help="Tasks whose name holds one of these words, by comma.", default="")
+    asked.add_argument("--instants", type=int, default=5)
+    asked.add_argument("--seed", type=int, default=0)
+    options = asked.parse_args()
+    words = options.only.split(",")
+    tasks = [task for task in TASKS if any(word in task.name for word in words)]
+    counts = {"right": 0, "wrong": 0}
+    with tempfile.TemporaryDirectory(prefix="marquee-interruptions-") as folder:
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        for name, number, share, faults in trials(
+            Site(Path(folder)), tasks, numbers, options.instants, options.seed
+        ):
+            counts["wrong" if faults else "right"] += 1
+            said = "; ".join(faults) or "right"
+            print(f"{name:70} {signal.Signals(number).name:8} at {share:4.0%}  {said}", flush=True)
+    print(", ".join(f"{number} {what}" for what, number in counts.items()))
+    sys.exit(counts["wrong"] > 0)
+
+
+if __name__ == "__main__":
+    main()

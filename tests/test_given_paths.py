@@ -1,0 +1,127 @@
+"""Paths that cannot be used are refused in one sentence before any work; commands that read make nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.marquee import in_process, refused
+from tests.small_home import dataset, small_home
+
+READ = (
+    *(
+        "pipeline ingest --source movielens --path P",
+        "pipeline ingest --source movielens --path DATA --posters P",
+    ),
+    *("features dataset --service gbt_v1 --labels P --out OUT", "features push P"),
+    *("train gbt --config P", "train gbt --data P", "train --like P", "tune gbt --trials 1 --config P"),
+    *("evaluate P", "report --run P"),
+)
+WRITTEN = (
+    *("features dataset --service gbt_v1 --labels LABELS --out P", "train gbt --out P"),
+    *("tune gbt --trials 1 --study P", "tune gbt --trials 1 --out P"),
+    *("reproduce mmdin --source movielens --path DATA --doc P", "reproduce mmdin --out P"),
+)
+USELESS = {
+    "empty": ("", "empty"),
+    "a long name": ("x" * 400, "too long"),
+    "a long path": ("y/" * 2500, "too long"),
+    "no text": ("\udcff", "UTF-8"),
+    "below a file": ("FILE/below/name", ""),
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_home(tmp_path_factory.mktemp("given"))
+
+
+def tree(folder: Path) -> dict[str, tuple[int, int]]:
+    """All that is in a folder, with sizes and times of writing."""
+    found = {path: path.stat() for path in sorted(folder.rglob("*"))}
+    return {str(path): (stat.st_size, stat.st_mtime_ns) for path, stat in found.items() if not path.is_dir()}
+
+
+def said_of(command: str, path: str, home: Path) -> str:
+    """What a command says of a path, having made nothing."""
+    file = home.with_name("file")
+    file.write_text("x")
+    places = {
+        "P": path.replace("FILE", str(file)),
+        "DATA": home.with_name("data"),
+        "LABELS": home.with_name("labels.parquet"),
+        "OUT": home.with_name("out.parquet"),
+    }
+    before = tree(home.parent)
+    said = refused(home, *(places.get(word, word) for word in command.split()))
+    after = {
+        name: stat for name, stat in tree(home.parent).items() if not name.endswith((".lock", "errors.log"))
+    }
+    assert {name: before.get(name) for name in after} == after
+    assert len(said) < 1500
+    return said
+
+
+@pytest.mark.parametrize("kind", USELESS)
+@pytest.mark.parametrize("command", [*READ, *WRITTEN])
+def test_a_path_that_cannot_be_used_is_refused_before_any_work(command: str, kind: str, home: Path) -> None:
+    path, says = USELESS[kind]
+    assert says in said_of(command, path, home)
+
+
+@pytest.mark.parametrize("command", READ)
+def test_what_is_not_there_or_of_another_kind_is_refused_before_any_work(command: str, home: Path) -> None:
+    for path in ("FILE", str(home.parent), str(home.with_name("absent"))):
+        said_of(command, path, home)
+
+
+HOMES = (
+    "data describe",
+    "features lookup --user 1",
+    "pipeline run",
+    "data synth --ratings 10",
+    "report",
+)
+
+
+@pytest.mark.parametrize("command", HOMES)
+@pytest.mark.parametrize("kind", USELESS)
+def test_a_home_that_cannot_be_used_is_refused(
+    command: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "FILE").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    path, says = USELESS[kind]
+    assert says in refused(path, *command.split())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["FILE"]
+
+
+def test_a_home_that_the_environment_leaves_empty_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from common.errors import MarqueeError
+    from common.settings import load_settings
+
+    monkeypatch.setenv("MARQUEE_HOME", "")
+    with pytest.raises(MarqueeError, match=r"MARQUEE_HOME='' cannot be used: .*empty"):
+        load_settings()
+    assert load_settings(tmp_path).home == tmp_path
+
+
+READING = (
+    *("data describe", "features plan", "features lookup --user 1 --movie 2"),
+    *("pipeline run nothing", "train foo", "report", "evaluate FOLDER"),
+)
+
+
+@pytest.mark.parametrize("command", READING)
+def test_commands_that_read_leave_a_home_as_it_is(command: str, home: Path) -> None:
+    before = tree(home)
+    in_process(home, *command.replace("FOLDER", str(home)).split())
+    assert tree(home) == before
+
+
+def test_a_data_set_is_the_only_thing_that_is_made(home: Path) -> None:
+    before = tree(home.parent)
+    assert in_process(home, *dataset(home).split()).code == 0
+    assert set(tree(home.parent)) - set(before) <= {str(home.with_name("out.parquet"))}
+    home.with_name("out.parquet").unlink()
