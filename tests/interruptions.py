@@ -47,13 +47,11 @@ class Task:
         words: as they are typed; DATA, MORE, LABELS, NEW and OUT stand for files, MODEL for a trained model.
         spark: let Spark do it, though rows are few.
         before: what to do to the home first.
-        again: what is typed next; the same by default.
     """
 
     words: str
     spark: bool = False
     before: Sequence[str] = ()
-    again: str = ""
 
     @property
     def name(self) -> str:
@@ -126,6 +124,52 @@ class Ending:
         return found + [f"left: {process}" for process in self.left]
 
 
+def interrupted(command: Sequence[str], home: Path, number: int, delay: float, after: str = "") -> Ending:
+    """Start a command, and send it a signal.
+
+    Ctrl-C goes to all of its processes, as a terminal sends it, SIGTERM to the command alone.
+
+    Args:
+        delay: seconds from the start, or from the first line that begins with `after`.
+    """
+    mark = uuid4().hex
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**environment(home), MARK: mark, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        # Whoever started us may have ignored Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout if after else ():
+            if line.startswith(after):
+                break
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            pass
+        else:
+            return Ending(process.returncode, (), 0, (), early=True)
+        began = time.monotonic()
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        _, errors = process.communicate(timeout=120)
+        seconds = time.monotonic() - began
+    until = time.monotonic() + PATIENCE
+    while (left := processes(mark)) and time.monotonic() < until:
+        time.sleep(0.1)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return Ending(process.returncode, tuple(errors.strip().splitlines()), seconds, tuple(left.values()))
+
+
 class Site:
     """A home in which everything was done once, and copies of it to do things to.
 
@@ -183,44 +227,6 @@ class Site:
             timeout=600,
             check=False,
         )
-
-    def interrupt(self, task: Task, home: Path, number: int, delay: float) -> Ending:
-        """Start a command and send it a signal after so many seconds.
-
-        Ctrl-C goes to all of its processes, as a terminal sends it, SIGTERM to the command alone.
-        """
-        mark = uuid4().hex
-        with subprocess.Popen(
-            self.command(task.words, home, task.spark),
-            cwd=ROOT,
-            env={**environment(home), MARK: mark},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-            start_new_session=True,
-            # Whoever started the tests may have ignored Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-        ) as process:
-            try:
-                process.wait(delay)
-            except subprocess.TimeoutExpired:
-                pass
-            else:
-                return Ending(process.returncode, (), 0, (), early=True)
-            began = time.monotonic()
-            if number == signal.SIGINT:
-                os.killpg(process.pid, number)
-            else:
-                process.send_signal(number)
-            _, errors = process.communicate(timeout=120)
-            seconds = time.monotonic() - began
-        until = time.monotonic() + PATIENCE
-        while (left := processes(mark)) and time.monotonic() < until:
-            time.sleep(0.1)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        return Ending(process.returncode, tuple(errors.strip().splitlines()), seconds, tuple(left.values()))
 
 
 def _write_labels(file: Path) -> None:
@@ -312,7 +318,8 @@ class Trial:
         """
         home = self.site.copy(self.task.before)
         try:
-            ending = self.site.interrupt(self.task, home, number, share * self.seconds)
+            command = self.site.command(self.task.words, home, self.task.spark)
+            ending = interrupted(command, home, number, share * self.seconds)
             if ending.early:
                 return ["over"]
             faults = ending.faults(number)
