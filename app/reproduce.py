@@ -108,7 +108,8 @@ def tables_in_place(
         found = json.loads(mark.read_text())
     except (OSError, ValueError):
         found = None
-    if found is None or found["asked"] != asked or found["versions"] != _versions(settings, domain):
+    now = {"asked": asked, "versions": _versions(settings, domain)}
+    if not isinstance(found, dict) or "likelihood" not in found or not now.items() <= found.items():
         mark.unlink(missing_ok=True)
         _, likelihood = tables_of_run(
             settings, domain, options, new_run(settings.runs, options.source), stages

@@ -1,13 +1,14 @@
 """A model's configuration, searched on the validation rows."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.features import require_features
 from app.home import writing
-from common.errors import MarqueeError
+from common.errors import MarqueeError, causes
 from common.files import file_to_write
 from common.progress import Stages
 from common.settings import Settings
@@ -73,15 +74,16 @@ def tune(
             left = stage.seconds / max(number, 1) * (of - number)
             stage.report(f"best validation value {best:.4f}, at most {left / 60:.0f} min left", number, of)
 
-        found = tune(
-            prepared,
-            recipe,
-            study,
-            trials=options.trials,
-            seeds=options.seeds,
-            fixed=fixed,
-            on_trial=told,
-        )
+        with _kept_in(study):
+            found = tune(
+                prepared,
+                recipe,
+                study,
+                trials=options.trials,
+                seeds=options.seeds,
+                fixed=fixed,
+                on_trial=told,
+            )
         stage.outcome = (
             f"validation {TITLES[found.metric]} {found.value:.4f}, best of {found.trials} trials"
             f" ({found.pruned} more given up early)"
@@ -102,6 +104,22 @@ def tune(
         file,
     )
     return file
+
+
+@contextmanager
+def _kept_in(study: Path) -> Iterator[None]:
+    """Let what SQLite refuses meanwhile be said of the study.
+
+    Raises:
+        MarqueeError: naming the file.
+    """
+    try:
+        yield
+    except Exception as error:
+        why = next((cause for cause in causes(error) if isinstance(cause, sqlite3.Error)), None)
+        if why is None:
+            raise
+        raise MarqueeError(f"The study {study} cannot be used: {why}. Name another file.") from error
 
 
 def check_study(file: Path) -> None:
