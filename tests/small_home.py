@@ -12,7 +12,7 @@ from tests.small_movielens import write_small_movielens
 
 def small_home(folder: Path) -> Path:
     """Make one: `home`, beside the `data` that it was made of and `labels.parquet`."""
-    data, _ = write_small_movielens(folder, users=12, movies=30)
+    data, _ = write_small_movielens(folder, users=30, movies=40)
     home = folder / "home"
     for command in (ingest(data), "pipeline run", "features apply", "features materialize"):
         done = in_process(home, *command.split())

@@ -129,7 +129,7 @@ def test_what_could_not_be_read_is_kept_aside(home: Path) -> None:
 
 def test_a_source_that_was_made_anew_counts_as_another(home: Path, tmp_path: Path) -> None:
     """Its versions begin at 0 again, so by their numbers nothing would be new."""
-    fewer = write_small_movielens(tmp_path / "fewer", users=5, movies=30, seed=1)[0]
+    fewer = write_small_movielens(tmp_path / "fewer", users=5, movies=40, seed=1)[0]
     lose(home / "lake" / SOURCE)
     assert in_process(home, *ingest(fewer).split()).code == 0
     assert DeltaTable(home / "lake" / SOURCE).version() == 0

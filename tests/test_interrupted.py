@@ -37,8 +37,8 @@ BY_LINE = {
     "audit consistency --events 60 --instants 2": ("▸ consistency", CHANCE.random(), CTRL_C),
     "train gbt": ("▸ train gbt", 0.3 + CHANCE.random(), CTRL_C),
     "tune gbt --trials 3": ("▸ tune gbt", 1 + CHANCE.random(), CTRL_C),
-    "data synth --ratings 3000": ("▸ generate", 0.2 + CHANCE.random(), CTRL_C),
-    "data synth --ratings 3001": ("▸ generate", 0.2 + CHANCE.random(), TERM),
+    "data synth --ratings 3000 --users 100 --movies 100": ("▸ generate", 0.2 + CHANCE.random(), CTRL_C),
+    "data synth --ratings 3001 --users 100 --movies 100": ("▸ generate", 0.2 + CHANCE.random(), TERM),
 }
 """The first line to wait for, seconds from it, and the signal."""
 
@@ -81,7 +81,7 @@ def typed(words: str, home: Path) -> list[str]:
     if words == "ADD":
         more = home.with_name("more") / "data"
         if not more.exists():
-            write_small_movielens(more.parent, users=12, movies=30, seed=1)
+            write_small_movielens(more.parent, users=30, movies=40, seed=1)
         return [*ingest(more).split(), "--add"]
     return (dataset(home) if words == "DATASET" else words).split()
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from common.errors import MarqueeError
-from feature_repo.define.task import Ordinal, Regression
+from feature_repo.define.task import Ordinal, Regression, Task
 from tests.training_runs import LIKED
-from training.evaluate.metrics import best_threshold, log_loss_of, roc_auc
+from training.evaluate.metrics import TITLES, best_threshold, log_loss_of, roc_auc
 from training.tasks import Scored, check_monitor, happened, objective_of, sigmoid
 
 STARS = Ordinal("stars", "rating", (1.0, 2.5, 4.0))
@@ -82,6 +82,11 @@ def test_monitors_are_the_tasks_own() -> None:
     assert check_monitor(objective_of(LIKED), "log_loss") == "log_loss"
     with pytest.raises(MarqueeError, match="no monitor of liked 'rmse': known: auc, log_loss"):
         check_monitor(objective_of(LIKED), "rmse")
+
+
+@pytest.mark.parametrize("task", [LIKED, STARS, MINUTES], ids=lambda task: task.name)
+def test_what_training_watches_has_a_name_for_people(task: Task) -> None:
+    assert objective_of(task).monitors.keys() <= TITLES.keys()
 
 
 def test_labels_as_they_happened_are_flags_or_values() -> None:

@@ -17,6 +17,7 @@ EPSILON = 1e-15
 
 TITLES = {
     "roc_auc": "ROC-AUC",
+    "auc": "ROC-AUC",
     "pr_auc": "PR-AUC",
     "log_loss": "log loss",
     "f1": "F1",
@@ -27,7 +28,7 @@ TITLES = {
     "mae": "MAE",
     "mse": "mean squared error",
 }
-"""The metrics' names for people."""
+"""The names of metrics for people, and of what training watches."""
 
 
 class BinaryMetrics(TypedDict):
