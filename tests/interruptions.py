@@ -61,7 +61,7 @@ class Task:
 
 ADD = "pipeline ingest --add --source movielens --path MORE"
 TASKS = (
-    Task("data synth --ratings 4000 --users 100 --movies 100"),
+    Task("data synth --ratings 4000 --users 100 --movies 200"),
     Task("data describe"),
     Task("pipeline ingest --source movielens --path DATA --posters POSTERS"),
     Task("pipeline ingest --source movielens --path DATA", spark=True),

@@ -37,8 +37,8 @@ BY_LINE = {
     "audit consistency --events 60 --instants 2": ("▸ consistency", CHANCE.random(), CTRL_C),
     "train gbt": ("▸ train gbt", 0.3 + CHANCE.random(), CTRL_C),
     "tune gbt --trials 3": ("▸ tune gbt", 1 + CHANCE.random(), CTRL_C),
-    "data synth --ratings 3000 --users 100 --movies 100": ("▸ generate", 0.2 + CHANCE.random(), CTRL_C),
-    "data synth --ratings 3001 --users 100 --movies 100": ("▸ generate", 0.2 + CHANCE.random(), TERM),
+    "data synth --ratings 3000 --users 100 --movies 200": ("▸ generate", 0.2 + CHANCE.random(), CTRL_C),
+    "data synth --ratings 3001 --users 100 --movies 200": ("▸ generate", 0.2 + CHANCE.random(), TERM),
 }
 """The first line to wait for, seconds from it, and the signal."""
 
