@@ -65,7 +65,7 @@ def _keep_home(context: typer.Context, home: Path | None) -> Path | None:
     return home
 
 
-PATH: dict[str, Any] = {"parser": read_path, "metavar": "PATH"}
+PATH: dict[str, Any] = {"parser": read_path}
 """What every option and argument that is a path has."""
 Home = Annotated[
     Path | None,
