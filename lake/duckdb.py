@@ -51,7 +51,7 @@ def connection(
             opened.execute("SET TimeZone = 'UTC'")
         except duckdb.Error as error:
             raise MarqueeError(
-                f"DuckDB does not start with a memory limit of {memory} (MARQUEE_DUCKDB_MEMORY):"
+                f"DuckDB does not start with the memory limit {memory!r} (MARQUEE_DUCKDB_MEMORY):"
                 f" {in_words(error)}."
             ) from error
         try:

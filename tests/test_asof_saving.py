@@ -194,7 +194,7 @@ def test_a_setting_that_duckdb_refuses_is_one_sentence(tmp_path: Path) -> None:
     offline = ENGINES["duckdb"]
     store = open_battery_store(tmp_path, offline, memory_limit="lots")
     build(store, stats_case())
-    with pytest.raises(MarqueeError, match=r"a memory limit of lots \(MARQUEE_DUCKDB_MEMORY\)"):
+    with pytest.raises(MarqueeError, match=r"the memory limit 'lots' \(MARQUEE_DUCKDB_MEMORY\)"):
         job(store, offline, stats_case()).to_arrow()
 
 
