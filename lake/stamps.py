@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
-from lake.tables import open_table
+from lake.tables import rows_of
 
 _STEP = timedelta(microseconds=1)
 _MICROSECONDS = pa.timestamp("us", "UTC")
@@ -28,7 +28,7 @@ def growing(lake: Path, name: str, column: str, now: datetime) -> datetime:
     Raises:
         MarqueeError: the table is not there.
     """
-    return later_than(open_table(lake, name).to_pyarrow_dataset(), column, now)
+    return later_than(rows_of(lake, name), column, now)
 
 
 def later_than(held: pads.Dataset, column: str, now: datetime) -> datetime:
