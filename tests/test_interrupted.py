@@ -126,9 +126,11 @@ def ended(process: subprocess.Popen[str], began: float) -> Ending:
 
 
 SWALLOWS = """
-print("ready")
+said = ["ready"]
 while True:
     try:
+        while said:
+            print(said.pop())
         time.sleep(60)
     except KeyboardInterrupt:
         pass

@@ -328,7 +328,7 @@ class TestTrainLike:
         table = DeltaTable(lake / "movie_rating_stats")
         write_deltalake(lake / "movie_rating_stats", table.to_pyarrow_table().slice(1), mode="overwrite")
         DeltaTable(lake / "movie_rating_stats").vacuum(0, dry_run=False, enforce_retention_duration=False)
-        with pytest.raises(MarqueeError, match=r"Version 0 of movie_rating_stats.* is gone"):
+        with pytest.raises(MarqueeError, match=r"Version 0 of table movie_rating_stats.* is gone"):
             repeated(run, home, home / "runs" / "again")
         assert not (home / "runs" / "again").exists()
 
