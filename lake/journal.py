@@ -55,12 +55,15 @@ def roll_back(lake: Path) -> bool:
     from lake.tables import open_table
 
     try:
-        for name, version in dict(json.loads(journal.read_text())).items():
+        before = json.loads(journal.read_text())
+        if not isinstance(before, dict):
+            raise ValueError("it holds no versions")
+        for name, version in before.items():
             if version is None:
                 shutil.rmtree(lake / name, ignore_errors=True)
             elif _version(lake, name) != version:
                 open_table(lake, name).restore(version)
-    except (MarqueeError, ValueError, TypeError) as error:
+    except (MarqueeError, ValueError) as error:
         raise MarqueeError(
             f"What a killed command wrote cannot be undone ({in_words(error)}): remove {journal}, and read"
             " the sources again by `marquee pipeline ingest`."

@@ -101,6 +101,20 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path, name: str) -> None:
         artefacts.load(tmp_path / "run")
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"a": 1}', b"\xff\xfe"])
+def test_whatever_stands_in_a_file_it_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    readers = {
+        artefacts.MANIFEST: artefacts.read_manifest,
+        artefacts.METRICS: artefacts.read_metrics,
+        artefacts.HISTORY: artefacts.read_history,
+        artefacts.PREDICTIONS: artefacts.read_predictions,
+    }
+    for name, read in readers.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(MarqueeError):
+            read(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["inputs.json", "metrics.json", "model.weights.h5", "predictions.parquet"])
 def test_a_file_that_is_not_as_it_was_saved_is_refused(tmp_path: Path, name: str) -> None:
     artefacts.save(made(), tmp_path / "run")

@@ -153,7 +153,7 @@ def test_the_first_table_that_cannot_be_read_is_found_by_reading_all(home: Path)
 # --- the journal ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", "null", '"ratings"'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "[1]", "null", '"ratings"'])
 def test_a_damaged_journal_is_named_and_removing_it_goes_on(text: str, home: Path, whole: Path) -> None:
     journal = home / "lake" / JOURNAL
     journal.write_text(text)

@@ -179,7 +179,7 @@ def load(folder: Path) -> Artefact:
     return Artefact(
         manifest=manifest,
         estimator=estimator,
-        metrics=_read_json(folder, METRICS),
+        metrics=read_metrics(folder),
         history=read_history(folder),
         predictions=read_predictions(folder),
     )
@@ -215,7 +215,10 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 
 def read_metrics(folder: Path) -> dict[str, Any]:
     """The metrics of an artefact, without loading it."""
-    return _read_json(folder, METRICS)
+    found = _read_json(folder, METRICS)
+    if not isinstance(found.get("test"), dict):
+        raise MarqueeError(f"{folder / METRICS} is damaged: it has no metrics of the test rows.")
+    return found
 
 
 def read_history(folder: Path) -> Curve:
@@ -253,6 +256,8 @@ def _read(folder: Path, name: str) -> str:
         raise MarqueeError(
             f"{folder} has no readable {name}: it is not the folder of a trained model."
         ) from error
+    except UnicodeDecodeError as error:
+        raise MarqueeError(f"{folder / name} is damaged: it is no text.") from error
 
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:

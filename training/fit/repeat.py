@@ -79,6 +79,7 @@ def train_like(
             f"{run} was trained with a leak put in on purpose: repeat it by marquee reproduce."
         )
     require_recorded(lake, manifest, run)
+    metrics = artefacts.read_metrics(run)["test"]
     features = {name: at for name, at in manifest.versions.items() if name != domain.events.name}
     prepared = prepare(open_store(features), lake, domain, recipe, versions=manifest.versions)
     if fingerprint(prepared.table) != manifest.data:
@@ -90,7 +91,7 @@ def train_like(
     result = train_on(prepared, recipe, out, truth=truth, on_epoch=on_epoch)
     return Repeated(
         result,
-        artefacts.read_metrics(run)["test"],
+        metrics,
         prepared.table.num_rows,
         _changes(manifest, artefacts.read_manifest(out)),
     )
