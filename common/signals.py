@@ -47,7 +47,8 @@ def take() -> None:
 
     A signal that is ignored stays so: a shell lets what it runs behind ignore Ctrl-C.
     """
-    _Process.errors = os.dup(2)
+    with suppress(OSError):  # it may be closed
+        _Process.errors = os.dup(2)
     heard, tell = os.pipe()
     os.set_blocking(tell, False)
     signal.set_wakeup_fd(tell, warn_on_full_buffer=False)

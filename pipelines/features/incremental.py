@@ -9,8 +9,9 @@ joined that is new or changed. Per key there are two cases:
   holds are appended. They carry a later `created_timestamp`, so what was known before can still be rebuilt;
   readers take the newest.
 
-Facts that differ are appended likewise. Where events were rewritten, where rows left a source, or where the
-view is declared otherwise than its rows were computed, the table is replaced.
+Facts that differ are appended likewise. Where events were rewritten, where rows left a source, where a source
+is another table of its name, or where the view is declared otherwise than its rows were computed, the table
+is replaced.
 
 The law is said once, in the words of `Executor`. Few events are taken in by this process itself
 (`pipelines.features.in_arrow`), many by Spark (`pipelines.features.in_spark`); the kernels are the same.
