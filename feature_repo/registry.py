@@ -45,6 +45,9 @@ def forget_removed_views(registry: dict[str, Any], project: str) -> None:
     if not is_there(registry):
         return
     kinds = ("feature_views", "stream_feature_views", "on_demand_feature_views", "label_views")
+    tables = inspect(registry_engine(registry)).get_table_names()
+    if not {*kinds, "feature_view_version_history"} <= set(tables):
+        return  # an apply was cut off while it made them; the next one goes on
     there = " UNION ALL ".join(f"SELECT feature_view_name, project_id FROM {kind}" for kind in kinds)
     with registry_engine(registry).begin() as connection:
         connection.execute(

@@ -1,8 +1,11 @@
 """A home of which something is damaged or gone: every command says what, and what it says mends it."""
 
 import os
+import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -190,5 +193,25 @@ def test_a_damaged_registry_is_named_and_made_again(how: str, home: Path, whole:
         assert str(file) in said
         assert "`marquee features apply`" in said
     file.unlink()
+    assert in_process(home, "features", "apply").code == 0
+    assert in_process(home, "features", "lookup", "--user", 1).code == 0
+
+
+TABLES_MADE = (1, 3, 6, 9)
+"""How many of the registry's tables an apply had made when it was cut off."""
+
+
+@pytest.mark.parametrize("made", TABLES_MADE)
+def test_a_registry_that_was_only_half_made_is_made_whole(made: int, home: Path) -> None:
+    file = home / "registry.db"
+    with closing(sqlite3.connect(file)) as whole_one:
+        tables = [text for (text,) in whole_one.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")]
+    # The one by which a registry is known to be there comes first.
+    tables.sort(key=lambda text: not re.search(r"TABLE \W?feature_views\b", text))
+    file.unlink()
+    with closing(sqlite3.connect(file)) as part:
+        for text in tables[:made]:
+            part.execute(text)
+        part.commit()
     assert in_process(home, "features", "apply").code == 0
     assert in_process(home, "features", "lookup", "--user", 1).code == 0
