@@ -153,7 +153,7 @@ def jars(_: Settings) -> Finding:
 
 
 def servers(settings: Settings) -> list[Finding]:
-    """What the profile at scale needs: each server that it names answers."""
+    """What the profile at scale needs: each server that it names answers, and knows this home."""
     from feature_repo.profile import profile_settings
     from feature_repo.servers import postgres_version, redis_version, unanswered
     from lake.spark import master_answers
@@ -165,7 +165,8 @@ def servers(settings: Settings) -> list[Finding]:
     master = settings.spark_master
     well = master_answers(master)
     findings = [
-        Finding("Spark master", well, master if well else "does not answer", f"start {master}, and workers")
+        whose(settings),
+        Finding("Spark master", well, master if well else "does not answer", f"start {master}, and workers"),
     ]
     for subject, version in (("registry", postgres_version), ("online store", redis_version)):
         try:
@@ -176,6 +177,18 @@ def servers(settings: Settings) -> list[Finding]:
                 raise
             findings.append(Finding(subject, False, "does not answer", str(sentence)))
     return findings
+
+
+def whose(settings: Settings) -> Finding:
+    """The home is the one that the servers know."""
+    from feature_repo.identity import identity_of, space_of
+
+    subject = "home on servers"
+    try:
+        found = "not applied yet" if identity_of(settings.home) is None else space_of(settings.home)
+    except MarqueeError as error:
+        return Finding(subject, False, "another's, or damaged", str(error))
+    return Finding(subject, True, found)
 
 
 def fetch_jars(settings: Settings, stages: Stages) -> None:

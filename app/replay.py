@@ -1,7 +1,5 @@
 """A scratch home in which the consistency audit replays events; the home that is audited is read only."""
 
-import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +47,7 @@ def scratch_home(settings: Settings, domain: Domain, folder: Path, stages: Stage
                 try:
                     yield replay_into(spark, settings, scratch, domain)
                 finally:
-                    tear_down(scratch)
+                    tear_down(settings, scratch)
         finally:
             _empty(folder)
     shutil.rmtree(folder, ignore_errors=True)
@@ -81,19 +79,19 @@ def replay_into(spark: StartSpark, settings: Settings, scratch: Settings, domain
             copy_table(spark, settings.lake, scratch.lake, table.name, table.all_columns, earlier)
         copy_table(spark, settings.lake, scratch.lake, QUARANTINE, QUARANTINE_COLUMNS)
         run_jobs()
-        publish(scratch, domain)
-        send_changed(open_scratch(scratch))
+        publish(settings, scratch, domain)
+        send_changed(open_scratch(settings, scratch))
 
     def push(events: "pa.Table") -> None:
-        push_events(spark, open_scratch(scratch), raw_events(domain.events, events, SOURCE), domain)
+        push_events(spark, open_scratch(settings, scratch), raw_events(domain.events, events, SOURCE), domain)
 
     def run(events: "pa.Table") -> None:
         add_events(spark, raw_events(domain.events, events, SOURCE), scratch.lake, domain)
         run_jobs()
-        send_changed(open_scratch(scratch))
+        send_changed(open_scratch(settings, scratch))
 
     def look_up(pairs: "pa.Table") -> "pa.Table":
-        return lookup_many(open_scratch(scratch), None, pairs)
+        return lookup_many(open_scratch(settings, scratch), None, pairs)
 
     return Replay(build, push, run, look_up)
 
@@ -128,45 +126,46 @@ def copy_table(
     overwrite(frame, other, name, spark_schema_of(columns))
 
 
-def open_scratch(scratch: Settings) -> "FeatureStore":
+def open_scratch(settings: Settings, scratch: Settings) -> "FeatureStore":
     """The scratch home's store: the profile's online and offline stores, in a project and a registry of its
-    own, so that on shared servers too nobody else's rows are met."""
+    own, so that on shared servers too nobody else's rows are met.
+
+    Args:
+        settings: of the home that is audited. What servers hold for the scratch home is called by its name.
+    """
     from feast import FeatureStore, RepoConfig
 
     from feature_repo.home import sqlite_url
-    from feature_repo.store import open_store
+    from feature_repo.profile import REPOSITORY, profile_settings
 
-    profile = open_store(scratch).config
-    config = RepoConfig(
-        project=f"marquee_replay_{hashlib.sha256(os.fsencode(scratch.home)).hexdigest()[:12]}",
-        provider=profile.provider,
-        registry={"registry_type": "sql", "path": sqlite_url(scratch.home / "registry.db")},
-        offline_store=profile.offline_store.model_dump(),
-        online_store=profile.online_store.model_dump(),
-        entity_key_serialization_version=profile.entity_key_serialization_version,
-    )
-    config.repo_path = profile.repo_path
+    profile, audited = profile_settings(scratch), profile_settings(settings)
+    profile["project"] += f"_{SOURCE}"
+    profile["registry"] = {"registry_type": "sql", "path": sqlite_url(scratch.home / "registry.db")}
+    if "home" in profile["online_store"]:
+        profile["online_store"]["home"] = audited["online_store"]["home"]
+    config = RepoConfig(**profile)
+    config.repo_path = REPOSITORY
     return FeatureStore(config=config)
 
 
-def publish(scratch: Settings, domain: Domain) -> None:
+def publish(settings: Settings, scratch: Settings, domain: Domain) -> None:
     """Publish a domain to the scratch home's store; rows that were left online are removed."""
     from feature_repo.publish import feast_objects
 
     def apply() -> None:
-        store = open_scratch(scratch)
+        store = open_scratch(settings, scratch)
         store.apply(feast_objects(domain, store.project).all)
 
     apply()
-    tear_down(scratch)
+    tear_down(settings, scratch)
     apply()
 
 
-def tear_down(scratch: Settings) -> None:
+def tear_down(settings: Settings, scratch: Settings) -> None:
     """Remove the scratch home's online rows and its registry."""
     registry = scratch.home / "registry.db"
     if registry.is_file():
-        open_scratch(scratch).teardown()  # type: ignore[no-untyped-call]
+        open_scratch(settings, scratch).teardown()  # type: ignore[no-untyped-call]
         registry.unlink()
 
 

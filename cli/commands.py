@@ -4,7 +4,7 @@ import os
 
 import typer
 
-from cli import audit, data, doctor, features, models, pipeline, reproduce, run
+from cli import audit, data, doctor, features, home, models, pipeline, reproduce, run
 from cli.options import GROUP
 from common.quick_start import leave_types_unchecked
 
@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 leave_types_unchecked()
 
 app = typer.Typer(help="Point-in-time-correct features for movie recommendation.", **GROUP)
-for group in (data, pipeline, features, audit):
+for group in (data, pipeline, features, home, audit):
     app.add_typer(group.app)
 for command in (
     run.run,

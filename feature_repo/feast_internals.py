@@ -14,9 +14,9 @@ import pyarrow as pa
 from feast import FeatureStore, FeatureView, ValueType
 from feast.feature_view import DUMMY_ENTITY_ID, DUMMY_ENTITY_NAME, DUMMY_ENTITY_VAL
 from feast.feature_view_projection import FeatureViewProjection
-from feast.infra.key_encoding_utils import serialize_entity_key, serialize_entity_key_prefix
+from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.infra.offline_stores.offline_store import OfflineStore
-from feast.infra.online_stores.helpers import _mmh3, _redis_key, compute_table_id, compute_versioned_name
+from feast.infra.online_stores.helpers import compute_table_id, compute_versioned_name
 from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.on_demand_feature_view import OnDemandFeatureView
@@ -56,7 +56,7 @@ def read_online(
     store: FeatureStore, view: FeatureView, keys: Sequence[EntityKey], features: Sequence[str]
 ) -> list[Held]:
     """What is online for each key, with the row's own timestamp, which `get_online_features` rounds."""
-    # Redis adds to the names that it is given.
+    # Some stores add to the names that they are given.
     return list(store._get_provider().online_read(store.config, view, list(keys), [*features]))
 
 
@@ -127,25 +127,6 @@ def sqlite_table(config: RepoConfig, view: FeatureView) -> str:
 def redis_name(config: RepoConfig, view: FeatureView) -> str:
     """What a view is called in Redis."""
     return str(compute_versioned_name(view, config.registry.enable_online_feature_view_versioning))
-
-
-def redis_key(config: RepoConfig, key: EntityKey) -> bytes:
-    """Where Redis keeps the features of a key."""
-    return bytes(_redis_key(config.project, key, config.entity_key_serialization_version))
-
-
-def redis_key_prefix(view: FeatureView) -> bytes:
-    """What the Redis keys of all entities of a view's kind begin with."""
-    return bytes(serialize_entity_key_prefix(list(view.join_keys)))
-
-
-def redis_field(name: str, feature: str) -> bytes:
-    """Where a feature stands in what Redis keeps of a key.
-
-    Args:
-        name: of the view, as `redis_name` gives it.
-    """
-    return bytes(_mmh3(f"{name}:{feature}"))
 
 
 # --- retrieval ---------------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 """One apply at a time: Feast's is not atomic, and two at once leave views of both, or of neither.
 
 The lock goes with the registry: a file beside one in SQLite; for one in PostgreSQL an advisory lock of the
-server, so that several machines wait for each other. Both end with the process that holds them.
+server, so that several machines wait for each other, but no home for another. Both end with the process that
+holds them.
 """
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -11,13 +13,12 @@ from typing import Any
 import click
 from sqlalchemy import text
 
+from common.errors import MarqueeError
 from common.locks import locked
 from feature_repo.home import feast_settings
+from feature_repo.identity import LOCK, give_identity, space_of
 from feature_repo.profile import profile_settings
-from feature_repo.registry import forget_removed_views, registry_engine, registry_file
-
-LOCK = 0x4D415251554545
-"""The number of the advisory lock: "MARQUEE"."""
+from feature_repo.registry import forget_removed_views, registry_file, registry_home, server_engine
 
 _until_exit = ExitStack()
 
@@ -26,23 +27,37 @@ _until_exit = ExitStack()
 def registry_lock(registry: dict[str, Any]) -> Iterator[None]:
     """Wait until no other process applies to this registry, and keep others waiting meanwhile.
 
+    On a server, a home that is applied for the first time is given its part.
+
     Args:
         registry: its settings, as in a profile.
 
     Raises:
-        MarqueeError: the folder of an SQLite registry cannot be written.
+        MarqueeError: the folder of an SQLite registry cannot be written, or the home lives elsewhere by what
+            it says of itself.
     """
-    file = registry_file(registry)
-    with locked(file.with_name(".registry.lock"), wait=True) if file else _server_lock(registry):
+    file, home = registry_file(registry), registry_home(registry)
+    if home is not None:
+        give_identity(home)
+    space = "" if home is None else space_of(home)
+    with locked(file.with_name(LOCK), wait=True) if file else _server_lock(registry, space):
         yield
 
 
 @contextmanager
-def _server_lock(registry: dict[str, Any]) -> Iterator[None]:
-    """The lock lives as long as its session on the server, which is this connection."""
-    engine = registry_engine(registry).execution_options(isolation_level="AUTOCOMMIT")
+def _server_lock(registry: dict[str, Any], space: str) -> Iterator[None]:
+    """The lock lives as long as its session on the server, which is this connection.
+
+    Args:
+        space: that of the registry's home, which is made if there is none.
+    """
+    number = int.from_bytes(hashlib.sha256(f"apply {space}".encode()).digest()[:8], signed=True)
+    engine = server_engine(registry).execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+        connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": number})
+        there = text("SELECT to_regnamespace(:space)")
+        if space and connection.execute(there, {"space": space}).scalar_one() is None:
+            connection.execute(text(f'CREATE SCHEMA "{space}"'))
         yield
 
 
@@ -52,11 +67,15 @@ def lock_until_exit(project: str) -> None:
     What a teardown left in the registry, on which Feast's apply would stumble, is removed.
 
     Raises:
-        click.UsageError: a variable is not set, or the home is relative; Feast prints it as one line.
+        click.UsageError: a variable is not set, or the home is relative, a copy, or cannot be written; Feast
+            prints it as one line.
     """
     context = click.get_current_context(silent=True)
     given = context.find_root().obj if context else None
     file = given.get("FS_YAML_FILE") if isinstance(given, dict) else None
-    registry = profile_settings(feast_settings(), file)["registry"]
-    _until_exit.enter_context(registry_lock(registry))
+    try:
+        registry = profile_settings(feast_settings(), file)["registry"]
+        _until_exit.enter_context(registry_lock(registry))
+    except MarqueeError as error:
+        raise click.UsageError(str(error)) from error
     forget_removed_views(registry, project)

@@ -13,6 +13,8 @@ from feature_repo.home import placed, placed_registry
 
 REPOSITORY = Path(__file__).parent
 PROFILES = {"embedded": "feature_store.yaml", "scale": "feature_store.scale.yaml"}
+ENGINE_OPTIONS = "sqlalchemy_config_kwargs"
+"""Feast's name for what SQLAlchemy is told of a registry, among its settings."""
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
@@ -36,9 +38,10 @@ def profile_settings(settings: Settings, file: Path | None = None) -> dict[str, 
     if settings.profile == "scale":
         check_postgres(settings.postgres)
         check_redis(settings.redis)
-    profile["registry"]["path"] = placed_registry(profile["registry"]["path"], settings.home)
-    for part in ("offline_store", "online_store"):
-        profile[part] = {name: placed(value, settings.home) for name, value in profile[part].items()}
+    registry = profile["registry"]
+    registry["path"] = placed_registry(registry["path"], settings.home)
+    for part in (profile["offline_store"], profile["online_store"], registry.get(ENGINE_OPTIONS, {})):
+        part.update({name: placed(value, settings.home) for name, value in part.items()})
     profile["offline_store"] |= {"memory_limit": settings.duckdb_memory}
     if settings.profile == "scale":
         profile["offline_store"] |= {

@@ -6,6 +6,13 @@ from typing import Any
 from sqlalchemy import URL, Engine, create_engine, inspect, make_url, text
 from sqlalchemy.pool import NullPool
 
+from feature_repo.home import PLUGIN
+from feature_repo.identity import identity_of
+from feature_repo.profile import ENGINE_OPTIONS
+
+VIEWS = "feature_views"
+"""The table that a registry has them in."""
+
 
 def registry_url(registry: dict[str, Any]) -> URL:
     """Where a registry is; of PostgreSQL's drivers, the one that Feast takes.
@@ -23,18 +30,50 @@ def registry_file(registry: dict[str, Any]) -> Path | None:
     return Path(url.database or "") if url.get_backend_name() == "sqlite" else None
 
 
+def registry_home(registry: dict[str, Any]) -> Path | None:
+    """The home of a registry on a server that several homes share; None where it has none but its own."""
+    home = registry.get(ENGINE_OPTIONS, {}).get(PLUGIN)
+    return None if home is None else Path(home)
+
+
 def registry_engine(registry: dict[str, Any]) -> Engine:
-    """Connections to a registry, each closed after use."""
-    connect = registry.get("sqlalchemy_config_kwargs", {}).get("connect_args", {})
-    return create_engine(registry_url(registry), poolclass=NullPool, connect_args=connect)
+    """Connections to a registry, each closed after use; on a server to the part of its home.
+
+    Raises:
+        MarqueeError: the home was never applied, or lives elsewhere by what it says of itself.
+    """
+    given = registry.get(ENGINE_OPTIONS, {})
+    options = {name: given[name] for name in ("plugins", PLUGIN) if name in given}
+    return _engine(registry, **options)
+
+
+def server_engine(registry: dict[str, Any]) -> Engine:
+    """Connections to the server of a registry, each closed after use, to no home's part of it."""
+    return _engine(registry)
+
+
+def _engine(registry: dict[str, Any], **options: Any) -> Engine:
+    connect = registry.get(ENGINE_OPTIONS, {}).get("connect_args", {})
+    return create_engine(registry_url(registry), poolclass=NullPool, connect_args=connect, **options)
 
 
 def is_there(registry: dict[str, Any]) -> bool:
-    """Whether a registry was ever applied to; makes nothing."""
-    file = registry_file(registry)
+    """Whether a registry was ever applied to; makes nothing.
+
+    Raises:
+        MarqueeError: its home lives elsewhere by what it says of itself.
+    """
+    file, home = registry_file(registry), registry_home(registry)
     if file is not None and not file.is_file():
         return False
-    return bool(inspect(registry_engine(registry)).has_table("feature_views"))
+    if home is not None and identity_of(home) is None:
+        return False
+    return bool(inspect(registry_engine(registry)).has_table(VIEWS))
+
+
+def is_nobodys(registry: dict[str, Any]) -> bool:
+    """Whether a server has what was applied to it before each home had a part of its own."""
+    return registry_home(registry) is not None and bool(inspect(server_engine(registry)).has_table(VIEWS))
 
 
 def forget_removed_views(registry: dict[str, Any], project: str) -> None:

@@ -24,9 +24,9 @@ def postgres_version(settings: dict[str, Any]) -> str:
     """
     from sqlalchemy import text
 
-    from feature_repo.registry import registry_engine
+    from feature_repo.registry import server_engine
 
-    with registry_engine(settings["registry"]).connect() as connection:
+    with server_engine(settings["registry"]).connect() as connection:
         return f"PostgreSQL {connection.execute(text('SHOW server_version')).scalar_one()}"
 
 

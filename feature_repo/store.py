@@ -25,7 +25,7 @@ from feature_repo.offline.tables import delta_table, file_source
 from feature_repo.online.send import Sent, send_changed
 from feature_repo.profile import REPOSITORY, profile_settings
 from feature_repo.publish import feast_objects
-from feature_repo.registry import forget_removed_views, is_there
+from feature_repo.registry import forget_removed_views, is_nobodys, is_there
 
 
 def open_store(
@@ -63,11 +63,18 @@ def require_store(settings: Settings) -> None:
     Raises:
         MarqueeError: nothing was ever applied.
     """
-    if not is_there(profile_settings(settings)["registry"]):
+    registry = profile_settings(settings)["registry"]
+    if is_there(registry):
+        return
+    if is_nobodys(registry):
         raise MarqueeError(
-            f"There is no feature store for {settings.home}: run marquee run, or marquee features apply,"
-            " first."
+            f"There is no feature store for {settings.home}: what the servers hold without a home's name was"
+            " put there by an older version, and is not used any more; run marquee features apply, then"
+            " marquee features materialize."
         )
+    raise MarqueeError(
+        f"There is no feature store for {settings.home}: run marquee run, or marquee features apply, first."
+    )
 
 
 def plan(settings: Settings, domain: Domain) -> list[Change]:

@@ -1,96 +1,176 @@
-"""Feast's Redis online store, keeping the newest rows.
+"""An online store in Redis that keeps the newest rows, in a layout of its own.
 
-Feast's own compares event timestamps in the client, between a read and a write, and drops a correction: a
-row of the same instant with a newer `created_timestamp`. Here Redis itself compares, in one script a row, so
-that no other writer comes between the comparison and the write.
+Feast's own has a Redis hash for each key, with the features of all views, and compares event timestamps in
+the client, between a read and a write. Here a view's rows stand in `BUCKETS` hashes, each row as one field:
+how many there are, and whether some were exchanged, can be asked for without looking at each. Redis itself
+compares what is there with what comes, in a script, so that no other writer comes between. The names begin
+with that of the home (see `identity`), so that any number of homes share a server.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
+from zlib import crc32
 
-from feast import FeatureView
+from feast import Entity, FeatureView
+from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 from feast.infra.supported_async_methods import SupportedAsyncMethods
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Map
 from feast.repo_config import RepoConfig
-from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
-from feature_repo.feast_internals import (
-    Row,
-    redis_client,
-    redis_field,
-    redis_key,
-    redis_key_prefix,
-    redis_name,
-)
+from feature_repo.feast_internals import Held, Row, redis_client, redis_name, serialised_key
+from feature_repo.home import space_for
 from feature_repo.online.newest import NEVER, WritesNewest, instant, order
 
-SCRIPT = """
-local held = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2])
-if ARGV[3] == 'newest' and held[1] and held[2] and held[1] > ARGV[4] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[4], unpack(ARGV, 6))
-if ARGV[5] ~= '0' then redis.call('EXPIRE', KEYS[1], ARGV[5]) end
-return 1
+BUCKETS = 64
+ORDER = 20
+"""Digits of an instant in a row, which thus compares as text."""
+WEIGHT = 10
+"""Digits of a row's checksum."""
+SUM = b"#"
+"""The field of a bucket that holds the sum of its rows' checksums; no key is called so."""
+MOST_ROWS = 500
+"""In one call of a script, during which Redis does nothing else."""
+
+WRITE = """
+local refused, new, change = 0, 0, 0
+for i = 2, #ARGV, 4 do
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  if held and ARGV[1] == 'newest' and string.sub(held, 1, 40) > ARGV[i + 1] then
+    refused = refused + 1
+  else
+    if held then change = change - (tonumber(string.sub(held, 41, 50)) or 0) else new = new + 1 end
+    change = change + tonumber(ARGV[i + 2])
+    redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1] .. ARGV[i + 2] .. ARGV[i + 3])
+  end
+end
+if change ~= 0 or new > 0 then
+  redis.call('HINCRBY', KEYS[1], '#', string.format('%.0f', change))
+end
+return refused
 """
-"""Arguments: the fields of the order and of Feast's timestamp; "newest" or "whatever"; the order; seconds
-that the key lives (0: for ever); fields and values. An order without a timestamp is of a deleted view."""
+"""Writes rows of a bucket: "newest" or "whatever"; then for each its key, order, checksum and values."""
 
 
 class NewestRedisOnlineStoreConfig(RedisOnlineStoreConfig):
-    """What `online_store:` in feature_store.yaml may hold: what it may hold for `type: redis`."""
+    """What `online_store:` in feature_store.yaml may hold.
+
+    Args:
+        home: whose rows these are; without one, the names in Redis begin with the project's.
+        key_ttl_seconds: none: a row is there until another replaces it.
+    """
 
     type: str = "feature_repo.online.redis.NewestRedisOnlineStore"  # type: ignore[assignment]
+    home: str | None = None
+    key_ttl_seconds: None = None
+
+    @cached_property
+    def space(self) -> tuple[str, ...]:
+        """What all names begin with.
+
+        Raises:
+            MarqueeError: the home was never applied, or lives elsewhere by what it says of itself.
+        """
+        return () if self.home is None else (space_for(self.home),)
 
 
 class NewestRedisOnlineStore(WritesNewest, RedisOnlineStore):
     """A Redis in which an older row never replaces a newer one; see the module."""
 
+    # Feast's own reads its own layout.
+    _read_features_per_fv = OnlineStore._read_features_per_fv
+
     @property
     def async_supported(self) -> SupportedAsyncMethods:
-        # Feast's server then writes by `online_write_batch`.
-        return SupportedAsyncMethods(read=True, write=False)
+        # Feast's server then reads and writes by `online_read` and `online_write_batch`.
+        return SupportedAsyncMethods(read=False, write=False)
 
     def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[Row], whatever: bool) -> int:
         """Write rows, as `KeepsNewest` says."""
-        name = redis_name(config, view)
-        life = config.online_store.key_ttl_seconds or 0
-        mode = "whatever" if whatever else "newest"
+        name, mode = _name(config, view), "whatever" if whatever else "newest"
+        arguments: dict[str, list[Any]] = defaultdict(list)
+        for row in rows:
+            key, text = serialised_key(config, row[0]), Map(val=row[1]).SerializeToString()
+            digits = "".join(f"{part - NEVER:0{ORDER}d}" for part in order(row))
+            weight = f"{crc32(text, crc32(digits.encode())):0{WEIGHT}d}"
+            arguments[_bucket(name, key)] += [key, digits, weight, text]
         with redis_client(self, config.online_store).pipeline(transaction=False) as pipe:
-            for row in rows:
-                key, values, _, _ = row
-                event, created = order(row)
-                stamp = Timestamp()
-                stamp.FromDatetime(instant(event))
-                fields: list[Any] = [f"_ts:{name}", stamp.SerializeToString()]
-                for feature, value in values.items():
-                    fields += [redis_field(name, feature), value.SerializeToString()]
-                # Digits of fixed length, which compare as text.
-                digits = f"{event - NEVER:020d}{created - NEVER:020d}"
-                where = redis_key(config, key)
-                pipe.eval(SCRIPT, 1, where, f"_order:{name}", f"_ts:{name}", mode, digits, life, *fields)
-            return list(pipe.execute()).count(0)
+            for bucket, given in arguments.items():
+                for start in range(0, len(given), 4 * MOST_ROWS):
+                    pipe.eval(WRITE, 1, bucket, mode, *given[start : start + 4 * MOST_ROWS])
+            return sum(pipe.execute())
+
+    def online_read(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        entity_keys: list[EntityKey],
+        requested_features: list[str] | None = None,
+    ) -> list[Held]:
+        name, keys = _name(config, table), [serialised_key(config, key) for key in entity_keys]
+        asked: dict[str, dict[bytes, None]] = defaultdict(dict)
+        for key in keys:
+            asked[_bucket(name, key)][key] = None
+        with redis_client(self, config.online_store).pipeline(transaction=False) as pipe:
+            for bucket, among in asked.items():
+                pipe.hmget(bucket, list(among))
+            answers = pipe.execute()
+        found = {
+            key: row
+            for among, rows in zip(asked.values(), answers, strict=True)
+            for key, row in zip(among, rows, strict=True)
+        }
+        return [_held(found[key], requested_features) for key in keys]
 
     def keep_only(self, config: RepoConfig, view: FeatureView, keys: set[bytes]) -> None:
         """Remove all other keys, as `KeepsNewest` says."""
-        name, project = redis_name(config, view), config.project.encode()
-        fields = [redis_field(name, feature.name) for feature in view.features]
-        fields += [f"_ts:{name}".encode(), f"_order:{name}".encode()]
-        with redis_client(self, config.online_store).pipeline(transaction=False) as pipe:
-            for key in self._keys(config, view):
-                if key.removesuffix(project) not in keys:
-                    pipe.hdel(key, *fields)
-            pipe.execute()
+        client = redis_client(self, config.online_store)
+        for bucket in _buckets(config, view):
+            gone = [key for key in client.hkeys(bucket) if key not in keys and key != SUM]
+            for start in range(0, len(gone), MOST_ROWS):
+                client.hdel(bucket, *gone[start : start + MOST_ROWS])
 
     def is_empty(self, config: RepoConfig, view: FeatureView) -> bool:
-        """Whether no key has a row of the view: all keys are looked at until one has."""
-        client, stamp = redis_client(self, config.online_store), f"_ts:{redis_name(config, view)}"
-        return not any(client.hexists(key, stamp) for key in self._keys(config, view))
+        """Whether there is no row of the view."""
+        return not redis_client(self, config.online_store).exists(*_buckets(config, view))
 
-    def _keys(self, config: RepoConfig, view: FeatureView) -> Iterator[bytes]:
-        """The keys that Redis has of a view's entities."""
-        pattern = _literally(redis_key_prefix(view)) + b"*" + _literally(config.project.encode())
-        yield from redis_client(self, config.online_store).scan_iter(pattern, count=1000)
+    def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
+        """Remove all rows of a view."""
+        redis_client(self, config.online_store).unlink(*_buckets(config, table))
+
+    def teardown(
+        self,
+        config: RepoConfig,
+        tables: Sequence[FeatureView],
+        entities: Sequence[Entity],  # noqa: ARG002
+    ) -> None:
+        for table in tables:
+            self.delete_table(config, table)
 
 
-def _literally(text: bytes) -> bytes:
-    """A pattern of Redis that only this text matches."""
-    return b"".join(b"\\" + bytes([c]) if c in b"\\*?[]^" else bytes([c]) for c in text)
+def _name(config: RepoConfig, view: FeatureView) -> str:
+    """What all names of a view begin with; no part of one has a colon."""
+    return ":".join([*config.online_store.space, config.project, redis_name(config, view)])
+
+
+def _buckets(config: RepoConfig, view: FeatureView) -> list[str]:
+    """The names of the hashes that have a view's rows."""
+    name = _name(config, view)
+    return [f"{name}:{place}" for place in range(BUCKETS)]
+
+
+def _bucket(name: str, key: bytes) -> str:
+    """The name of the one that has a key's row."""
+    return f"{name}:{crc32(key) % BUCKETS}"
+
+
+def _held(row: bytes | None, features: Sequence[str] | None) -> Held:
+    """What a row says: its instant, and the values of those features, or all."""
+    if row is None:
+        return None, None
+    values = Map.FromString(row[2 * ORDER + WEIGHT :]).val
+    wanted = values if features is None else [name for name in features if name in values]
+    return instant(int(row[:ORDER]) + NEVER), {name: values[name] for name in wanted}
