@@ -419,3 +419,7 @@ def test_a_copy_asks_and_is_then_a_home_of_its_own(
         served_count(copy, 2)
     assert sum(part.rows for part in store.materialize(Settings(home=copy))) > 0
     assert served_count(copy, 2) == newest_count(copy, 2)
+    monkeypatch.setenv("MARQUEE_HOME", str(copy))
+    feast("teardown")
+    assert "no views yet" in refused(copy, "features", "lookup", "--user", 1)
+    assert served_count(computed, 2) == newest_count(computed, 2)
