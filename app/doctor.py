@@ -155,7 +155,7 @@ def jars(_: Settings) -> Finding:
 def servers(settings: Settings) -> list[Finding]:
     """What the profile at scale needs: each server that it names answers, and knows this home."""
     from feature_repo.profile import profile_settings
-    from feature_repo.servers import postgres_version, redis_version, unanswered
+    from feature_repo.servers import eviction, postgres_version, redis_version, unanswered
     from lake.spark import master_answers
 
     try:
@@ -176,6 +176,10 @@ def servers(settings: Settings) -> list[Finding]:
             if sentence is None:
                 raise
             findings.append(Finding(subject, False, "does not answer", str(sentence)))
+    if findings[-1].well:
+        evicts = eviction(profile)
+        found = "keeps all rows" if evicts is None else "may evict rows"
+        findings.append(Finding("online memory", evicts is None, found, evicts or ""))
     return findings
 
 

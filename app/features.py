@@ -69,6 +69,13 @@ def materialize_stage(settings: Settings, stages: Stages) -> "list[Sent]":
     """Bring the newest rows of the keys that changed online; the caller holds the home."""
     from feature_repo import store
 
+    if settings.profile == "scale":
+        from feature_repo.profile import profile_settings
+        from feature_repo.servers import eviction
+
+        evicts = eviction(profile_settings(settings))
+        if evicts is not None:
+            stages.note(f"{evicts}.")
     with stages.stage("materialize") as stage:
         sent = store.materialize(settings, on_progress=stage.report)
         stage.outcome = online_line(sent)
@@ -81,7 +88,9 @@ def online_line(sent: "list[Sent]") -> str:
         return f"nothing changed in {len(sent)} views"
     rows, refused = sum(part.rows for part in sent), sum(part.refused for part in sent)
     older = f"; {count(refused)} were older than what is there" if refused else ""
-    return f"{count(rows)} keys of {len(sent)} views online{older}"
+    missing = sum(part.missing for part in sent)
+    back = f"; {count(missing)} had gone and are back" if missing else ""
+    return f"{count(rows)} keys of {len(sent)} views online{older}{back}"
 
 
 def require_features(settings: Settings, domain: Domain) -> None:

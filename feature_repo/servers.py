@@ -32,11 +32,41 @@ def postgres_version(settings: dict[str, Any]) -> str:
 
 def redis_version(settings: dict[str, Any]) -> str:
     """What the server of the online store says that it is."""
+    with _redis(settings) as client:
+        return f"Redis {client.info('server')['redis_version']}"
+
+
+def eviction(settings: dict[str, Any]) -> str | None:
+    """Why the server of the online store may let go of rows when it is full, and what to do; None where it
+    does not, or may not be asked.
+
+    Rows never expire, so of the policies those that evict any key matter.
+
+    Args:
+        settings: a profile's.
+    """
+    from redis.exceptions import NoPermissionError
+
+    with _redis(settings) as client:
+        try:
+            memory = client.info("memory")
+        except NoPermissionError:
+            return None
+    policy, most = str(memory.get("maxmemory_policy")), int(memory.get("maxmemory", 0))
+    if not most or not policy.startswith("allkeys"):
+        return None
+    return (
+        f"Redis evicts rows when it has {most / 1e6:.0f} MB ({policy}): give it memory for all of them, and"
+        " set maxmemory-policy noeviction, so that it refuses to write before it forgets"
+    )
+
+
+def _redis(settings: dict[str, Any]) -> Any:
+    """A client of the online store's server."""
     from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
     config = RedisOnlineStoreConfig(connection_string=settings["online_store"]["connection_string"])
-    with RedisOnlineStore()._get_client(config) as client:
-        return f"Redis {client.info('server')['redis_version']}"
+    return RedisOnlineStore()._get_client(config)
 
 
 def unanswered(error: BaseException) -> MarqueeError | None:

@@ -190,11 +190,21 @@ def test_another_online_store_is_not_believed_to_be_full(store: FeatureStore, tm
     assert served(other, KEYS) == {1: Event(1, 10, 0)}
 
 
-def test_older_rows_are_refused_and_counted_where_there_is_no_record(store: FeatureStore) -> None:
-    write_online(store, [Event(1, 10, 1), Event(2, 10, 1), Event(3, 10, 1)])
+def test_without_a_record_the_online_rows_become_the_tables(store: FeatureStore) -> None:
+    write_online(store, [Event(1, 10, 1), Event(2, 10, 1), Event(3, 10, 1), Event(5, 10, 1)])
     write(store, [Event(1, 9, 9), Event(2, 10, 0), Event(3, 10, 2)])
     (sent,) = send_changed(store)
-    assert (sent.rows, sent.refused) == (3, 2)
+    assert (sent.rows, sent.refused) == (3, 0)
+    assert served(store, KEYS) == {1: Event(1, 9, 9), 2: Event(2, 10, 0), 3: Event(3, 10, 2)}
+
+
+def test_older_rows_are_refused_and_counted_where_somebody_wrote_newer_ones(store: FeatureStore) -> None:
+    write(store, [Event(1, 8, 0), Event(2, 8, 0), Event(3, 8, 0)])
+    send_all(store)
+    write_online(store, [Event(1, 10, 1), Event(2, 10, 1)])
+    write(store, [Event(1, 9, 9), Event(2, 10, 0), Event(3, 10, 2)])
+    (sent,) = send_changed(store)
+    assert (sent.since, sent.rows, sent.refused) == (0, 3, 2)
     assert served(store, KEYS) == {1: Event(1, 10, 1), 2: Event(2, 10, 1), 3: Event(3, 10, 2)}
 
 
@@ -209,6 +219,8 @@ def test_rows_of_one_key_in_one_batch_leave_the_newest(opened: FeatureStore, bat
 def test_a_store_that_takes_anything_is_sent_no_older_row(tmp_path: Path) -> None:
     plain = open_store(tmp_path, {"type": "sqlite", "path": str(tmp_path / "online.db")})
     second = 1_000_000
+    write(plain, [Event(1, second, 0), Event(2, second, 0)])
+    assert send_all(plain) == 2
     write_online(plain, [Event(1, 5 * second, 0), Event(2, 5 * second, 0)])
     write(plain, [Event(1, 4 * second, 9), Event(2, 5 * second, 1), Event(3, second, 0)])
     (sent,) = send_changed(plain)
@@ -226,7 +238,5 @@ def test_what_feasts_own_store_wrote_counts_as_of_its_second(tmp_path: Path) -> 
     write_online(plain, [Event(1, 5_000_000, 0), Event(2, 5_000_000, 0)])
     ours = open_store(tmp_path, sqlite(tmp_path))
     assert served(ours, KEYS) == served(plain, KEYS)
-    write(ours, [Event(1, 4_999_999, 9), Event(2, 5_000_000, 0)])
-    (sent,) = send_changed(ours)
-    assert (sent.rows, sent.refused) == (2, 1)
-    assert served(ours, KEYS) == served(plain, KEYS)
+    write_online(ours, [Event(1, 4_999_999, 9), Event(2, 5_000_000, 1)])
+    assert served(ours, KEYS) == {1: Event(1, 5_000_000, 0), 2: Event(2, 5_000_000, 1)}

@@ -1,6 +1,7 @@
 """What a store that keeps the newest rows can do, beyond Feast's interface."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,6 +14,19 @@ from feature_repo.feast_internals import Row
 NEVER = -(2**63)
 """The order of an instant that is missing."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a store has of a view, told without looking at each row.
+
+    Args:
+        rows: how many there are.
+        digest: a sum over all of them, which differs where rows were exchanged for older ones.
+    """
+
+    rows: int
+    digest: int
 
 
 @runtime_checkable
@@ -31,6 +45,12 @@ class KeepsNewest(Protocol):
 
     def is_empty(self, config: RepoConfig, view: FeatureView) -> bool:
         """Whether the store has no row of a view."""
+
+    def expect(self, config: RepoConfig, view: FeatureView, rows: int) -> None:
+        """Note that a view has so many rows, and which; a later `write` notes what it changes of that."""
+
+    def tallies(self, config: RepoConfig, view: FeatureView) -> tuple[Tally, Tally | None]:
+        """What the store has of a view, and what it ought to have by what was noted; None if nothing was."""
 
 
 class WritesNewest:

@@ -56,6 +56,28 @@ def write_record(store: FeatureStore, view: FeatureView, record: Record) -> None
         write_online(store, view, [row])
 
 
+def expect_rows(store: FeatureStore, view: FeatureView, rows: int) -> None:
+    """Say that a store has so many rows of a view, and its record: `rows_missing` counts from then on."""
+    online = online_store(store)
+    if isinstance(online, KeepsNewest):
+        online.expect(store.config, view, rows + 1)
+
+
+def rows_missing(store: FeatureStore, view: FeatureView) -> int | None:
+    """How many rows the store let go of since they were written; 0 where it has others, or may have.
+
+    Returns:
+        None where all are there, and where the store cannot tell.
+    """
+    online = online_store(store)
+    if not isinstance(online, KeepsNewest):
+        return None
+    there, expected = online.tallies(store.config, view)
+    if there == expected:
+        return None
+    return 0 if expected is None else max(expected.rows - there.rows, 0)
+
+
 def never_sent(store: FeatureStore, view: FeatureView) -> bool:
     """Whether nothing of a view is online, by whomever: a key without a row then tells nothing of the key."""
     online = online_store(store)

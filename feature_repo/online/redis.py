@@ -23,7 +23,7 @@ from feast.repo_config import RepoConfig
 
 from feature_repo.feast_internals import Held, Row, redis_client, redis_name, serialised_key
 from feature_repo.home import space_for
-from feature_repo.online.newest import NEVER, WritesNewest, instant, order
+from feature_repo.online.newest import NEVER, Tally, WritesNewest, instant, order
 
 BUCKETS = 64
 ORDER = 20
@@ -48,11 +48,26 @@ for i = 2, #ARGV, 4 do
   end
 end
 if change ~= 0 or new > 0 then
-  redis.call('HINCRBY', KEYS[1], '#', string.format('%.0f', change))
+  local digits = string.format('%.0f', change)
+  redis.call('HINCRBY', KEYS[1], '#', digits)
+  if redis.call('EXISTS', KEYS[2]) == 1 then
+    redis.call('HINCRBY', KEYS[2], 'rows', new)
+    redis.call('HINCRBY', KEYS[2], 'digest', digits)
+  end
 end
 return refused
 """
-"""Writes rows of a bucket: "newest" or "whatever"; then for each its key, order, checksum and values."""
+"""Writes rows of a bucket, and notes what is expected then. Arguments: "newest" or "whatever"; then for each
+row its key, order, checksum and values."""
+TALLY = """
+local found = redis.call('HMGET', KEYS[1], 'rows', 'digest')
+for i = 2, #KEYS do
+  found[#found + 1] = redis.call('HLEN', KEYS[i])
+  found[#found + 1] = redis.call('HGET', KEYS[i], '#')
+end
+return found
+"""
+"""Gives rows and digest as they are expected, then fields and digest of each bucket."""
 
 
 class NewestRedisOnlineStoreConfig(RedisOnlineStoreConfig):
@@ -97,10 +112,11 @@ class NewestRedisOnlineStore(WritesNewest, RedisOnlineStore):
             digits = "".join(f"{part - NEVER:0{ORDER}d}" for part in order(row))
             weight = f"{crc32(text, crc32(digits.encode())):0{WEIGHT}d}"
             arguments[_bucket(name, key)] += [key, digits, weight, text]
+        expected, most = _expected(config, view), 4 * MOST_ROWS
         with redis_client(self, config.online_store).pipeline(transaction=False) as pipe:
             for bucket, given in arguments.items():
-                for start in range(0, len(given), 4 * MOST_ROWS):
-                    pipe.eval(WRITE, 1, bucket, mode, *given[start : start + 4 * MOST_ROWS])
+                for start in range(0, len(given), most):
+                    pipe.eval(WRITE, 2, bucket, expected, mode, *given[start : start + most])
             return sum(pipe.execute())
 
     def online_read(
@@ -135,11 +151,26 @@ class NewestRedisOnlineStore(WritesNewest, RedisOnlineStore):
 
     def is_empty(self, config: RepoConfig, view: FeatureView) -> bool:
         """Whether there is no row of the view."""
-        return not redis_client(self, config.online_store).exists(*_buckets(config, view))
+        there, _ = self.tallies(config, view)
+        return there.rows == 0
+
+    def expect(self, config: RepoConfig, view: FeatureView, rows: int) -> None:
+        """Note what there is, as `KeepsNewest` says."""
+        there, _ = self.tallies(config, view)
+        noted = {"rows": rows, "digest": there.digest}
+        redis_client(self, config.online_store).hset(_expected(config, view), mapping=noted)
+
+    def tallies(self, config: RepoConfig, view: FeatureView) -> tuple[Tally, Tally | None]:
+        """What there is and what ought to be, as `KeepsNewest` says."""
+        names = [_expected(config, view), *_buckets(config, view)]
+        rows, digest, *found = redis_client(self, config.online_store).eval(TALLY, len(names), *names)
+        sums = [int(each) for each in found[1::2] if each is not None]
+        there = Tally(sum(found[::2]) - len(sums), sum(sums))
+        return there, None if rows is None or digest is None else Tally(int(rows), int(digest))
 
     def delete_table(self, config: RepoConfig, table: FeatureView) -> None:
         """Remove all rows of a view."""
-        redis_client(self, config.online_store).unlink(*_buckets(config, table))
+        redis_client(self, config.online_store).unlink(_expected(config, table), *_buckets(config, table))
 
     def teardown(
         self,
@@ -160,6 +191,11 @@ def _buckets(config: RepoConfig, view: FeatureView) -> list[str]:
     """The names of the hashes that have a view's rows."""
     name = _name(config, view)
     return [f"{name}:{place}" for place in range(BUCKETS)]
+
+
+def _expected(config: RepoConfig, view: FeatureView) -> str:
+    """The name of the hash that says what there ought to be of a view."""
+    return f"{_name(config, view)}:expected"
 
 
 def _bucket(name: str, key: bytes) -> str:

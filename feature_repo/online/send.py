@@ -3,9 +3,11 @@
 What a view's online rows are up to date with stands in the online store (`record`). It is written last, so a
 send that was killed is repeated.
 
-A key is sent if its newest row is new; without a record, each key is. Where the table was replaced
-(overwritten, restored, made anew) each key is sent too, and the online rows become those of the table: older
-rows replace newer ones, and keys that it lacks are removed.
+A key is sent if its newest row is new. Each key is sent, older rows replace newer ones, and keys that the
+table lacks are removed, so that what is online is the table's, where that cannot be known: without a record;
+where the table was replaced (overwritten, restored, made anew) or has other features; where rows are missing
+online or are others than were written (evicted, deleted, put back from an older copy), as the store's tallies
+tell.
 """
 
 import time
@@ -17,6 +19,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 from feast import FeatureStore, FeatureView
 
+from common.errors import MarqueeError
 from common.progress import Progress
 from feature_repo.applied import applied_views
 from feature_repo.feast_internals import (
@@ -31,7 +34,14 @@ from feature_repo.feast_internals import (
 from feature_repo.offline.latest import latest_rows
 from feature_repo.offline.tables import dataset, delta_table, file_source, require_columns, storage_options
 from feature_repo.online.newest import KeepsNewest, microseconds
-from feature_repo.online.record import Record, record_key, sent_record, write_record
+from feature_repo.online.record import (
+    Record,
+    expect_rows,
+    record_key,
+    rows_missing,
+    sent_record,
+    write_record,
+)
 from lake.changes import added_rows
 
 BATCH = 10_000
@@ -48,6 +58,8 @@ class Sent:
         version: the one that is online now.
         rows: sent, one a key.
         refused: of these, the ones that the store left out as older than what it has.
+        missing: rows that were online and had gone; they are back.
+        lost: rows that went while they were sent.
         seconds: that it took.
     """
 
@@ -56,6 +68,8 @@ class Sent:
     version: int
     rows: int
     refused: int
+    missing: int
+    lost: int
     seconds: float
 
 
@@ -71,7 +85,7 @@ def send_changed(
 
     Raises:
         MarqueeError: nothing is applied yet, a view is unknown, or its table is not built or lacks a column
-            of it; then nothing is sent.
+            of it; then nothing is sent. Or the store let go of rows while others were sent.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Feast's own
@@ -82,28 +96,44 @@ def send_changed(
             require_columns(
                 store.config, view.name, source.path, dataset(store.config, source).schema, columns
             )
-        return [_send_view(store, view, on_progress) for view in wanted]
+        sent = [_send_view(store, view, on_progress) for view in wanted]
+    lost = [part.view for part in sent if part.lost]
+    if lost:
+        rows, names = sum(part.lost for part in sent), ", ".join(lost)
+        raise MarqueeError(
+            f"The online store let go of {rows} rows of {names} while they were sent: give it memory for all"
+            " of them and no policy that evicts (marquee doctor looks for one), then run marquee features"
+            " materialize."
+        )
+    return sent
 
 
 def _send_view(store: FeatureStore, view: FeatureView, on_progress: Progress | None) -> Sent:
     started = time.perf_counter()
     source = file_source(view.batch_source)
     table = delta_table(store.config, source)
-    held = sent_record(store, view)
+    held, missing = sent_record(store, view), rows_missing(store, view)
     goal = Record(str(table.metadata().id), table.version(), [feature.name for feature in view.features])
-    if held == goal:
-        return Sent(view.name, held.version, goal.version, 0, 0, time.perf_counter() - started)
+    if held == goal and missing is None:
+        return Sent(view.name, held.version, goal.version, 0, 0, 0, 0, time.perf_counter() - started)
     added = None
-    if held is not None and held.table == goal.table:
+    if held is not None and missing is None and (held.table, held.features) == (goal.table, goal.features):
         added = added_rows(table, held.version, storage_options(source))
-    replaced = held is not None and added is None
-    if held is not None and held.features != goal.features:
-        added = None
     newest = newest_rows(store, view, added)
-    refused = _write(store, view, newest, replaced, on_progress)
+    refused = _write(store, view, newest, added is None, on_progress)
     write_record(store, view, goal)
-    since = held.version if held is not None and added is not None else None
-    return Sent(view.name, since, goal.version, newest.num_rows, refused, time.perf_counter() - started)
+    if added is None:
+        expect_rows(store, view, newest.num_rows)
+    return Sent(
+        view.name,
+        since=held.version if held is not None and added is not None else None,
+        version=goal.version,
+        rows=newest.num_rows,
+        refused=refused,
+        missing=missing or 0,
+        lost=rows_missing(store, view) or 0,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def newest_rows(store: FeatureStore, view: FeatureView, among: pads.Dataset | None = None) -> pa.Table:
@@ -125,13 +155,13 @@ def newest_rows(store: FeatureStore, view: FeatureView, among: pads.Dataset | No
 
 
 def _write(
-    store: FeatureStore, view: FeatureView, newest: pa.Table, replaced: bool, on_progress: Progress | None
+    store: FeatureStore, view: FeatureView, newest: pa.Table, everything: bool, on_progress: Progress | None
 ) -> int:
     """Write rows in batches; the number of those refused as older than what is there.
 
     Args:
         newest: one row a key.
-        replaced: refuse none, and if the store can, remove all others.
+        everything: that the table has: refuse none, and if the store can, remove all others.
     """
     online, config = online_store(store), store.config
     keys, refused = {serialised_key(config, record_key(view))}, 0
@@ -139,16 +169,16 @@ def _write(
         batch = newest.slice(start, BATCH)
         rows = rows_of(batch, view)
         if isinstance(online, KeepsNewest):
-            refused += online.write(config, view, rows, whatever=replaced)
+            refused += online.write(config, view, rows, whatever=everything)
         else:
-            fresh = rows if replaced else _not_older(store, view, rows)
+            fresh = rows if everything else _not_older(store, view, rows)
             write_online(store, view, fresh)
             refused += len(rows) - len(fresh)
-        if replaced:
+        if everything:
             keys.update(serialised_key(config, key) for key, *_ in rows)
         if on_progress:
             on_progress(view.name, start + batch.num_rows, newest.num_rows)
-    if replaced and isinstance(online, KeepsNewest):
+    if everything and isinstance(online, KeepsNewest):
         online.keep_only(config, view, keys)
     return refused
 
