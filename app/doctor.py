@@ -175,7 +175,7 @@ def servers(settings: Settings) -> list[Finding]:
             sentence = unanswered(error)
             if sentence is None:
                 raise
-            findings.append(Finding(subject, False, "does not answer", str(sentence)))
+            findings.append(Finding(subject, False, "down, or refuses", str(sentence)))
     if findings[-1].well:
         evicts = eviction(profile)
         found = "keeps all rows" if evicts is None else "may evict rows"

@@ -5,6 +5,7 @@ server, so that several machines wait for each other, but no home for another. B
 holds them.
 """
 
+import atexit
 import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,7 +21,9 @@ from feature_repo.identity import LOCK, give_identity, space_of
 from feature_repo.profile import profile_settings
 from feature_repo.registry import forget_removed_views, registry_file, registry_home, server_engine
 
-_until_exit = ExitStack()
+until_exit = ExitStack()
+"""What the process holds to its end."""
+atexit.register(until_exit.close)
 
 
 @contextmanager
@@ -75,7 +78,7 @@ def lock_until_exit(project: str) -> None:
     file = given.get("FS_YAML_FILE") if isinstance(given, dict) else None
     try:
         registry = profile_settings(feast_settings(), file)["registry"]
-        _until_exit.enter_context(registry_lock(registry))
+        until_exit.enter_context(registry_lock(registry))
     except MarqueeError as error:
         raise click.UsageError(str(error)) from error
     forget_removed_views(registry, project)

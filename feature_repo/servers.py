@@ -1,19 +1,50 @@
-"""The servers of the profile at scale: what they are, and the sentence when one does not answer."""
+"""The servers of the profile at scale: what they are, and the sentence when one is down or refuses."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from common.errors import MarqueeError
 
-_REFUSALS = {
-    ("redis", "ConnectionError"): ("Redis", "MARQUEE_REDIS"),
-    ("redis", "AuthenticationError"): ("Redis", "MARQUEE_REDIS"),
-    ("redis", "TimeoutError"): ("Redis", "MARQUEE_REDIS"),
-    ("psycopg", "OperationalError"): ("PostgreSQL", "MARQUEE_POSTGRES"),
-    ("psycopg", "ConnectionTimeout"): ("PostgreSQL", "MARQUEE_POSTGRES"),
+DOWN = "start it, or set {variable}; marquee doctor looks for it"
+_REDIS = {
+    "OutOfMemoryError OOM": "it is full: raise its maxmemory, or remove what nobody needs",
+    "NoPermissionError NOPERM": "its user needs +@read +@write +@scripting +info on the keys marquee_*",
+    "ReadOnlyError READONLY": "it is a replica: name its primary in {variable}",
+    "MISCONF": "it cannot save its data: make room on its disk and its folder writable (its log says which)",
+    "BusyLoadingError LOADING BUSY": "wait until it has done what it is busy with, and run the command again",
+    "MasterDownError ClusterDownError MASTERDOWN CLUSTERDOWN NOREPLICAS TryAgainError": (
+        "wait until its primary and replicas see each other, and run the command again"
+    ),
+    "AuthenticationError AuthorizationError ExternalAuthProviderError NOAUTH WRONGPASS"
+    " AuthenticationWrongNumberOfArgsError": "set its user and password in {variable}",
+    "MaxConnectionsError clients": "it has too many clients: close some, or raise its maxclients",
+    "TimeoutError ConnectionError": DOWN,
+    "InvalidResponse": "name a Redis in {variable}",
+    "ResponseError": "change that, or name another one in {variable}",
 }
-"""Exceptions by package and name (an import would load the package), the server that raised them, and the
-variable that says where it is."""
+"""What to do, by names of exceptions and words of their messages, the most particular first."""
+_POSTGRES = {
+    "42501": "give the user of {variable} that right; a home's first apply makes a schema in the database",
+    "25006": "it takes no changes: name the primary in {variable}",
+    "53100": "make room on its disk",
+    "53200": "give it more memory, or run the command when it has less to do",
+    "53300 clients": "it has too many connections: close some, or raise its max_connections",
+    "28 password pg_hba.conf role": "set its user and password in {variable}, or let it admit them",
+    "3D exist": "make the database, or name another one in {variable}",
+    "57014 55P03 40": "run the command again: another one was in the way, or it has little time for each",
+    "57 starting shutting recovery": "wait until it is up, and run the command again",
+    "08 OperationalError InterfaceError": DOWN,
+    "53 54 58 XX": "its log says why",
+}
+"""The same by codes of SQL and what they begin with; without a code, nobody was admitted to the database."""
+_SERVERS = {
+    "redis": ("Redis", "MARQUEE_REDIS", _REDIS),
+    "psycopg": ("PostgreSQL", "MARQUEE_POSTGRES", _POSTGRES),
+}
+"""By the package of an exception (an import would load it): its server, and the variable that says where."""
+_IN_A_PIPELINE = re.compile(r"^Command # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
+_IN_A_SCRIPT = re.compile(r"\.? script: [0-9a-f]{40}, on @user_script.*", re.DOTALL)
 
 
 def postgres_version(settings: dict[str, Any]) -> str:
@@ -70,16 +101,21 @@ def _redis(settings: dict[str, Any]) -> Any:
 
 
 def unanswered(error: BaseException) -> MarqueeError | None:
-    """The sentence for an error that means that a server is down or refuses us; None for any other."""
+    """The sentence for an error that means that a server is down or refuses; None for any other."""
     for cause in _causes(error):
-        kind = type(cause)
-        package, _, _ = kind.__module__.partition(".")
-        if (package, kind.__name__) in _REFUSALS:
-            server, variable = _REFUSALS[package, kind.__name__]
-            why = " ".join((str(cause) or kind.__name__).split("\n")[0].split()).rstrip(".: ")
-            return MarqueeError(
-                f"{server} does not answer ({why}): start it, or set {variable}; marquee doctor looks for it."
-            )
+        package = type(cause).__module__.partition(".")[0]
+        if package not in _SERVERS:
+            continue
+        server, variable, remedies = _SERVERS[package]
+        why = _IN_A_SCRIPT.sub("", _IN_A_PIPELINE.sub("", str(cause)))
+        names, code = {kind.__name__ for kind in type(cause).__mro__}, getattr(cause, "sqlstate", None)
+        signs = {code, code[:2]} if code else names | set(re.findall(r"[\w.]+", why))
+        for known, remedy in remedies.items():
+            if signs & set(known.split()):
+                what = "does not answer" if remedy == DOWN else "refuses"
+                first = re.split(r"\.\s|\n", why or type(cause).__name__)[0]
+                why = " ".join(first.split()).rstrip(".: ")
+                return MarqueeError(f"{server} {what} ({why}): {remedy.format(variable=variable)}.")
     return None
 
 

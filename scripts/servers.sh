@@ -4,7 +4,7 @@
 # are missing).
 #
 #   scripts/servers.sh install   installs Redis and PostgreSQL where they are missing
-#   scripts/servers.sh start     starts what does not run, and prints what to export
+#   scripts/servers.sh start     starts what does not run, and prints what to export; `start stores` no Spark
 #   scripts/servers.sh env       prints that again
 #   scripts/servers.sh status    says what runs; exit code 1 where something does not
 #   scripts/servers.sh stop      stops all and removes all that they kept
@@ -96,13 +96,23 @@ redis_runs() {
 
 postgres_runs() { [ -d "$folder/postgres" ] && as_postgres pg_ctl -D "$folder/postgres" status >/dev/null 2>&1; }
 
-start() {
+start() { # start [stores]
     install_programs
     command -v "$python" >/dev/null || fail "There is no Python at $python: run ./setup.sh first, or set PYTHON."
     mkdir -p "$folder"
     chmod 711 "$folder"
     [ -s "$folder/password" ] || (umask 077 && head -c 18 /dev/urandom | base64 | tr '+/' 'xy' >"$folder/password")
+    if [ "${1:-}" != stores ]; then start_spark; fi
+    start_stores
+    if [ "${1:-}" != stores ]; then
+        for worker in 1 2; do
+            wait_until 60 "Spark worker $worker" spark_started "worker$worker" "Successfully registered with master"
+        done
+    fi
+    variables
+}
 
+start_spark() {
     spark_start master org.apache.spark.deploy.master.Master \
         --host 127.0.0.1 --port "$spark_port" --webui-port 0
     wait_until 60 "The Spark master" spark_started master "I have been elected leader"
@@ -110,7 +120,9 @@ start() {
         spark_start "worker$worker" org.apache.spark.deploy.worker.Worker --host 127.0.0.1 --webui-port 0 \
             --cores 1 --memory 2g --work-dir "$folder/worker$worker" "spark://127.0.0.1:$spark_port"
     done
+}
 
+start_stores() {
     if ! redis_runs; then
         redis-server --bind 127.0.0.1 --port "$redis_port" --dir "$folder" --save "" --daemonize yes \
             --requirepass "$(cat "$folder/password")" --pidfile "$folder/redis.pid" \
@@ -133,11 +145,6 @@ start() {
     fi
     PGPASSWORD=$(cat "$folder/password") createdb -h 127.0.0.1 -p "$postgres_port" -U marquee marquee \
         2>/dev/null || true
-
-    for worker in 1 2; do
-        wait_until 60 "Spark worker $worker" spark_started "worker$worker" "Successfully registered with master"
-    done
-    variables
 }
 
 variables() {
@@ -173,7 +180,8 @@ stop() {
 
 case ${1:-} in
     install) install_programs ;;
-    start | status | stop) "$1" ;;
+    start) start "${2:-}" ;;
+    status | stop) "$1" ;;
     env) variables ;;
     *) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; exit 2 ;;
 esac

@@ -1,24 +1,81 @@
-"""The servers that tests talk to: how they come onto this machine, and Redis alone."""
+"""The servers that tests talk to: how they come onto this machine; all, the stores, or Redis alone."""
 
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from socket import create_connection, socket
 
 import pytest
 from filelock import FileLock
+from redis import Redis
 
 from tests.marquee import ROOT
 
 
-def script(word: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Servers:
+    """The servers of some tests.
+
+    Args:
+        folder: where they keep everything.
+        environment: of their script.
+        variables: what to export to use them.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    variables: dict[str, str]
+
+    def start(self) -> None:
+        """Once more what does not run any longer."""
+        assert script("start", self.environment).returncode == 0
+
+    @property
+    def redis(self) -> Redis:
+        """A client of the online store's server."""
+        address, password = self.variables["MARQUEE_REDIS"].split(",password=")
+        host, port = address.split(":")
+        return Redis(host, int(port), password=password)
+
+
+@contextmanager
+def servers_at_scale(*what: str) -> Iterator[Servers]:
+    """Servers of these tests' own, on loopback; gone with all that they kept afterwards.
+
+    Args:
+        what: "stores" for Redis and PostgreSQL only.
+    """
+    install()
+    # PostgreSQL's own user must come to its folder, which it may not below pytest's.
+    folder = Path(tempfile.mkdtemp(prefix="marquee-"))
+    names = ("SPARK_PORT", "REDIS_PORT", "POSTGRES_PORT")
+    environment = {
+        **os.environ,
+        **dict(zip(names, map(str, free_ports(3)), strict=True)),
+        "MARQUEE_SERVERS": str(folder),
+        "PYTHON": sys.executable,
+        "PYTHONPATH": str(ROOT),
+    }
+    try:
+        started = script("start", environment, *what)
+        assert started.returncode == 0, started.stderr
+        exported = (line.removeprefix("export ") for line in started.stdout.splitlines() if "export" in line)
+        yield Servers(folder, environment, dict(line.split("=", 1) for line in exported))
+    finally:
+        script("stop", environment)
+        assert not folder.exists()
+
+
+def script(word: str, environment: dict[str, str], *what: str) -> subprocess.CompletedProcess[str]:
     """Run the script that installs, starts and stops the servers."""
-    command = [str(ROOT / "scripts" / "servers.sh"), word]
+    command = [str(ROOT / "scripts" / "servers.sh"), word, *what]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -5,10 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,16 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from deltalake import DeltaTable, write_deltalake
 from feast import FeatureStore
 from feast.cli.cli import cli as feast_command
 from pyspark.sql import SparkSession
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from app.lookup import lookup_many
-from common.errors import MarqueeError
 from common.settings import Settings
 from feature_repo import store
 from feature_repo.arrow import arrow_schema
@@ -39,59 +35,22 @@ from feature_repo.profile import PROFILES, REPOSITORY, profile_settings
 from feature_repo.registry import server_engine
 from pipelines.features.jobs import job_names, run_job
 from tests.lake import random_rows
-from tests.marquee import ROOT, in_process, marquee, refused
+from tests.marquee import ROOT, marquee
 from tests.scale_driver import CREATED, HELD_UP, SERVICE
-from tests.servers import free_ports, install, script
+from tests.servers import Servers, script, servers_at_scale
 from training.data.dataset import point_in_time
 
 pytestmark = pytest.mark.scale
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 SCALE_FILE = REPOSITORY / PROFILES["scale"]
-COUNTS = "movie_rating_stats"
 INSTANT = pa.timestamp("us", "UTC")
-
-
-@dataclass(frozen=True)
-class Servers:
-    """The servers of these tests.
-
-    Args:
-        folder: where they keep everything.
-        environment: of their script.
-        variables: what to export to use them.
-    """
-
-    folder: Path
-    environment: dict[str, str]
-    variables: dict[str, str]
-
-    def start(self) -> None:
-        """Once more what does not run any longer."""
-        assert script("start", self.environment).returncode == 0
 
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    install()
-    # PostgreSQL's own user must come to its folder, which it may not below pytest's.
-    folder = Path(tempfile.mkdtemp(prefix="marquee-"))
-    names = ("SPARK_PORT", "REDIS_PORT", "POSTGRES_PORT")
-    environment = {
-        **os.environ,
-        **dict(zip(names, map(str, free_ports(3)), strict=True)),
-        "MARQUEE_SERVERS": str(folder),
-        "PYTHON": sys.executable,
-        "PYTHONPATH": str(ROOT),
-    }
-    try:
-        started = script("start", environment)
-        assert started.returncode == 0, started.stderr
-        exported = (line.removeprefix("export ") for line in started.stdout.splitlines() if "export" in line)
-        yield Servers(folder, environment, dict(line.split("=", 1) for line in exported))
-    finally:
-        script("stop", environment)
-        assert not folder.exists()
+    with servers_at_scale() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -279,12 +238,8 @@ def test_killed_driver_leaves_every_table_at_its_last_version(
 
 def feast(*arguments: str) -> None:
     """Feast's command in this process, which has Spark already."""
-    done = invoke_feast(*arguments)
+    done = CliRunner().invoke(feast_command, ["-c", str(REPOSITORY), "-f", str(SCALE_FILE), *arguments])
     assert done.exit_code == 0, done.output
-
-
-def invoke_feast(*arguments: str) -> Result:
-    return CliRunner().invoke(feast_command, ["-c", str(REPOSITORY), "-f", str(SCALE_FILE), *arguments])
 
 
 def test_stock_commands_materialise_and_join(
@@ -295,33 +250,26 @@ def test_stock_commands_materialise_and_join(
     local, joined = expected
     monkeypatch.setenv("MARQUEE_HOME", str(local))
     feast("materialize", "1990-01-01T00:00:00", "2030-01-01T00:00:00")
-    assert served_count(local, 2) == newest_count(local, 2)
+    pair = pa.table({"user_id": [1], "movie_id": [2]})
+    served = lookup_many(store.open_store(Settings(home=local)), SERVICE, pair)
+    newest = rows(local, "movie_rating_stats")
+    (count,) = [row["movie_rating_count"] for row in newest if row["movie_id"] == 2][-1:]
+    assert served.column("movie_rating_count").to_pylist() == [count]
     # A row that is newer than all that was sent arrives with the incremental one.
     later = random_rows(DOMAIN.tables["movie_rating_stats"], 2, 2, np.random.default_rng(9)).slice(1, 1)
     at = pa.array([datetime(2030, 6, 1, tzinfo=UTC)], INSTANT)
     later = later.set_column(
         later.column_names.index("event_timestamp"), pa.field("event_timestamp", INSTANT), at
     )
-    write_deltalake(local / "lake" / COUNTS, later, mode="append", schema_mode="merge")
+    write_deltalake(local / "lake" / "movie_rating_stats", later, mode="append", schema_mode="merge")
     feast("materialize-incremental", "2031-01-01T00:00:00")
-    assert [served_count(local, 2)] == later.column("movie_rating_count").to_pylist()
+    served = lookup_many(store.open_store(Settings(home=local)), SERVICE, pair)
+    assert served.column("movie_rating_count").to_pylist() == later.column("movie_rating_count").to_pylist()
     stock = FeatureStore(repo_path=str(REPOSITORY), fs_yaml_file=SCALE_FILE)
     frame = joined.select(["user_id", "movie_id", "event_timestamp"]).to_pandas()
     found = stock.get_historical_features(frame, stock.get_feature_service(SERVICE)).to_df()
     for name in ("movie_rating_count", "user_poster_count", "user_rating_mean"):
         assert found[name].equals(joined.column(name).to_pandas()), name
-
-
-def served_count(home: Path, movie: int) -> int | None:
-    """How often a movie was rated, as a home serves it."""
-    opened = store.open_store(Settings(home=home), must_exist=True)
-    found = lookup_many(opened, SERVICE, pa.table({"user_id": [1], "movie_id": [movie]}))
-    return found.column("movie_rating_count")[0].as_py()  # type: ignore[no-any-return]
-
-
-def newest_count(home: Path, movie: int) -> object:
-    """How often a movie was rated, as a home's table has it."""
-    return [row["movie_rating_count"] for row in rows(home, COUNTS) if row["movie_id"] == movie][-1]
 
 
 def test_both_profiles_give_the_same_data_set(
@@ -346,80 +294,3 @@ def test_changed_keys_go_to_redis_and_are_served(
     assert done.returncode == 0, done.stderr
     assert '"unknown": []' in done.stdout
     assert "_ts:" not in done.stdout
-
-
-# --- homes that share the servers -------------------------------------------------------------------------
-
-
-def test_homes_on_the_same_servers_work_side_by_side(
-    spark: SparkSession,  # noqa: ARG001
-    expected: tuple[Path, pa.Table],
-    computed: Path,
-) -> None:
-    local, _ = expected
-    for home in (local, computed, local):
-        store.materialize(Settings(home=home))
-    counts = {home: [newest_count(home, movie) for movie in range(1, 41)] for home in (local, computed)}
-    assert counts[local] != counts[computed]
-    for home, wanted in counts.items():
-        assert [served_count(home, movie) for movie in range(1, 41)] == wanted
-        assert store.plan(Settings(home=home), DOMAIN) == []
-
-
-def test_homes_do_not_wait_for_each_other(
-    expected: tuple[Path, pa.Table], applied: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=5000")
-    one, other = (profile_settings(Settings(home=home))["registry"] for home in (applied, expected[0]))
-    with registry_lock(one), registry_lock(other):
-        pass
-    with registry_lock(one), pytest.raises(OperationalError, match="lock timeout"), registry_lock(one):
-        pass
-
-
-def test_a_home_that_was_never_applied_finds_nothing(applied: Path, tmp_path: Path) -> None:
-    assert store.plan(Settings(home=tmp_path), DOMAIN) != []
-    for command in ("lookup --user 1", "materialize", "push --user 1 --movie 1 --rating 4"):
-        sentence = refused(tmp_path, "features", *command.split())
-        assert f"There is no feature store for {tmp_path}: run marquee run" in sentence
-    with server_engine(profile_settings(Settings(home=applied))["registry"]).begin() as connection:
-        connection.execute(text("CREATE TABLE public.feature_views (feature_view_name text)"))
-    try:
-        sentence = refused(tmp_path, "features", "lookup", "--user", 1)
-        assert "put there by an older version" in sentence
-        assert sentence.endswith("run marquee features apply, then marquee features materialize.")
-    finally:
-        with server_engine(profile_settings(Settings(home=applied))["registry"]).begin() as connection:
-            connection.execute(text("DROP TABLE public.feature_views"))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_copy_asks_and_is_then_a_home_of_its_own(
-    spark: SparkSession,  # noqa: ARG001
-    computed: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    store.materialize(Settings(home=computed))
-    copy = shutil.copytree(computed, tmp_path / "copy")
-    asks = f"{copy} is a copy of {computed}, or was moved from there"
-    for command in ("plan", "apply", "materialize", "lookup --user 1", "push --user 1 --movie 1 --rating 4"):
-        assert asks in refused(copy, "features", *command.split()), command
-    monkeypatch.setenv("MARQUEE_HOME", str(copy))
-    for command in ("apply", "materialize-incremental 2031-01-01T00:00:00", "feature-views list"):
-        done = invoke_feast(*command.split())
-        assert done.exit_code == 2, command
-        assert asks in " ".join(done.output.split())
-    monkeypatch.setenv("MARQUEE_HOME", str(computed))
-    assert in_process(copy, "home", "new").code is None
-    assert "run marquee run, or marquee features apply" in refused(copy, "features", "lookup", "--user", 1)
-    store.apply(Settings(home=copy), DOMAIN)
-    assert served_count(computed, 2) == newest_count(computed, 2)
-    with pytest.raises(MarqueeError, match="Nothing is online yet"):
-        served_count(copy, 2)
-    assert sum(part.rows for part in store.materialize(Settings(home=copy))) > 0
-    assert served_count(copy, 2) == newest_count(copy, 2)
-    monkeypatch.setenv("MARQUEE_HOME", str(copy))
-    feast("teardown")
-    assert "no views yet" in refused(copy, "features", "lookup", "--user", 1)
-    assert served_count(computed, 2) == newest_count(computed, 2)

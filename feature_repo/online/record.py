@@ -56,13 +56,6 @@ def write_record(store: FeatureStore, view: FeatureView, record: Record) -> None
         write_online(store, view, [row])
 
 
-def expect_rows(store: FeatureStore, view: FeatureView, rows: int) -> None:
-    """Say that a store has so many rows of a view, and its record: `rows_missing` counts from then on."""
-    online = online_store(store)
-    if isinstance(online, KeepsNewest):
-        online.expect(store.config, view, rows + 1)
-
-
 def rows_missing(store: FeatureStore, view: FeatureView) -> int | None:
     """How many rows the store let go of since they were written; 0 where it has others, or may have.
 

@@ -25,7 +25,7 @@ from feature_repo.feast_internals import Held, Row, redis_client, redis_name, se
 from feature_repo.home import space_for
 from feature_repo.online.newest import NEVER, Tally, WritesNewest, instant, order
 
-BUCKETS = 64
+BUCKETS = 16
 ORDER = 20
 """Digits of an instant in a row, which thus compares as text."""
 WEIGHT = 10

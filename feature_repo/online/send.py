@@ -24,6 +24,7 @@ from common.progress import Progress
 from feature_repo.applied import applied_views
 from feature_repo.feast_internals import (
     Row,
+    entity_key,
     key_types,
     online_store,
     read_online,
@@ -34,14 +35,7 @@ from feature_repo.feast_internals import (
 from feature_repo.offline.latest import latest_rows
 from feature_repo.offline.tables import dataset, delta_table, file_source, require_columns, storage_options
 from feature_repo.online.newest import KeepsNewest, microseconds
-from feature_repo.online.record import (
-    Record,
-    expect_rows,
-    record_key,
-    rows_missing,
-    sent_record,
-    write_record,
-)
+from feature_repo.online.record import Record, record_key, rows_missing, sent_record, write_record
 from lake.changes import added_rows
 
 BATCH = 10_000
@@ -123,7 +117,7 @@ def _send_view(store: FeatureStore, view: FeatureView, on_progress: Progress | N
     refused = _write(store, view, newest, added is None, on_progress)
     write_record(store, view, goal)
     if added is None:
-        expect_rows(store, view, newest.num_rows)
+        _settle(store, view, newest)
     return Sent(
         view.name,
         since=held.version if held is not None and added is not None else None,
@@ -161,26 +155,38 @@ def _write(
 
     Args:
         newest: one row a key.
-        everything: that the table has: refuse none, and if the store can, remove all others.
+        everything: that the table has: refuse none.
     """
-    online, config = online_store(store), store.config
-    keys, refused = {serialised_key(config, record_key(view))}, 0
+    online, refused = online_store(store), 0
     for start in range(0, newest.num_rows, BATCH):
         batch = newest.slice(start, BATCH)
         rows = rows_of(batch, view)
         if isinstance(online, KeepsNewest):
-            refused += online.write(config, view, rows, whatever=everything)
+            refused += online.write(store.config, view, rows, whatever=everything)
         else:
             fresh = rows if everything else _not_older(store, view, rows)
             write_online(store, view, fresh)
             refused += len(rows) - len(fresh)
-        if everything:
-            keys.update(serialised_key(config, key) for key, *_ in rows)
         if on_progress:
             on_progress(view.name, start + batch.num_rows, newest.num_rows)
-    if everything and isinstance(online, KeepsNewest):
-        online.keep_only(config, view, keys)
     return refused
+
+
+def _settle(store: FeatureStore, view: FeatureView, newest: pa.Table) -> None:
+    """After all of a table was written: note what is there, and remove rows of keys that the table lacks.
+
+    A store that cannot, keeps them.
+    """
+    online, config, rows = online_store(store), store.config, newest.num_rows + 1  # one is the record's
+    if not isinstance(online, KeepsNewest):
+        return
+    online.expect(config, view, rows)
+    there, _ = online.tallies(config, view)
+    if there.rows > rows:
+        values = zip(*(newest[name].to_pylist() for name in key_types(view)), strict=True)
+        keys = [record_key(view), *(entity_key(view, value) for value in values)]
+        online.keep_only(config, view, {serialised_key(config, key) for key in keys})
+        online.expect(config, view, rows)
 
 
 def _not_older(store: FeatureStore, view: FeatureView, rows: list[Row]) -> list[Row]:

@@ -109,12 +109,10 @@ class NewestSqliteOnlineStore(WritesNewest, SqliteOnlineStore):
     def keep_only(self, config: RepoConfig, view: FeatureView, keys: set[bytes]) -> None:
         """Remove all other keys, as `KeepsNewest` says."""
         with self._transaction(config) as connection:
-            connection.execute("CREATE TEMP TABLE IF NOT EXISTS kept (entity_key BLOB PRIMARY KEY)")
-            connection.execute("DELETE FROM kept")
-            connection.executemany("INSERT INTO kept VALUES (?)", ((key,) for key in keys))
+            there = connection.execute(f"SELECT entity_key FROM {_order_table(config, view)}")
+            gone = [(key,) for (key,) in there if key not in keys]
             for table in (_table(config, view), _order_table(config, view)):
-                connection.execute(f"DELETE FROM {table} WHERE entity_key NOT IN (SELECT * FROM kept)")
-            connection.execute("DELETE FROM kept")
+                connection.executemany(f"DELETE FROM {table} WHERE entity_key = ?", gone)
             connection.commit()
 
     def is_empty(self, config: RepoConfig, view: FeatureView) -> bool:
