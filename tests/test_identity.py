@@ -166,7 +166,7 @@ def test_a_home_that_cannot_be_written_is_not_given_an_identity(tmp_path: Path) 
 
 def answered(home: Path, word: str, capsys: pytest.CaptureFixture[str]) -> str:
     done = in_process(home, "home", word)
-    assert (done.code, done.lines) == (None, [])
+    assert (done.code, done.lines) == (0, [])
     return " ".join(capsys.readouterr().out.split())
 
 
