@@ -107,7 +107,7 @@ def test_home_that_cannot_be_made_is_one_sentence_and_exit_code_2(tmp_path: Path
     # Root may write anywhere, so the home is put where no folder can be: below a file.
     (tmp_path / "file").write_text("")
     said = refused(tmp_path / "file" / "home", "run")
-    assert "Cannot write" in said and "MARQUEE_HOME" in said
+    assert "Cannot write" in said and "is a file. Name another place" in said
 
 
 def test_unknown_model_is_refused_with_the_nearest_name_before_any_work(tmp_path: Path) -> None:

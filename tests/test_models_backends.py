@@ -121,7 +121,7 @@ def test_another_backend_gives_the_same_outputs_from_the_same_weights(tmp_path: 
         asked = recipe(key)
         found = Network(Blueprint(entry, asked.settings, spec, objective_of(LIKED)), network)
         manifest = Manifest(asked, {}, {}, keras.backend.backend(), "")
-        artefact = Artefact(manifest, found, {}, Curve(), table.select(["user_id"]))
+        artefact = Artefact(manifest, found, {"test": {}}, Curve(), table.select(["user_id"]))
         artefacts.save(artefact, tmp_path / key / "artefact")
         pq.write_table(table, tmp_path / key / "rows.parquet")
         expected[key] = logits(network, spec.apply(table))
