@@ -165,7 +165,7 @@ def test_engine_equals_the_oracle_row_for_row(open_engine: OpenEngine, engine: s
     store, offline = open_engine(engine)
 
     @settings(
-        max_examples=150 if engine == "duckdb" else 10,
+        max_examples=120 if engine == "duckdb" else 10,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )

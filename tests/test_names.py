@@ -144,6 +144,7 @@ def test_the_gate_tells_good_rows_from_bad(settings: Settings, tmp_path: Path) -
     }
 
 
+@pytest.mark.training
 def test_audits_facts_training_and_lookup_take_such_names(settings: Settings) -> None:
     leakage, _ = audit_leakage(settings, DOMAIN, sample=30, seed=0, costs=True, stages=Stages())
     assert leakage.passed and {"rows", "count", "a-b/c"} <= {found.feature for found in leakage.features}

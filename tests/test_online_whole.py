@@ -253,7 +253,7 @@ def test_rows_that_redis_evicts_are_back_once_it_has_the_memory(
 # --- both -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["in_file", "in_redis"])
+@pytest.fixture(params=["in_file", pytest.param("in_redis", marks=pytest.mark.process)])
 def store(request: pytest.FixtureRequest) -> FeatureStore:
     found: FeatureStore = request.getfixturevalue(request.param)
     return found

@@ -166,6 +166,7 @@ def test_the_gate_passes(settings: Settings, tmp_path: Path) -> None:
     assert report.passed and {table.name for table in report.tables} == set(PRESS.tables)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("model", ["din", "gbt"])
 def test_a_model_is_trained_from_labels_to_scores_that_come_back(settings: Settings, model: str) -> None:
     config = settings.home / f"{model}.yaml"
