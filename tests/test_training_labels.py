@@ -54,7 +54,7 @@ class TestOfEvents:
         assert (before.version, after.version) == (0, 1)
         assert after.table.num_rows == 2 * before.table.num_rows
         assert read_labels(home / "lake", DOMAIN, version=0).table.equals(before.table)
-        with pytest.raises(MarqueeError, match="Version 9 of table ratings in .* cannot be read"):
+        with pytest.raises(MarqueeError, match=r"Version 9 of table ratings in .* cannot be read"):
             read_labels(home / "lake", DOMAIN, version=9)
 
     def test_no_ratings_are_refused(self, tmp_path: Path) -> None:
