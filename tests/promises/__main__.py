@@ -1,0 +1,65 @@
+"""The machine for as long as one likes, and the faults that it has to find.
+
+python -m tests.promises [--sequences 3000] [--steps 20] [--seed 0]
+python -m tests.promises --planted [--sequences 200]
+"""
+
+import argparse
+import sys
+import time
+
+import pytest
+
+from tests.promises.home import template
+from tests.promises.planted import PLANTED, Plant
+from tests.promises.search import search
+
+AT_ONCE = 50
+"""Sequences drawn from one seed; the next ones come from the next."""
+
+
+def main() -> int:
+    """Exit code 1 where a promise was broken, or a planted fault was not found."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sequences", type=int, default=3000, help="to draw, in all or for each fault")
+    parser.add_argument("--steps", type=int, default=20, help="of each")
+    parser.add_argument("--seed", type=int, default=0, help="of the first sequences")
+    parser.add_argument("--planted", action="store_true", help="plant each fault in turn, and look for it")
+    asked = parser.parse_args()
+    template()
+    if asked.planted:
+        missed = [plant.__name__ for plant in PLANTED if not found(plant, asked.sequences, asked.steps)]
+        print(
+            f"{len(PLANTED) - len(missed)} of {len(PLANTED)} planted faults found",
+            *missed,
+            sep="\n  missed: ",
+        )
+        return len(missed) > 0
+    for begun in range(0, asked.sequences, AT_ONCE):
+        started = time.perf_counter()
+        search(min(AT_ONCE, asked.sequences - begun), asked.steps, asked.seed + begun)
+        print(
+            f"{begun + AT_ONCE} sequences, no promise broken, {time.perf_counter() - started:.0f} s",
+            flush=True,
+        )
+    return 0
+
+
+def found(plant: Plant, sequences: int, steps: int) -> bool:
+    """Whether the machine finds a fault that is planted."""
+    started = time.perf_counter()
+    with pytest.MonkeyPatch.context() as patch:
+        plant(patch)
+        try:
+            search(sequences, steps, start=0, shrink=False)
+            seen = "MISSED"
+        except AssertionError as error:
+            seen = f"found: {str(error).splitlines()[0][:80] if str(error) else 'a promise is broken'}"
+    print(f"{plant.__name__}: {seen}, {time.perf_counter() - started:.0f} s", flush=True)
+    return seen != "MISSED"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

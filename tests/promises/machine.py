@@ -1,0 +1,305 @@
+"""A home under everything that people, clocks and disks do to it, beside the plain model of what it holds.
+
+Hypothesis draws sequences of steps. After each, the promises are checked: the clean tables hold every event
+that was acknowledged, once; each feature table is what one plain loop over them gives; what is online is each
+key's newest row; a data set joins what was known strictly before each label; a data set of recorded versions
+is what it was.
+"""
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from tempfile import mkdtemp
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from app.lookup import lookup_many
+from common.errors import MarqueeError
+from common.settings import Settings
+from feature_repo import store
+from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.define.domain import Domain
+from feature_repo.domains.movies import DOMAIN
+from tests.promises.faults import Clock, Kill, killed, lose_rows
+from tests.promises.home import DOMAINS, EVENTS, FIRST, Home, template
+from tests.promises.model import Film, Lake, Model, Rating, Row, Taken, instant, take_in
+from training.data.dataset import point_in_time
+from validation.audit.oracle import same
+
+USERS, MOVIES, SECONDS = (1, 2, 3), (1, 2, 3, 4, 5), 12
+UNKNOWN_MOVIE = 9
+LINES = st.builds(
+    Rating,
+    st.sampled_from([*USERS, *USERS, *USERS, 0]),
+    st.sampled_from([*MOVIES, *MOVIES, UNKNOWN_MOVIE]),
+    st.sampled_from([0.5, 2.0, 3.5, 4.0, 5.0, 9.0]),
+    st.integers(0, SECONDS),
+)
+FILMS = st.builds(
+    Film,
+    st.sampled_from(["Alien", "Brazil, again", "Ça ira"]),
+    st.sets(st.sampled_from(["Action", "Comedy", "Drama", "War"]), max_size=3).map(
+        lambda found: tuple(sorted(found))
+    ),
+    st.sampled_from([None, 1950, 1994, 2001]),
+)
+CATALOGUES = st.fixed_dictionaries(dict.fromkeys(MOVIES, FILMS))
+KILLS = st.none() | st.builds(Kill, st.integers(0, 25), st.booleans())
+SERVICE = "mmdin_v2"
+ON_EVENTS = [view.name for view in DOMAIN.views_over(DOMAIN.events.name)]
+
+
+class Machine(RuleBasedStateMachine):
+    """See the module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(mkdtemp(prefix="marquee-promises-"))
+        self.patch = pytest.MonkeyPatch()
+        self.clock = Clock(self.patch)
+        self.home = Home(self.folder / "home", self.folder / "sources")
+        self.copies = 0
+        self.recorded: list[tuple[dict[str, int], Domain, pa.Table, pa.Table]] = []
+
+    def teardown(self) -> None:
+        self.patch.undo()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- steps --------------------------------------------------------------------------------------------
+
+    @initialize()
+    def begin(self) -> None:
+        """From a home on which the whole road was gone once."""
+        shutil.copytree(template(), self.home.settings.home)
+        posters = {row["movie_id"]: row for row in self.home.table("posters")}
+        lake = Lake(EVENTS, FIRST, posters)
+        names = [view.name for view in DOMAIN.views]
+        self.model = Model(DOMAIN, lake, dict.fromkeys(names, lake), dict.fromkeys(names, lake))
+
+    @rule(lines=st.lists(LINES, min_size=1, max_size=4), kill=KILLS)
+    def push(self, lines: list[Rating], kill: Kill | None) -> None:
+        """Ratings on time and late, repeated, contradictory and bad."""
+        file = self.home.file(lines, "new.csv")
+        after, expected = take_in(self.model.lake, lines)
+
+        def do() -> None:
+            taken = self.home.push(self.model.domain, file)
+            assert self.was_killed or taken == expected, (taken, expected)
+
+        if not self.attempt(do, kill, after):
+            self.model.lake = after
+            if expected.accepted or expected.known:
+                self.model.compute(ON_EVENTS)
+                self.model.send(ON_EVENTS)
+
+    @rule(lines=st.lists(LINES, min_size=1, max_size=4), films=CATALOGUES, kill=KILLS)
+    def add(self, lines: list[Rating], films: dict[int, Film], kill: Kill | None) -> None:
+        """A delivery with a catalogue in which rows changed."""
+        changed = replace(self.model.lake, films={**self.model.lake.films, **films}, _rows={})
+        self.deliver(lines, films, take_in(changed, lines), kill, adding=True)
+
+    @rule(lines=st.lists(LINES, min_size=1, max_size=6), films=CATALOGUES, kill=KILLS)
+    def ingest(self, lines: list[Rating], films: dict[int, Film], kill: Kill | None) -> None:
+        """Another source in place of all that is there."""
+        empty = replace(self.model.lake, events={}, films=films, _rows={})
+        self.deliver(lines, films, take_in(empty, lines), kill, adding=False)
+
+    def deliver(
+        self,
+        lines: list[Rating],
+        films: dict[int, Film],
+        expected: tuple[Lake, Taken],
+        kill: Kill | None,
+        adding: bool,
+    ) -> None:
+        if not adding and not expected[1].accepted:
+            with pytest.raises(MarqueeError, match="nothing was written"):
+                self.home.ingest(self.model.domain, lines, films, adding)
+            return
+
+        def do() -> None:
+            report = self.home.ingest(self.model.domain, lines, films, adding)
+            for table in report.tables.values():
+                assert table.read == table.accepted + table.quarantined + table.known + table.changed
+            ratings = report.tables["ratings"]
+            taken = Taken(ratings.accepted, ratings.known, ratings.quarantined)
+            assert self.was_killed or taken == expected[1], (taken, expected)
+
+        if not self.attempt(do, kill, expected[0]):
+            self.model.lake = expected[0]
+
+    @rule(full=st.booleans(), kill=KILLS)
+    def run(self, full: bool, kill: Kill | None) -> None:
+        """Feature tables brought up to date, or computed anew."""
+        if not self.attempt(lambda: self.home.run(self.model.domain, full), kill, self.model.lake):
+            self.model.compute(self.model.computed)
+
+    @rule(kill=KILLS)
+    def materialize(self, kill: Kill | None) -> None:
+        if not self.attempt(self.home.materialize, kill, self.model.lake):
+            self.model.send(self.model.computed)
+
+    @rule(kill=KILLS)
+    def redefine(self, kill: Kill | None) -> None:
+        """Other code is installed, which declares a view otherwise; what it asks for is run."""
+        self.model.domain = DOMAINS[1 - DOMAINS.index(self.model.domain)]
+        if not self.attempt(lambda: self.home.run(self.model.domain), kill, self.model.lake):
+            self.home.apply(self.model.domain)
+            self.home.materialize()
+            self.model.compute(self.model.computed)
+            self.model.send(self.model.computed)
+
+    @rule(seconds=st.integers(-4 * 3600, 4 * 3600))
+    def step_the_clock(self, seconds: int) -> None:
+        """As of a machine whose clock was set, or of another machine."""
+        self.clock.ahead = timedelta(seconds=seconds)
+
+    @rule(seed=st.integers(0, 99), share=st.sampled_from([0.1, 0.5, 1.0]))
+    def lose_online_rows(self, seed: int, share: float) -> None:
+        if lose_rows(self.home.settings.home, Random(seed), share):
+            self.model.lose_online()
+
+    @rule(name=st.sampled_from(["online.db", "registry.db"]))
+    def lose_a_file(self, name: str) -> None:
+        """What reads it then says what to run, and that mends it."""
+        (self.home.settings.home / name).unlink(missing_ok=True)  # it may be gone already
+        if name == "registry.db":
+            with pytest.raises(MarqueeError, match="features apply"):
+                self.home.materialize()
+            self.home.apply(self.model.domain)
+        self.model.lose_online()
+
+    @rule()
+    def open_a_copy(self) -> None:
+        """The home is copied elsewhere, and the copy is used."""
+        self.copies += 1
+        copy = self.folder / f"copy {self.copies}"
+        shutil.copytree(self.home.settings.home, copy)
+        self.home.settings = Settings(home=copy)
+
+    @precondition(lambda self: self.is_fresh)
+    @rule(
+        labels=st.lists(
+            st.tuples(st.sampled_from([*USERS, 8]), st.sampled_from(MOVIES), st.integers(0, SECONDS + 5)),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    def dataset(self, labels: list[tuple[int, int, int]]) -> None:
+        """Labels joined to what was known strictly before them; kept, to be asked for again."""
+        asked = pa.table(
+            {
+                "user_id": [user for user, _, _ in labels],
+                "movie_id": [movie for _, movie, _ in labels],
+                EVENT_TIMESTAMP: pa.array(
+                    [instant(second) for *_, second in labels], pa.timestamp("us", "UTC")
+                ),
+            }
+        )
+        opened = store.open_store(self.home.settings, must_exist=True)
+        found = point_in_time(opened, self.model.domain, SERVICE, asked)
+        for row, (*_, second) in zip(found.to_pylist(), labels, strict=True):
+            for view in self.model.domain.services[SERVICE]:
+                truth = self.model.lake.at(view, row[view.by.name], instant(second)) or {}
+                for column in view.columns:
+                    assert same(row[column.name], truth.get(column.name)), (view.name, column.name, row)
+        self.recorded.append((store.table_versions(opened), self.model.domain, asked, found))
+
+    @precondition(lambda self: self.recorded)
+    @rule(data=st.data())
+    def dataset_again(self, data: st.DataObject) -> None:
+        """A data set of recorded versions is what it was, whatever came since."""
+        versions, domain, asked, found = data.draw(st.sampled_from(self.recorded))
+        opened = store.open_store(self.home.settings, versions, must_exist=True)
+        assert point_in_time(opened, domain, SERVICE, asked).equals(found)
+
+    # --- kills --------------------------------------------------------------------------------------------
+
+    was_killed = False
+
+    def attempt(self, do: Callable[[], None], kill: Kill | None, after: Lake) -> bool:
+        """Do something, or be killed at a point of it. Whether that was so; then what brings the home up to
+        date is done next, and the model is up to date, too.
+
+        Args:
+            after: the lake once it is done; half of it is never there.
+        """
+        with killed(self.home.settings.home, None if kill is None else kill.point) as got_so_far:
+            do()
+        if kill is None or not got_so_far():
+            return False
+        if kill.again:
+            self.was_killed = True
+            do()
+            self.was_killed = False
+        self.home.run(self.model.domain)
+        self.home.apply(self.model.domain)
+        self.home.materialize()
+        if kill.again or self.is_there(after):
+            self.model.lake = after
+        self.model.compute(self.model.computed)
+        self.model.send(self.model.computed)
+        return True
+
+    def is_there(self, lake: Lake) -> bool:
+        """Whether the clean tables are these."""
+        wanted = {name: rows for name, rows in lake.tables.items() if name != "posters"}
+        found = {name: self.home.table(name) for name in wanted}
+        return all(
+            self.rows_of(name, found[name]) == self.rows_of(name, rows) for name, rows in wanted.items()
+        )
+
+    @staticmethod
+    def rows_of(name: str, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+        """Rows of a source table, comparable."""
+        return sorted((tuple(row[c] for c in DOMAIN.tables[name].column_names) for row in rows), key=str)
+
+    # --- promises -----------------------------------------------------------------------------------------
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether all tables are up to date with the lake."""
+        return all(lake is self.model.lake for lake in self.model.computed.values())
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        """The clean tables hold what was acknowledged, once."""
+        assert self.is_there(self.model.lake)
+
+    @invariant()
+    def incremental_equals_full(self) -> None:
+        """Each feature table is what the plain loop over the events gives."""
+        for view in self.model.domain.views:
+            wanted = self.model.computed[view.name].rows(view)
+            found = self.home.rows(view)
+            assert len(found) == len(wanted), view.name
+            for got, row in zip(found, wanted, strict=True):
+                for name, value in row.items():
+                    assert same(got[name], value), (view.name, name, got, row)
+
+    @invariant()
+    def what_is_online_is_the_newest(self) -> None:
+        """Of each view whose online state is known."""
+        pairs = pa.table({"user_id": [*USERS, 8, 8], "movie_id": [*MOVIES]})
+        with suppress(MarqueeError):  # nothing is online yet
+            found = lookup_many(
+                store.open_store(self.home.settings, must_exist=True), None, pairs
+            ).to_pylist()
+            for view in self.model.domain.views:
+                lake = self.model.online[view.name]
+                if lake is None:
+                    continue
+                newest = lake.newest(view)
+                for row in found:
+                    wanted = newest.get(row[view.by.name], {})
+                    assert row[f"{view.name}_known_since"] == wanted.get(EVENT_TIMESTAMP), (view.name, row)
+                    for column in view.columns:
+                        assert same(row[column.name], wanted.get(column.name)), (view.name, column.name, row)

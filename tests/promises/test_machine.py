@@ -1,0 +1,22 @@
+"""The promises hold under sequences of whatever people, clocks and disks do to a home."""
+
+import pytest
+
+from tests.promises import planted
+from tests.promises.home import template
+from tests.promises.search import search
+
+PARTS, SEQUENCES, STEPS = 2, 5, 20
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_promises_hold_under_any_sequence(part: int) -> None:
+    search(SEQUENCES, STEPS, start=part)
+
+
+def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are planted by `python -m tests.promises --planted`."""
+    template()  # by the code as it is
+    planted.a_key_is_not_sent(monkeypatch)
+    with pytest.raises(AssertionError):
+        search(SEQUENCES, STEPS, start=0, shrink=False)
