@@ -1,10 +1,9 @@
 """The servers of the profile at scale: what they are, and the sentence when one is down or refuses."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from common.errors import MarqueeError
+from common.errors import MarqueeError, causes
 
 DOWN = "start it, or set {variable}; marquee doctor looks for it"
 _REDIS = {
@@ -102,7 +101,7 @@ def _redis(settings: dict[str, Any]) -> Any:
 
 def unanswered(error: BaseException) -> MarqueeError | None:
     """The sentence for an error that means that a server is down or refuses; None for any other."""
-    for cause in _causes(error):
+    for cause in causes(error):
         package = type(cause).__module__.partition(".")[0]
         if package not in _SERVERS:
             continue
@@ -117,9 +116,3 @@ def unanswered(error: BaseException) -> MarqueeError | None:
                 why = " ".join(first.split()).rstrip(".: ")
                 return MarqueeError(f"{server} {what} ({why}): {remedy.format(variable=variable)}.")
     return None
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

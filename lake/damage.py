@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from common.errors import MarqueeError, in_words, is_panic
+from lake.write import LOG
 
-LOG = "_delta_log"
 ASIDE = ".damaged"
 """In the lake's folder: tables that could not be read when they were made again."""
 

@@ -1,10 +1,13 @@
 """A small home in which everything but a model is made, without starting a process."""
 
+import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tests.marquee import in_process
 from tests.small_movielens import write_small_movielens
@@ -32,3 +35,16 @@ def dataset(home: Path) -> str:
     """The command that joins features to the labels beside a home, into a file beside it."""
     labels, out = home.with_name("labels.parquet"), home.with_name("out.parquet")
     return f"features dataset --service gbt_v1 --labels {labels} --out {out}"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that is as it should be."""
+    return small_home(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def home(whole: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of it, to be broken."""
+    yield Path(shutil.copytree(whole, tmp_path / "home"))
+    shutil.rmtree(tmp_path)

@@ -1,10 +1,10 @@
+# ruff: noqa: F811 (fixtures that another module has are named as arguments)
 """A home of which something is damaged or gone: every command says what, and what it says mends it."""
 
 import os
 import re
-import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,22 +14,10 @@ from deltalake import DeltaTable
 from lake.damage import ASIDE, fault_in, fault_of
 from lake.journal import JOURNAL
 from tests.marquee import content, in_process, refused
-from tests.small_home import dataset, ingest, small_home
+from tests.small_home import dataset, home, ingest, small_home, whole  # noqa: F401
 from tests.small_movielens import write_small_movielens
 
 VIEW, SOURCE = "user_rating_stats", "ratings"
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home that is as it should be."""
-    return small_home(tmp_path_factory.mktemp("whole"))
-
-
-@pytest.fixture
-def home(whole: Path, tmp_path: Path) -> Iterator[Path]:
-    yield Path(shutil.copytree(whole, tmp_path / "home"))
-    shutil.rmtree(tmp_path)
 
 
 # --- tables -----------------------------------------------------------------------------------------------

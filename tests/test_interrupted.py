@@ -1,3 +1,4 @@
+# ruff: noqa: F811 (fixtures that another module has are named as arguments)
 """A signal ends any command by its exit code and one line; no process stays, and the next command ends right.
 
 `python -m tests.interruptions` tries all commands at many instants.
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ import pytest
 from common.signals import GRACE, ONE_PRESS, STATE
 from tests.interruptions import ON_SPARK, Ending, differences, interrupted, remains, state
 from tests.marquee import COMMAND, ROOT, in_process
-from tests.small_home import dataset, ingest, small_home
+from tests.small_home import dataset, home, ingest, small_home, whole  # noqa: F401
 from tests.small_movielens import write_small_movielens
 
 pytestmark = pytest.mark.process
@@ -41,17 +41,6 @@ BY_LINE = {
     "data synth --ratings 3001 --users 100 --movies 200": ("▸ generate", 0.2 + CHANCE.random(), TERM),
 }
 """The first line to wait for, seconds from it, and the signal."""
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_home(tmp_path_factory.mktemp("whole"))
-
-
-@pytest.fixture
-def home(whole: Path, tmp_path: Path) -> Iterator[Path]:
-    yield Path(shutil.copytree(whole, tmp_path / "home"))
-    shutil.rmtree(tmp_path)
 
 
 @pytest.mark.parametrize(("delay", "number"), BY_TIME)

@@ -167,7 +167,9 @@ def write(
     Returns:
         How many rows were written.
     """
-    stamp = created if replace else growing(folder, view.name, CREATED_TIMESTAMP, created)
+    stamp = created
+    if rows.num_rows and not replace:
+        stamp = growing(folder, view.name, CREATED_TIMESTAMP, created)
     written = rows.append_column(CREATED_TIMESTAMP, pa.repeat(pa.scalar(stamp, INSTANT), rows.num_rows))
     save = tables.overwrite if replace else tables.append
     schema = stored_schema(view)
