@@ -1,16 +1,19 @@
 """Files and folders that are either whole or absent."""
 
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from common.errors import MarqueeError
 
 REFUSALS = ("No space left on device", "Permission denied", "Read-only file system", "Disk quota exceeded")
 """What the operating system says when it will not write."""
+PARTIAL = ".partial"
+"""How the names of hidden files and folders end that are not whole yet, and that their process holds."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -23,13 +26,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        with tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL, delete=False
+        ) as file:
             temporary = Path(file.name)
+            fcntl.flock(file, fcntl.LOCK_EX)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # a temporary file is private
-        temporary.replace(path)
+            temporary.chmod(0o644)  # a temporary file is private
+            temporary.replace(path)
     except OSError as error:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -47,11 +53,12 @@ def folder_atomically(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL))
     except OSError as error:
         raise cannot_write(path, error) from error
     try:
-        yield temporary
+        with held(temporary):
+            yield temporary
         temporary.chmod(0o755)  # mkdtemp makes it private
         if path.exists():
             retired = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
@@ -66,6 +73,37 @@ def folder_atomically(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a temporary file or folder, so that nobody takes it for what a killed process left."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove the temporary files and folders below one that killed processes left."""
+    for place, inner, files in os.walk(folder):
+        for name in (*files, *inner):
+            if name.startswith(".") and name.endswith(PARTIAL):
+                _remove_unless_held(Path(place, name))
+        inner[:] = [name for name in inner if not name.endswith(PARTIAL)]
+
+
+def _remove_unless_held(path: Path) -> None:
+    with suppress(OSError), ExitStack() as stack:
+        descriptor = os.open(path, os.O_RDONLY)
+        stack.callback(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def file_to_write(path: Path) -> Path:

@@ -15,7 +15,7 @@ from tempfile import NamedTemporaryFile
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import MarqueeError
-from common.files import cannot_write
+from common.files import PARTIAL, cannot_write, held
 from common.locks import locked
 
 FILE = "identity.json"
@@ -166,7 +166,10 @@ def _write(home: Path, id: str) -> None:
     """Say who a home is, whole or not at all."""
     part: Path | None = None
     try:
-        with NamedTemporaryFile("w", dir=home, prefix=f".{FILE}.", delete=False) as file:
+        with (
+            NamedTemporaryFile("w", dir=home, prefix=f".{FILE}.", suffix=PARTIAL, delete=False) as file,
+            held(Path(file.name)),
+        ):
             part = Path(file.name)
             inode = os.fstat(file.fileno()).st_ino
             said = Identity(id=id, folder=os.path.realpath(home), machine=platform.node(), inode=inode)

@@ -72,6 +72,17 @@ def roll_back(lake: Path) -> bool:
     return True
 
 
+def remove_partial_writes(lake: Path) -> None:
+    """Remove what killed writers of a lake's tables had not written to the end: nobody reads it.
+
+    A file is a whole one once it has the name under which Delta knows it; deltalake and Spark write it under
+    another.
+    """
+    for unnamed in ("*/*#[0-9]*", "*/_delta_log/*#[0-9]*", "*/_delta_log/.*.tmp*"):
+        for file in lake.glob(unnamed):
+            file.unlink(missing_ok=True)
+
+
 def _version(lake: Path, name: str) -> int | None:
     from lake.tables import exists, newest_version
 

@@ -123,7 +123,9 @@ def _put(entry: Path, actions: list[dict[str, Any]]) -> None:
         FileExistsError: another writer was quicker.
     """
     lines = "".join(json.dumps(action) + "\n" for action in actions)
-    with tempfile.NamedTemporaryFile("w", dir=entry.parent, prefix=".", encoding="utf-8") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=entry.parent, prefix=".", suffix=".tmp", encoding="utf-8"
+    ) as file:
         file.write(lines)
         file.flush()
         os.fsync(file.fileno())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import MarqueeError
-from common.files import folder_atomically, write_atomically
+from common.files import PARTIAL, folder_atomically, remove_partial, write_atomically
 
 
 def names(folder: Path) -> list[str]:
@@ -36,6 +36,15 @@ def test_folder_replaces_the_old_one_as_a_whole(tmp_path: Path) -> None:
             (folder / content).write_text(content)
     assert names(tmp_path) == ["model"]
     assert names(tmp_path / "model") == ["new"]
+
+
+def test_what_processes_still_write_is_not_taken_for_what_a_killed_one_left(tmp_path: Path) -> None:
+    (tmp_path / f".file.killed{PARTIAL}").write_text("")
+    (tmp_path / f".folder.killed{PARTIAL}" / "deep").mkdir(parents=True)
+    with folder_atomically(tmp_path / "model") as folder:
+        remove_partial(tmp_path)
+        assert names(tmp_path) == [folder.name]
+    assert names(tmp_path) == ["model"]
 
 
 def test_failure_leaves_the_old_folder_and_no_remains(tmp_path: Path) -> None:

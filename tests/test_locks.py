@@ -53,6 +53,50 @@ def test_a_killed_process_leaves_no_lock_behind(tmp_path: Path) -> None:
         pass
 
 
+def test_who_comes_next_is_told_of_one_that_was_killed_or_failed(tmp_path: Path) -> None:
+    file = tmp_path / ".lock"
+
+    def told() -> bool:
+        with locked(file) as cut_off:
+            return cut_off
+
+    with holder(file) as process:
+        process.communicate("")
+    assert not told()
+    with holder(file) as process:
+        process.kill()
+    assert told()
+    assert not told()
+    with pytest.raises(OSError, match="mine"), locked(file):
+        raise OSError("mine")
+    assert told()
+
+
+def test_who_writes_in_a_home_next_removes_what_a_killed_one_had_not_finished(tmp_path: Path) -> None:
+    log = tmp_path / "lake" / "ratings" / "_delta_log"
+    log.mkdir(parents=True)
+    (tmp_path / ".models.abc.partial").mkdir()
+    unfinished = (
+        tmp_path / ".models.abc.partial" / "weights",
+        tmp_path / ".source.json.abc.partial",
+        log / "00000000000000000001.json#1",
+        log / ".00000000000000000001.json.abc.tmp",
+        log.with_name("part-0.parquet#2"),
+    )
+    whole = (log / "00000000000000000000.json", log.with_name("part-0.parquet"), tmp_path / "source.json")
+    for file in (*unfinished, *whole):
+        file.write_text("")
+    with holder(tmp_path / ".lock") as process:
+        process.communicate("")
+    with writing(tmp_path):
+        assert all(file.exists() for file in unfinished), "nobody was killed"
+    with holder(tmp_path / ".lock") as process:
+        process.kill()
+    with writing(tmp_path):
+        left = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert sorted(left) == sorted(whole)
+
+
 def test_who_waits_gets_it_when_the_other_ends(tmp_path: Path) -> None:
     file = tmp_path / ".lock"
     with holder(file) as process:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.errors import MarqueeError
+from common.files import PARTIAL, held
 from feature_repo.define.table import Table
 from feature_repo.define.task import Task
 from training.data.columns import readable_labels
@@ -194,8 +195,9 @@ def feature_rows(
         yield InMemory(table, service)
         return
     near.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=near.parent, prefix=f".{near.name}.rows.") as scratch:
-        yield Streamed(file, service, block, Path(scratch))
+    scratch = tempfile.TemporaryDirectory(dir=near.parent, prefix=f".{near.name}.rows.", suffix=PARTIAL)
+    with scratch as name, held(Path(name)):
+        yield Streamed(file, service, block, Path(name))
 
 
 def label_column(file: Path, events: Table, task: Task) -> str:
