@@ -1,5 +1,7 @@
 """Files and folders that are either whole or absent."""
 
+import ctypes
+import errno
 import fcntl
 import os
 import shutil
@@ -14,6 +16,9 @@ REFUSALS = ("No space left on device", "Permission denied", "Read-only file syst
 """What the operating system says when it will not write."""
 PARTIAL = ".partial"
 """How the names of hidden files and folders end that are not whole yet, and that their process holds."""
+
+HERE, EXCHANGE = -100, 2
+"""Of `renameat2`: names are relative to the working folder; change their places."""
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -60,19 +65,33 @@ def folder_atomically(path: Path) -> Iterator[Path]:
         with held(temporary):
             yield temporary
         temporary.chmod(0o755)  # mkdtemp makes it private
-        if path.exists():
+        if not path.exists():
+            temporary.replace(path)
+        elif _exchanged(temporary, path):
+            shutil.rmtree(temporary)
+        else:  # for a moment there is neither
             retired = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
             path.replace(retired / path.name)
             temporary.replace(path)
             shutil.rmtree(retired)
-        else:
-            temporary.replace(path)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise cannot_write(path, error) from error
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Let two names change places in one step; False where the file system cannot."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    names = os.fsencode(one), os.fsencode(other)
+    if libc.renameat2(HERE, names[0], HERE, names[1], EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), os.fspath(other))
 
 
 @contextmanager

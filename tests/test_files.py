@@ -47,6 +47,13 @@ def test_what_processes_still_write_is_not_taken_for_what_a_killed_one_left(tmp_
     assert names(tmp_path) == ["model"]
 
 
+def test_where_names_cannot_change_places_a_folder_is_replaced_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.files.EXCHANGE", 1 << 20)  # which no system knows
+    test_folder_replaces_the_old_one_as_a_whole(tmp_path)
+
+
 def test_failure_leaves_the_old_folder_and_no_remains(tmp_path: Path) -> None:
     with folder_atomically(tmp_path / "model") as folder:
         (folder / "old").write_text("")
