@@ -5,8 +5,6 @@ that are spread over its run, and says how many ended right; `tests/test_interru
 """
 
 import argparse
-import hashlib
-import json
 import os
 import random
 import shutil
@@ -19,15 +17,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common.settings import Settings
 from common.signals import GRACE, STATE, WORDS
-from tests.marquee import COMMAND, ROOT, content, environment
+from tests.home_state import differences, remains, state
+from tests.marquee import COMMAND, ROOT, environment
 from tests.small_movielens import write_small_movielens
 
 USERS, MOVIES = 60, 80
@@ -247,45 +244,6 @@ def processes(mark: str) -> dict[int, str]:
         except OSError:
             continue
     return {pid: words for pid, words in found.items() if words != "a process that has ended"}
-
-
-# --- what commands leave ----------------------------------------------------------------------------------
-
-
-def state(home: Path) -> dict[str, Any]:
-    """All that counts of a home: tables, what is online, models' metrics, data sets and generated files."""
-    from app.lookup import lookup_many
-    from feature_repo.store import open_store
-
-    found: dict[str, Any] = {
-        f"table {log.parent.name}": content(home, log.parent.name)
-        for log in sorted(home.glob("lake/*/_delta_log"))
-    }
-    if (home / "registry.db").exists():
-        pairs = pa.table({"user_id": range(1, MOVIES + 1), "movie_id": range(1, MOVIES + 1)})
-        found["online"] = lookup_many(open_store(Settings(home=home)), None, pairs).to_pylist()
-    for file in home.rglob("metrics.json"):
-        place = file.parent.relative_to(home).parts
-        name = "/".join(place[2:] if place[0] == "runs" else place)
-        found[f"model {name}"] = json.loads(file.read_text())["test"]
-    for file in (*home.glob("sources/**/*"), home.parent / "out.parquet"):
-        if file.is_file():
-            found[f"file {file.relative_to(home.parent)}"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    return found
-
-
-def remains(home: Path) -> list[str]:
-    """What a command that was cut off left, and no other removes: hidden parts of files and folders."""
-    found = [path for path in home.rglob(".*") if path.name not in (".lock", ".registry.lock")]
-    found += home.rglob("marquee-duckdb-*")
-    # Great Expectations and Delta have hidden files of their own.
-    places = {path.relative_to(home) for path in found}
-    return sorted(str(place) for place in places if not {"gx", "_delta_log"} & set(place.parts))
-
-
-def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """Names of what differs between two states."""
-    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
 
 
 @dataclass

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from common.signals import GRACE, ONE_PRESS, STATE
-from tests.interruptions import ON_SPARK, Ending, differences, interrupted, remains, state
+from tests.home_state import differences, remains, state
+from tests.interruptions import ON_SPARK, Ending, interrupted
 from tests.marquee import COMMAND, ROOT, in_process
 from tests.small_home import dataset, home, ingest, small_home, whole  # noqa: F401
 from tests.small_movielens import write_small_movielens

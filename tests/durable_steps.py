@@ -1,0 +1,337 @@
+"""Killing or failing commands at each step that makes something durable, and judging what comes after.
+
+`python -m tests.durable_steps` finds the steps of each command, and at each of them kills it, lets the disk
+be full from there on, or lets the step alone fail as a broken disk does. Then the same command must end
+right, and so must what brings the home up to date; and the home must be as after a command that nothing
+disturbed. `tests/test_durable_steps.py` tries a few.
+
+A step is whatever changes the names, the length or the content of a file below the home's folder, or waits
+for the disk to have it: what a reader of the home, or the next command, could find done or not done. Some
+stand for others (see `telling`).
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+from uuid import uuid4
+
+from tests.home_state import differences, online_differs, remains, state
+from tests.marquee import COMMAND, ROOT, Refused, environment, in_process
+from tests.small_home import dataset, small_home
+from tests.small_movielens import write_small_movielens
+from tests.steps import EIO, ENOSPC, KILLED, TAKES_SPACE, WRITES, Ended, Step, watched
+
+UP_TO_DATE = ("pipeline run", "features apply", "features materialize")
+JOURNAL = "-journal"
+REMOVES = ("unlink", "rmdir")
+WORK = ("home/scratch/", "home/logs/")
+PAGES = ("/validation/gx", "/validation/data_docs")
+FAULTS = {"kill": KILLED, "ENOSPC": ENOSPC, "EIO": EIO}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command to be disturbed.
+
+    Args:
+        words: as they are typed; names in capitals stand for what `Site` has.
+        before: what to do to the home first: commands, or "rm FILE".
+        program: whose words they are.
+    """
+
+    words: str
+    before: Sequence[str] = ()
+    program: Sequence[str] = tuple(COMMAND)
+
+
+ADD = "pipeline ingest --add --source movielens --path MORE"
+TASKS = {
+    "push": Task("features push NEW"),
+    "ingest": Task("pipeline ingest --source movielens --path MORE --posters POSTERS"),
+    "add": Task(ADD),
+    "run": Task("pipeline run", before=(ADD,)),
+    "apply": Task("features apply", before=("rm registry.db",)),
+    "materialize": Task("features materialize", before=("rm online.db",)),
+    "dataset": Task("DATASET"),
+    "train": Task("train gbt --config QUICK"),
+    "retrain": Task("train gbt --config OTHER", before=("train gbt --config QUICK",)),
+    "reproduce": Task(
+        "reproduce mmdin --source movielens --path DATA --seeds 1 --protocols honest",
+        program=(sys.executable, "-m", "tests.reduced_paper"),
+    ),
+    "maintain": Task("pipeline maintain ratings movie_content --retain-days 0", before=(ADD, "pipeline run")),
+}
+
+
+class Site:
+    """A home in which everything is made, the files that commands read, and copies to do things to.
+
+    Args:
+        folder: for all of it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.home = small_home(folder / "first")
+        more, posters = write_small_movielens(folder / "more", users=10, movies=45, seed=1)
+        new, quick, other = (folder / name for name in ("new.csv", "quick.yaml", "other.yaml"))
+        late = "1,1,4.5,1500000000\n2,3,2.0,1500000001\n1,5,4.0,950000000\n99,2,0.5,1500000002\n"
+        new.write_text(f"userId,movieId,rating,timestamp\n{late}")
+        quick.write_text("model: gbt\nconfig:\n  iterations: 5\n")
+        other.write_text("model: gbt\nconfig:\n  iterations: 6\n")
+        self.places = {
+            "DATA": folder / "first" / "data",
+            "MORE": more,
+            "POSTERS": posters,
+            "NEW": new,
+            "QUICK": quick,
+            "OTHER": other,
+        }
+
+    def typed(self, words: str, home: Path) -> list[str]:
+        """A command's words for a home."""
+        words = dataset(home) if words == "DATASET" else words
+        return [str(self.places.get(word, word)) for word in words.split()]
+
+    def copy(self, home: Path) -> Path:
+        """A copy of a home, in a folder of its own, with the labels."""
+        folder = self.folder / uuid4().hex[:8]
+        shutil.copytree(home, folder / "home")
+        shutil.copy(self.home.with_name("labels.parquet"), folder)
+        return folder / "home"
+
+    def do(self, words: str, home: Path) -> Refused:
+        """A command, in this process."""
+        from tests.reduced_paper import MMDIN
+
+        with contextlib.redirect_stdout(io.StringIO()), patch("training.papers.mmdin.MMDIN", MMDIN):
+            return in_process(home, *self.typed(words, home))
+
+
+class Trial:
+    """A command, undisturbed once, to be disturbed many times.
+
+    Args:
+        site: where.
+        task: which.
+    """
+
+    def __init__(self, site: Site, task: Task) -> None:
+        self.site, self.task = site, task
+        self.home = site.copy(site.home)
+        for words in task.before:
+            if words.startswith("rm "):
+                (self.home / words.removeprefix("rm ")).unlink()
+            else:
+                self.must(words, self.home)
+        self.models = [file.relative_to(self.home) for file in self.home.rglob("metrics.json")]
+        home = site.copy(self.home)
+        done = self.run(home)
+        assert done.code == 0, done
+        self.steps = telling(done.steps)
+        self.after = state(home)
+        self.up_to_date = self.brought_up_to_date(home)
+        assert not (left := remains(home.parent)), left
+        # What others are compared with is itself what a computation of all anew gives, and what is online.
+        self.must("pipeline run --full", home)
+        assert not (found := differences(self.up_to_date, state(home))), found
+        assert not (found := online_differs(home)), found
+
+    def must(self, words: str, home: Path) -> None:
+        """A command that nothing disturbs."""
+        done = self.site.do(words, home)
+        assert done.code == 0, (words, done)
+
+    def brought_up_to_date(self, home: Path) -> dict[str, Any]:
+        """What a home has once all that follows from its sources is made."""
+        for words in UP_TO_DATE:
+            self.must(words, home)
+        return state(home)
+
+    def run(self, home: Path, judge: Callable[[Step], int | None] = lambda _: None) -> Ended:
+        """The command, as a process that is watched."""
+        words = self.site.typed(self.task.words, home)
+        return watched([*self.task.program, *words], home.parent, environment(home), judge, ROOT)
+
+    def disturbed(self, at: Step, fault: str) -> list[str] | None:
+        """Disturb the command at a step; all that is not right. None where it did not come so far."""
+        home = self.site.copy(self.home)
+        try:
+            disturb = Disturbance(at, fault)
+            ended = self.run(home, disturb)
+            if not disturb.done:
+                return None
+            wrong = faults_of_ending(ended, fault)
+            if ended.code == 0 and (found := differences(state(home), self.after)):
+                wrong.append(f"it ended as if nothing had happened, but without {', '.join(found)}")
+            wrong += [f"lost: {model}" for model in self.models if not (home / model).is_file()]
+            # What cannot be removed stays. For want of space the lake may stay to be rolled back.
+            left = [] if at.call in REMOVES or fault == "kill" else remains(home.parent)
+            if left and not (fault == "ENOSPC" and left == ["home/lake/.unfinished.json"]):
+                wrong.append(f"remains: {left}")
+            again = self.site.do(self.task.words, home)
+            if again.code != 0:
+                return [*wrong, f"the same command again: {again}"]
+            if found := differences(state(home), self.after):
+                wrong.append(f"the same command again left another {', '.join(found)}")
+            if at.call not in REMOVES and (left := remains(home.parent)):
+                wrong.append(f"remains after the same command again: {left}")
+            if found := differences(self.brought_up_to_date(home), self.up_to_date):
+                wrong.append(f"brought up to date it has another {', '.join(found)}")
+            return wrong
+        except Exception as error:
+            return [f"afterwards: {error!r}"]
+        finally:
+            shutil.rmtree(home.parent)
+
+
+@dataclass
+class Disturbance:
+    """What happens at a step: once for a step that fails as on a broken disk; a full disk stays full.
+
+    Args:
+        at: the step.
+        fault: "kill", "ENOSPC" or "EIO".
+    """
+
+    at: Step
+    fault: str
+    done: bool = field(default=False, init=False)
+
+    def __call__(self, step: Step) -> int | None:
+        if self.done:
+            return ENOSPC if self.fault == "ENOSPC" and step.call in TAKES_SPACE else None
+        self.done = step == self.at
+        return FAULTS[self.fault] if self.done else None
+
+
+def telling(steps: Sequence[Step]) -> list[Step]:
+    """The steps that are disturbed; the others leave what these leave, or nothing that anybody reads.
+
+    - What Spark computes with, and logs, no command reads.
+    - Great Expectations' pages, some hundred files in the folder of one validation, are made anew by the next
+      one; one of each kind of step is disturbed.
+    - Of several writes to one file in a row the first and the last are: between them the file has a part of
+      the same bytes.
+    - Of a database's transactions the first and the last are, step by step; of each between them the step
+      that commits it, which removes its journal: until then whoever opens the database undoes it, at
+      whichever of its steps it ended.
+    """
+    steps = [step for step in steps if not step.place.startswith(WORK)]
+    commits = Counter(step.place for step in steps if commits_transaction(step))
+    done: Counter[str] = Counter()
+    pages: set[str] = set()
+    kept = []
+    journal = ""
+    for place, step in enumerate(steps):
+        around = (*steps[max(place - 1, 0) : place], *steps[place + 1 : place + 2])
+        amid_writes = step.call in WRITES and [other[:2] for other in around] == [step[:2]] * 2
+        if step.call != "fdatasync":  # which is SQLite's; of the folder, too
+            journal = step.place.removesuffix(JOURNAL) + JOURNAL
+        commit = commits_transaction(step)
+        amid_transactions = 0 < done[journal] < commits[journal] - 1 and not commit
+        is_page = any(part in step.place for part in PAGES)
+        if not amid_writes and not amid_transactions and not (is_page and step.call in pages):
+            kept.append(step)
+        if is_page:
+            pages.add(step.call)
+        done[journal] += commit
+    return kept
+
+
+def commits_transaction(step: Step) -> bool:
+    """Whether a step commits a transaction of SQLite's."""
+    return step.call == "unlink" and step.place.endswith(JOURNAL)
+
+
+def faults_of_ending(ended: Ended, fault: str) -> list[str]:
+    """What is not as it ought to be in how a disturbed command ended."""
+    if fault == "kill":
+        return [] if ended.code == -9 else [f"exit code {ended.code}"]
+    lines = ended.errors.strip().splitlines()
+    if ended.code == 0:
+        return []
+    if ended.code == 2 and len(lines) == 1 and lines[0].startswith("Error: "):
+        return []
+    return [f"exit code {ended.code}, {len(lines)} lines: {ended.errors.strip()[-400:]}"]
+
+
+def points(trial: Trial, faults: Sequence[str], share: float, seed: int) -> Iterator[tuple[Step, str]]:
+    """The steps to disturb, with the faults, drawn by chance; a full disk refuses what takes space alone."""
+    every = [
+        (step, fault)
+        for step in trial.steps
+        for fault in faults
+        if fault != "ENOSPC" or step.call in TAKES_SPACE
+    ]
+    chance = random.Random(f"{seed} {trial.task.words}")
+    chosen = set(chance.sample(range(len(every)), round(share * len(every))))
+    yield from (point for place, point in enumerate(every) if place in chosen)
+
+
+def main() -> None:
+    """Disturb commands and print what became of each."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--only", help="commands, by comma", default=",".join(TASKS))
+    asked.add_argument("--faults", help="by comma", default=",".join(FAULTS))
+    asked.add_argument("--share", help="of all points, drawn by chance", type=float, default=1.0)
+    asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--json", help="where to write what was found", type=Path)
+    options = asked.parse_args()
+    os.environ.setdefault("MARQUEE_SPARK_SHUFFLE_PARTITIONS", "2")
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+    tried: Counter[tuple[str, str]] = Counter()
+    wrong: Counter[tuple[str, str]] = Counter()
+    told: list[dict[str, Any]] = []
+    steps: dict[str, int] = {}
+    faults = options.faults.split(",")
+    with tempfile.TemporaryDirectory(prefix="marquee-steps-") as folder:
+        site = Site(Path(folder).resolve())
+        for name in options.only.split(","):
+            trial = Trial(site, TASKS[name])
+            steps[name] = len(trial.steps)
+            for step, fault in points(trial, faults, options.share, options.seed):
+                began = time.monotonic()
+                found = trial.disturbed(step, fault)
+                if found is None:
+                    print(f"{name:12}{fault:7}{step}  was not reached", flush=True)
+                    continue
+                tried[name, fault] += 1
+                wrong[name, fault] += bool(found)
+                said = "; ".join(found) or "right"
+                print(f"{name:12}{fault:7}{step}  {said}  {time.monotonic() - began:.1f} s", flush=True)
+                if found:
+                    told.append({"command": name, "fault": fault, "step": str(step), "wrong": found})
+    print(f"\n{'':12}{'steps':>8}" + "".join(f"{fault:>16}" for fault in faults))
+    for name, number in steps.items():
+        cells = (f"{tried[name, fault]:8} {wrong[name, fault]:3} wrong" for fault in faults)
+        print(f"{name:12}{number:8}" + "".join(f"{cell:>18}" for cell in cells))
+    print(f"{tried.total()} points tried, {wrong.total()} wrong")
+    if options.json:
+        counts = {
+            name: {
+                "steps": number,
+                **{f: {"tried": tried[name, f], "wrong": wrong[name, f]} for f in faults},
+            }
+            for name, number in steps.items()
+        }
+        options.json.write_text(json.dumps({"commands": counts, "wrong": told}, indent=1) + "\n")
+    sys.exit(wrong.total() > 0)
+
+
+if __name__ == "__main__":
+    main()

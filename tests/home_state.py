@@ -1,0 +1,83 @@
+"""All that counts of a home, to be compared, and what does not belong into one."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from common.settings import Settings
+from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.domains.movies import DOMAIN
+from tests.marquee import content, table
+from tests.view_rows import seen_by_readers
+
+MOST_KEYS = 80
+"""Users and movies that are looked up online, from 1 on."""
+
+
+def state(home: Path) -> dict[str, Any]:
+    """All that counts of a home: tables, what is online, models' metrics, data sets and generated files.
+
+    Of feature tables what readers see: late events leave rows behind that are not read any more.
+    """
+    from app.lookup import lookup_many
+    from feature_repo.store import open_store
+
+    views = {view.name: view for view in DOMAIN.views}
+    found: dict[str, Any] = {}
+    for log in sorted(home.glob("lake/*/_delta_log")):
+        name = log.parent.name
+        rows = seen_by_readers(views[name], table(home, name)) if name in views else content(home, name)
+        found[f"table {name}"] = rows
+    if (home / "registry.db").exists():
+        pairs = pa.table({"user_id": range(1, MOST_KEYS + 1), "movie_id": range(1, MOST_KEYS + 1)})
+        found["online"] = lookup_many(open_store(Settings(home=home)), None, pairs).to_pylist()
+    for file in home.rglob("metrics.json"):
+        place = file.parent.relative_to(home).parts
+        name = "/".join(place[2:] if place[0] == "runs" else place)
+        found[f"model {name}"] = json.loads(file.read_text())["test"]
+    for file in (*home.glob("sources/**/*"), home.parent / "out.parquet"):
+        if file.is_file():
+            found[f"file {file.relative_to(home.parent)}"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return found
+
+
+def remains(home: Path) -> list[str]:
+    """What a command that was cut off left, and no other removes: parts of files and folders."""
+    found = [path for path in home.rglob(".*") if path.name not in (".lock", ".registry.lock")]
+    for unfinished in ("marquee-duckdb-*", "*-journal", "*#[0-9]*"):  # DuckDB's, SQLite's and Delta's
+        found += home.rglob(unfinished)
+    # Great Expectations, Delta and Hadoop have hidden files of their own.
+    return sorted(
+        str(path.relative_to(home))
+        for path in set(found)
+        if not (path.name.startswith(".") and {"gx", "_delta_log"} & set(path.relative_to(home).parts))
+        and path.suffix != ".crc"
+    )
+
+
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
+    """Names of what differs between two states."""
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+
+
+def online_differs(home: Path) -> list[str]:
+    """The views of which something else is online than each key's newest row."""
+    from app.lookup import lookup_many
+    from feature_repo.store import open_store
+
+    wrong = []
+    keys = pa.table({"user_id": range(1, MOST_KEYS + 1), "movie_id": range(1, MOST_KEYS + 1)})
+    online = lookup_many(open_store(Settings(home=home)), None, keys).to_pylist()
+    for view in DOMAIN.views:
+        key, since = view.by.name, f"{view.name}_known_since"
+        newest = {row[key]: row for row in seen_by_readers(view, table(home, view.name))}
+        for row in online:
+            wanted = newest.get(row[key], {})
+            if row[since] != wanted.get(EVENT_TIMESTAMP) or any(
+                row[column.name] != wanted.get(column.name) for column in view.columns
+            ):
+                wrong.append(f"{view.name} of {row[key]}")
+    return wrong
