@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from py4j.protocol import Py4JJavaError
+from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -37,6 +38,17 @@ def read(
         reader = reader.option("versionAsOf", version)
     rows = reader.load(str(lake / name))
     return rows if columns is None else rows.select(*columns)
+
+
+def kept(df: DataFrame, level: StorageLevel) -> DataFrame:
+    """Rows that are read more than once: they are computed once, and then kept until `unpersist`.
+
+    What reads kept rows is planned without what made them, which for long expressions takes longer than the
+    work on few rows. Not so on a cluster: rows that a lost worker kept are computed again there.
+    """
+    if df.sparkSession.sparkContext.master.startswith("local"):
+        return df.localCheckpoint(eager=True, storageLevel=level)
+    return df.persist(level)
 
 
 def overwrite(df: DataFrame, lake: Path, name: str, schema: StructType, metadata: str = "") -> None:

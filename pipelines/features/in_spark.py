@@ -9,7 +9,7 @@ from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
-from pyspark import cloudpickle
+from pyspark import StorageLevel, cloudpickle
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -17,7 +17,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from feature_repo.define.column import BEGINNING, CREATED_TIMESTAMP, EVENT_TIMESTAMP, KNOWN_AFTER
 from feature_repo.define.view import View
 from lake import spark_tables
-from lake.spark_tables import read
+from lake.spark_tables import kept, read
 from lake.stamps import growing
 from lake.tables import last_commit
 from pipelines.features import kernels, pieces
@@ -134,7 +134,7 @@ class InSpark:
 
     def _keep(self, frame: DataFrame) -> DataFrame:
         """A frame that is read more than once, until the end."""
-        self._kept.append(frame.persist())
+        self._kept.append(kept(frame, StorageLevel.MEMORY_AND_DISK))
         return self._kept[-1]
 
 

@@ -40,7 +40,7 @@ class OnSpark:
         self._name(name, self._spark.sql(query))
 
     def keep(self, name: str, query: str) -> None:
-        rows = self._spark.sql(query).persist(StorageLevel.DISK_ONLY)
+        rows = spark_tables.kept(self._spark.sql(query), StorageLevel.DISK_ONLY)
         self._kept.append(rows)
         self._name(name, rows)
 
