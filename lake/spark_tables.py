@@ -41,14 +41,25 @@ def read(
 
 
 def kept(df: DataFrame, level: StorageLevel) -> DataFrame:
-    """Rows that are read more than once: they are computed once, and then kept until `unpersist`.
+    """Rows that are read more than once: they are computed once, and then kept until `release`.
 
     What reads kept rows is planned without what made them, which for long expressions takes longer than the
     work on few rows. Not so on a cluster: rows that a lost worker kept are computed again there.
     """
-    if df.sparkSession.sparkContext.master.startswith("local"):
-        return df.localCheckpoint(eager=True, storageLevel=level)
-    return df.persist(level)
+    return df.localCheckpoint(eager=True, storageLevel=level) if _is_local(df) else df.persist(level)
+
+
+def release(df: DataFrame) -> None:
+    """Keep rows of `kept` no longer."""
+    if _is_local(df):
+        # A data frame has no word for it, and would wait until the JVM collects its garbage.
+        df._jdf.queryExecution().analyzed().rdd().unpersist(False)
+    else:
+        df.unpersist()
+
+
+def _is_local(df: DataFrame) -> bool:
+    return str(df.sparkSession.sparkContext.master).startswith("local")
 
 
 def overwrite(df: DataFrame, lake: Path, name: str, schema: StructType, metadata: str = "") -> None:

@@ -26,7 +26,6 @@ from feature_repo.domains.movies import DOMAIN
 from feature_repo.online.send import send_changed
 from feature_repo.online.served import served_rows
 from feature_repo.store import open_store
-from lake.session import StartSpark
 from tests.audit_lake import (
     Row,
     Rows,
@@ -38,6 +37,7 @@ from tests.audit_lake import (
     overwrite,
     sources,
 )
+from tests.raw_rows import engine_named
 from tests.test_audit_leakage import ENGINES, WORLDS, features_of
 from validation.audit.consistency import Replay, audit_consistency
 from validation.audit.consistency_plan import make_plan
@@ -296,20 +296,37 @@ def test_an_audit_takes_the_spark_that_is_there_and_leaves_it(spark: SparkSessio
     assert list(tmp_path.iterdir()) == []
 
 
-def test_push_and_materialise_keep_up(start: StartSpark, home: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "name", "instants", "runs"),
+    [("in process", "movies", 2, 1), ("on Spark", "press", 1, 0)],
+    ids=["in process", "on Spark"],
+)
+def test_push_and_materialise_keep_up(
+    request: pytest.FixtureRequest,
+    engine: str,
+    name: str,
+    instants: int,
+    runs: int,
+    homes: dict[str, Path],
+    tmp_path: Path,
+) -> None:
     from app.replay import replay_into
     from feature_repo.arrow import arrow_schema_of
     from feature_repo.define.table import QUARANTINE_COLUMNS
     from lake.tables import overwrite
 
+    home, domain = homes[name], WORLDS[name].domain
     overwrite(arrow_schema_of(QUARANTINE_COLUMNS).empty_table(), home / "lake", "quarantine")
     versions = {entry.name: sorted(entry.rglob("*.parquet")) for entry in (home / "lake").iterdir()}
-    replay = replay_into(start, Settings(home=home), Settings(home=tmp_path / "scratch"), DOMAIN)
-    report = audit_consistency(open_with(home, ENGINES["duckdb"]), DOMAIN, replay, **ASKED)
+    with engine_named(engine, request) as start:
+        replay = replay_into(start, Settings(home=home), Settings(home=tmp_path / "scratch"), domain)
+        report = audit_consistency(
+            open_with(home, ENGINES["duckdb"]), domain, replay, **ASKED | {"instants": instants}
+        )
     # The audited tables are made by a loop, the replayed ones by kernels: means and deviations may differ in
     # their last bits. Counts, ids, genres and instants are the same.
-    fractions = {c.name for view in DOMAIN.views for c in view.columns if c.type is Type.FLOAT64}
+    fractions = {c.name for view in domain.views for c in view.columns if c.type is Type.FLOAT64}
     assert failed(report) <= fractions
     assert all((f.largest or 0) <= TOLERANCE and not f.stale for f in report.features)
-    assert (report.pushes, report.runs) == (2, 1) and report.late > 0
+    assert (report.pushes, report.runs) == (2, runs) and report.late > 0
     assert versions == {entry.name: sorted(entry.rglob("*.parquet")) for entry in (home / "lake").iterdir()}

@@ -17,7 +17,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from feature_repo.define.column import BEGINNING, CREATED_TIMESTAMP, EVENT_TIMESTAMP, KNOWN_AFTER
 from feature_repo.define.view import View
 from lake import spark_tables
-from lake.spark_tables import kept, read
+from lake.spark_tables import kept, read, release
 from lake.stamps import growing
 from lake.tables import last_commit
 from pipelines.features import kernels, pieces
@@ -65,7 +65,7 @@ class InSpark:
 
     def __exit__(self, *error: object) -> None:
         for frame in self._kept:
-            frame.unpersist()
+            release(frame)
 
     def all_events(self) -> DataFrame:
         return self._that_count(self.events)

@@ -58,7 +58,7 @@ class OnSpark:
         for name in self._names:
             self._spark.catalog.dropTempView(name)
         for rows in self._kept:
-            rows.unpersist()
+            spark_tables.release(rows)
 
 
 @contextmanager
