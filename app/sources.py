@@ -1,5 +1,6 @@
 """Where events come from: archives that are fetched, data that are generated, files that are read."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,10 @@ class SourceOptions:
 
     @property
     def key(self) -> str:
-        """A short name of the data, good for files."""
-        return f"{self.source}{f'-{self.first_movies}' if self.first_movies else ''}"
+        """A short name of the data, good for files; other data have another one."""
+        name = re.sub(r"[^\w.]+", "-", self.path.resolve().name) if self.path else self.source
+        posters = "" if self.source == "synthetic" or self.posters else "-without-posters"
+        return f"{name}{f'-{self.first_movies}' if self.first_movies else ''}{posters}"
 
     @property
     def words(self) -> str:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import (
+    LARGEST_SEED,
     PATH,
     FirstMovies,
     Folder,
     Home,
     Posters,
-    Seed,
     Source,
     SourceName,
     command_line,
@@ -39,16 +39,24 @@ def reproduce(
     doc: Annotated[
         Path | None, typer.Option(help="Markdown whose part on this data is written.", **PATH)
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, max=LARGEST_SEED, help="Of the synthetic data; trainings have the seeds 0, 1, …"),
+    ] = None,
     home: Home = None,
 ) -> None:
     """A paper's whole table, with error bars, ablations and figures; what is trained is not trained again."""
     from app import reproduce as papers
     from app.sources import SourceOptions
     from cli.console import console, stages
+    from common.errors import MarqueeError
     from common.settings import load_settings
 
-    data = SourceOptions(source.value, path, posters, first_movies, seed)
+    if seed is not None and source is not SourceName.synthetic:
+        raise MarqueeError(
+            "--seed is of the synthetic data; trainings have seeds of their own: leave it out."
+        )
+    data = SourceOptions(source.value, path, posters, first_movies, seed or 0)
     options = papers.ReproduceOptions(seeds, names(protocols), out, doc)
     found, results, page = papers.reproduce(
         load_settings(home), paper, data, options, command_line(), stages()

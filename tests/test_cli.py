@@ -58,6 +58,7 @@ REFUSED = [
     ("tune gbt --out FOLDER", "is a folder"),
     ("tune gbt --study FOLDER", "is a folder"),
     ("reproduce foo", "no paper 'foo'"),
+    ("reproduce mmdin --source movielens --path FOLDER --seed 1", "--seed is of the synthetic data"),
     ("reproduce mmdin --protocols honest,foo", "protocol 'foo'"),
     ("reproduce mmdin --protocols honest,paper,honest", "'honest' stands 2 times"),
     ("run --models gbt,gbt", "'gbt' stands 2 times in 'gbt,gbt'; name each once"),

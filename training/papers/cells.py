@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from common.errors import MarqueeError
 from common.files import write_atomically
@@ -51,14 +52,12 @@ def train_cell(prepared: Prepared, recipe: Recipe, folder: Path, truth: Path | N
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether what the table is made of can be read."""
+    """Whether each file is what was saved."""
     try:
-        artefacts.read_manifest(folder)
-        rows = artefacts.read_predictions(folder)
-        found = artefacts.read_metrics(folder)["test"]["rows"]
-        return bool(found == rows.num_rows)
-    except (MarqueeError, KeyError, TypeError):
+        artefacts.check_files(folder, artefacts.read_manifest(folder))
+    except MarqueeError:
         return False
+    return True
 
 
 def metrics_of(folders: Sequence[Path]) -> list[dict[str, Any]]:
@@ -72,21 +71,42 @@ def mean_of(metric: str, folders: Sequence[Path]) -> float:
 
 
 def scores_of(folders: Sequence[Path]) -> tuple[pa.Table, list[np.ndarray]]:
-    """The test rows that cells share, and the scores (rows,) of each.
+    """The test rows that cells share, and the scores (rows,) of each, in the order of the first cell's rows.
 
     Raises:
-        MarqueeError: a cell has other rows, or has them in another order.
+        MarqueeError: a cell has other rows.
     """
-    tables = [artefacts.read_predictions(folder) for folder in folders]
     told = (SCORE, PROBABILITIES)
-    rows = [table.select([name for name in table.column_names if name not in told]) for table in tables]
-    for folder, others in zip(folders, rows, strict=True):
-        if not others.equals(rows[0]):
+    shared: pa.Table | None = None
+    scores = []
+    for folder in folders:
+        table = artefacts.read_predictions(folder)
+        rows = table.select([name for name in table.column_names if name not in told])
+        shared = rows if shared is None else shared
+        found = _in_order_of(shared, rows, table[SCORE].to_numpy())
+        if found is None:
             raise MarqueeError(
                 f"{folder} scored other test rows than {folders[0]}: remove the one that is out of date, and"
                 " it is trained again."
             )
-    return rows[0], [table[SCORE].to_numpy() for table in tables]
+        scores.append(found)
+    assert shared is not None
+    return shared, scores
+
+
+def _in_order_of(wanted: pa.Table, rows: pa.Table, scores: np.ndarray) -> np.ndarray | None:
+    """The scores of rows in the order of others; None where they are not the same rows."""
+    if rows.equals(wanted):
+        return scores
+    if rows.schema != wanted.schema or rows.num_rows != wanted.num_rows:
+        return None
+    by = [(name, "ascending") for name in wanted.column_names]
+    places, mine = (pc.sort_indices(table, by) for table in (wanted, rows))
+    if not rows.take(mine).equals(wanted.take(places)):
+        return None
+    found = np.empty_like(scores)
+    found[places.to_numpy()] = scores[mine.to_numpy()]
+    return found
 
 
 def made_with(cells: Sequence[Path]) -> str:
