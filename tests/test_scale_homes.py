@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from deltalake import DeltaTable
 from feast.cli.cli import cli as feast_command
+from pyspark.sql import SparkSession
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -32,7 +34,11 @@ from feature_repo.profile import PROFILES, REPOSITORY, profile_settings
 from feature_repo.registry import server_engine
 from tests.lake import build_lake, newest_by_key
 from tests.marquee import ROOT, in_process, refused
+from tests.promises.faults import Clock
+from tests.promises.home import FIRST, Home
+from tests.promises.model import Rating
 from tests.servers import Servers, servers_at_scale
+from validation.audit.oracle import same
 
 pytestmark = pytest.mark.scale
 
@@ -103,6 +109,44 @@ def test_two_homes_work_side_by_side(homes: tuple[Path, Path]) -> None:
         assert sent(home) == 0, "what the other sent is no loss, and no news"
         assert served(home) == newest(home)
         assert store.plan(Settings(home=home), DOMAIN) == []
+
+
+def test_machines_with_clocks_apart_push_to_one_home(
+    servers: Servers,  # noqa: ARG001
+    spark: SparkSession,  # noqa: ARG001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """New, late and repeated ratings. What is there is what a rebuild gives, and both audits pass."""
+    clock = Clock(monkeypatch)
+    home = Home(tmp_path / "home", tmp_path / "sources")
+    drawn = np.random.default_rng(3)
+    lines = [
+        Rating(int(user), int(movie), stars / 2, int(second))
+        for user, movie, stars, second in drawn.integers((1, 1, 1, 0), (6, 6, 11, 600), (120, 4))
+    ]
+    home.ingest(DOMAIN, lines[:60], FIRST, adding=False)
+    home.run(DOMAIN)
+    home.apply(DOMAIN)
+    home.materialize()
+    for turn, start in enumerate(range(55, 115, 10)):
+        clock.ahead = timedelta(hours=(0, -3, 0, 3, -3, 3)[turn])
+        taken = home.push(DOMAIN, home.file(lines[start : start + 15], "new.csv"))
+        assert taken.accepted > 0 and taken.known > 0
+    found = {view.name: home.rows(view) for view in DOMAIN.views}
+    pairs = pa.table({"user_id": [*range(1, 6)], "movie_id": [*range(1, 6)]})
+    served = lookup_many(store.open_store(home.settings), None, pairs).to_pylist()
+    home.run(DOMAIN, full=True)
+    for view in DOMAIN.views:
+        assert found[view.name] == home.rows(view), view.name
+        newest = {row[view.by.name]: row for row in found[view.name]}
+        for row in served:
+            for column in view.columns:
+                expected = newest.get(row[view.by.name], {}).get(column.name)
+                assert same(row[column.name], expected), column.name
+    for audit in ("leakage", "consistency --events 40 --instants 2"):
+        done = in_process(home.settings.home, "audit", *audit.split())
+        assert done.code == 0, done.lines
 
 
 def test_homes_do_not_wait_for_each_other(homes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
