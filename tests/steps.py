@@ -151,7 +151,7 @@ def _become(channel: int, command: Sequence[str]) -> None:
     socket.send_fds(sender, [b"."], [asks])
     os.close(asks)
     sender.close()
-    os.execvp(command[0], command)
+    os.execvp(command[0], list(command))
 
 
 # --- our side ---------------------------------------------------------------------------------------------
