@@ -13,7 +13,7 @@ from tests.steps import why_not
 pytestmark = pytest.mark.process
 
 SEED = 12
-TRIED = {"push": 3, "add": 2}
+TRIED = {"push": 2, "add": 2}
 """How many points of each command; a trial takes some four seconds."""
 
 
