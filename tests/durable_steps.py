@@ -28,6 +28,8 @@ from typing import Any
 from unittest.mock import patch
 from uuid import uuid4
 
+from app.spark import start_spark
+from common.settings import Settings
 from tests.home_state import differences, online_differs, remains, state
 from tests.marquee import COMMAND, ROOT, Refused, environment, in_process
 from tests.small_home import dataset, small_home
@@ -54,12 +56,14 @@ class Task:
         before: what to do to the home first: commands, or "rm FILE".
         program: whose words they are.
         whole: whether it is done or not done; else it has parts that stay, from which it goes on.
+        spark: whether it needs Spark.
     """
 
     words: str
     before: Sequence[str] = ()
     program: Sequence[str] = tuple(COMMAND)
     whole: bool = True
+    spark: bool = False
 
 
 ADD = "pipeline ingest --add --source movielens --path MORE"
@@ -78,7 +82,9 @@ TASKS = {
         program=(sys.executable, "-m", "tests.reduced_paper"),
         whole=False,
     ),
-    "maintain": Task("pipeline maintain ratings movie_content --retain-days 0", before=(ADD, "pipeline run")),
+    "maintain": Task(
+        "pipeline maintain ratings movie_content --retain-days 0", before=(ADD, "pipeline run"), spark=True
+    ),
 }
 
 
@@ -138,6 +144,8 @@ class Trial:
 
     def __init__(self, site: Site, task: Task) -> None:
         self.site, self.task = site, task
+        if task.spark:  # the session of this process must outlive the homes that it is used on
+            start_spark(Settings(home=site.home.with_name("spark")))
         self.home = site.copy(site.home)
         for words in task.before:
             if words.startswith("rm "):
