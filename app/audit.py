@@ -38,7 +38,7 @@ def audit_leakage(
     from validation.audit.leakage import audit_leakage
     from validation.audit.page import write_audit
 
-    store = open_store(settings, must_exist=True)
+    store = open_store(settings)
     with stages.stage("leakage") as stage:
         report = audit_leakage(
             store,
@@ -85,7 +85,7 @@ def audit_consistency(
     from validation.audit.consistency import audit_consistency
     from validation.audit.page import write_audit
 
-    store = open_store(settings, must_exist=True)
+    store = open_store(settings)
     with (
         scratch_home(settings, domain, settings.home / AUDITS / REPLAY, stages) as replay,
         stages.stage("consistency") as stage,

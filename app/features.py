@@ -118,6 +118,6 @@ def join_labels(
 
     file_to_write(out)
     with stages.stage("dataset") as stage:
-        rows = dataset_file(open_store(settings, must_exist=True), domain, service, labels, out)
+        rows = dataset_file(open_store(settings), domain, service, labels, out)
         stage.outcome = f"{count(rows)} labels with the features of {service} in {out}"
     return rows

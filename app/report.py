@@ -98,7 +98,7 @@ def feature_figures(settings: Settings, domain: Domain, versions: Mapping[str, i
     labels = read_labels(settings.lake, domain, version=versions[domain.events.name]).table
     sample = np.random.default_rng(0).permutation(labels.num_rows)[:SAMPLE]
     service, views = max(domain.services.items(), key=lambda named: len(named[1]))
-    store = open_store(settings, {view.name: versions[view.name] for view in views}, must_exist=True)
+    store = open_store(settings, {view.name: versions[view.name] for view in views})
     rows = point_in_time(store, domain, service, labels.take(sample))
     pictures = []
     for view in views:

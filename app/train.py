@@ -185,7 +185,7 @@ def evaluate(
             artefact,
             settings.lake,
             domain,
-            lambda versions: open_store(settings, versions, must_exist=True),
+            lambda versions: open_store(settings, versions),
             now=now,
         )
         stage.outcome = f"{count(metrics['rows'])} test rows"

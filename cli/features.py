@@ -158,7 +158,7 @@ def lookup(
     from feature_repo.store import open_store
 
     keys = asked_keys(DOMAIN, {"user_id": user, "movie_id": movie})
-    found = look_up(open_store(load_settings(home), must_exist=True), None, keys)
+    found = look_up(open_store(load_settings(home)), None, keys)
     if as_json:
         since = {status.view: status.known_since.isoformat() for status in found.views if status.known_since}
         answer = {"features": found.values, "known_since": since, "unknown": found.unknown}

@@ -28,27 +28,23 @@ from feature_repo.publish import feast_objects
 from feature_repo.registry import forget_removed_views, is_nobodys, is_there
 
 
-def open_store(
-    settings: Settings, versions: dict[str, int] | None = None, must_exist: bool = False
-) -> FeatureStore:
-    """The store of a home, in the profile that the settings name; the home is made if there is none.
+def open_store(settings: Settings, versions: dict[str, int] | None = None) -> FeatureStore:
+    """The store of a home that was applied, in the profile that the settings name; makes nothing.
 
     Args:
         settings: its home holds `lake/`, and in the embedded profile `registry.db` and `online.db`.
         versions: Delta versions to read instead of the newest, by table name; see `table_versions`.
-        must_exist: make nothing: for commands that only read.
 
     Raises:
-        MarqueeError: the profile lacks a setting, the home cannot be written, or has no registry and must.
+        MarqueeError: the profile lacks a setting, or nothing was ever applied.
     """
-    home, profile = settings.home, profile_settings(settings)
-    if must_exist:
-        require_store(settings)
-    else:
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(home, error) from error
+    require_store(settings)
+    return _opened(settings, versions)
+
+
+def _opened(settings: Settings, versions: dict[str, int] | None = None) -> FeatureStore:
+    """The store of a home; its registry is made if there is none."""
+    profile = profile_settings(settings)
     if versions:
         profile["offline_store"]["versions"] = dict(versions)
     with _quiet():
@@ -90,12 +86,19 @@ def plan(settings: Settings, domain: Domain) -> list[Change]:
 def apply(settings: Settings, domain: Domain) -> list[Change]:
     """Make the registry and the online store's tables as a domain says, and return what changed.
 
-    One process at a time: another waits for its turn.
+    One process at a time: another waits for its turn. The home is made if there is none.
+
+    Raises:
+        MarqueeError: the home cannot be written.
     """
-    profile = profile_settings(settings)
+    home, profile = settings.home, profile_settings(settings)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(home, error) from error
     with registry_lock(profile["registry"]), _quiet():
         forget_removed_views(profile["registry"], profile["project"])
-        store = open_store(settings)
+        store = _opened(settings)
         objects = feast_objects(domain, store.project)
         held = held_objects(store)
         changes = differences(held, wanted_objects(objects))

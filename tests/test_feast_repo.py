@@ -229,16 +229,16 @@ def test_apply_keeps_what_was_materialised(home: Path) -> None:
     )
 
 
-def test_a_home_that_must_exist_is_not_made(tmp_path: Path) -> None:
+def test_a_home_that_was_never_applied_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(MarqueeError, match="no feature store for"):
-        store.open_store(Settings(home=tmp_path / "none"), must_exist=True)
+        store.open_store(Settings(home=tmp_path / "none"))
     assert not (tmp_path / "none").exists()
 
 
 def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MarqueeError, match="Cannot write"):
-        store.open_store(Settings(home=tmp_path / "file" / "home"))
+        store.apply(Settings(home=tmp_path / "file" / "home"), DOMAIN)
 
 
 # --- materialise ------------------------------------------------------------------------------------------

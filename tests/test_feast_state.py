@@ -53,7 +53,7 @@ def test_after_a_teardown_apply_publishes_all_again(settings: Settings) -> None:
         store.open_store(settings).teardown()  # type: ignore[no-untyped-call]
         assert everything(settings) == ALL
         with pytest.raises(MarqueeError, match="no views yet: run marquee features apply"):
-            lookup(store.open_store(settings, must_exist=True), None, KEYS)
+            lookup(store.open_store(settings), None, KEYS)
         with pytest.raises(MarqueeError, match="no views yet: run marquee features apply"):
             store.materialize(settings)
         assert {(change.action, change.name) for change in store.apply(settings, PRESS)} == ALL
@@ -91,7 +91,7 @@ def test_a_lost_online_store_is_filled_again(settings: Settings, emptied: bool) 
     if emptied:
         online.touch()
     before = files_in(settings.home)
-    opened = store.open_store(settings, must_exist=True)
+    opened = store.open_store(settings)
     with pytest.raises(MarqueeError, match=NOTHING_ONLINE):
         lookup(opened, None, KEYS)
     with pytest.raises(MarqueeError, match=NOTHING_ONLINE):
@@ -116,7 +116,7 @@ def test_a_lost_registry_is_made_again_by_apply(settings: Settings, emptied: boo
         registry.touch()
     before = files_in(settings.home)
     with pytest.raises(MarqueeError, match=r"no feature store for .*: run .*marquee features apply"):
-        store.open_store(settings, must_exist=True)
+        store.open_store(settings)
     assert everything(settings) == ALL
     assert files_in(settings.home) == before, "who reads makes nothing"
     store.apply(settings, PRESS)

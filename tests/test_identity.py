@@ -218,7 +218,7 @@ def test_the_embedded_profile_asks_nothing_of_a_copy(tmp_path: Path) -> None:
     shutil.copytree(first.home, second.home)
     shutil.rmtree(first.home)
     assert identity_of(second.home) is None
-    assert lookup(store.open_store(second, must_exist=True), None, {"reader_id": 1}).unknown == ()
+    assert lookup(store.open_store(second), None, {"reader_id": 1}).unknown == ()
 
 
 # --- in Redis ---------------------------------------------------------------------------------------------

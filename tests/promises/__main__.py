@@ -1,18 +1,23 @@
 """The machine for as long as one likes, and the faults that it has to find.
 
 python -m tests.promises [--sequences 3000] [--steps 20] [--seed 0]
+python -m tests.promises --servers [--sequences 200]
 python -m tests.promises --planted [--sequences 200]
 """
 
 import argparse
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from tests.promises.home import template
 from tests.promises.planted import PLANTED, Plant
 from tests.promises.search import search
+from tests.promises.stores import OnServers, Stores
+from tests.servers import servers_at_scale
 
 AT_ONCE = 50
 """Sequences drawn from one seed; the next ones come from the next."""
@@ -27,7 +32,14 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=20, help="of each")
     parser.add_argument("--seed", type=int, default=0, help="of the first sequences")
     parser.add_argument("--planted", action="store_true", help="plant each fault in turn, and look for it")
+    parser.add_argument("--servers", action="store_true", help="in the profile `scale`, without kills")
     asked = parser.parse_args()
+    with on_servers() if asked.servers else nullcontext() as stores:
+        return hunt(asked, stores)
+
+
+def hunt(asked: argparse.Namespace, stores: Stores | None) -> int:
+    """Draw the sequences, or plant the faults, that were asked for."""
     template()
     if asked.planted:
         missed = [plant.__name__ for plant in PLANTED if not found(plant, asked.sequences, asked.steps)]
@@ -39,12 +51,23 @@ def main() -> int:
         return len(missed) > 0
     for begun in range(0, asked.sequences, AT_ONCE):
         started = time.perf_counter()
-        search(min(AT_ONCE, asked.sequences - begun), asked.steps, asked.seed + begun)
+        now = min(AT_ONCE, asked.sequences - begun)
+        search(now, asked.steps, asked.seed + begun, on=stores)
         print(
-            f"{begun + AT_ONCE} sequences, no promise broken, {time.perf_counter() - started:.0f} s",
+            f"{begun + now} sequences, no promise broken, {time.perf_counter() - started:.0f} s",
             flush=True,
         )
     return 0
+
+
+@contextmanager
+def on_servers() -> Iterator[Stores]:
+    """Servers of our own, which commands use as the profile `scale` does."""
+    with servers_at_scale("stores") as found, pytest.MonkeyPatch.context() as patch:
+        for name, value in found.variables.items():
+            patch.setenv(name, value)
+        patch.setenv("MARQUEE_SPARK_MASTER", "local[2]")  # data sets are joined by Spark there
+        yield OnServers(found)
 
 
 def found(plant: Plant, sequences: int, steps: int) -> bool:

@@ -1,14 +1,12 @@
-"""What goes wrong around a home: clocks that step, processes that are killed, rows that vanish."""
+"""What goes wrong around a home: clocks that step, processes that are killed."""
 
 import os
 import shutil
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from random import Random
 from typing import Any, NamedTuple
 
 import pytest
@@ -146,18 +144,3 @@ def _watched(patch: pytest.MonkeyPatch, name: str, watch: _Watch) -> None:
 def _copy(home: Path, spare: Path) -> None:
     # A killed process holds no lock any more.
     shutil.copytree(home, spare, ignore=shutil.ignore_patterns(".lock"))
-
-
-def lose_rows(home: Path, random: Random, share: float) -> int:
-    """Delete some of the rows that are online; how many."""
-    lost = 0
-    connection = sqlite3.connect(home / "online.db")
-    with connection:
-        named = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%entity_key%'"
-        for (name,) in connection.execute(named).fetchall():
-            keys = connection.execute(f'SELECT DISTINCT entity_key FROM "{name}" ORDER BY 1').fetchall()
-            gone = [key for key in keys if random.random() < share]
-            connection.executemany(f'DELETE FROM "{name}" WHERE entity_key = ?', gone)
-            lost += len(gone)
-    connection.close()
-    return lost

@@ -28,9 +28,10 @@ from feature_repo import store
 from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
 from feature_repo.domains.movies import DOMAIN
-from tests.promises.faults import Clock, Kill, killed, lose_rows
+from tests.promises.faults import Clock, Kill, killed
 from tests.promises.home import DOMAINS, EVENTS, FIRST, Home, template
 from tests.promises.model import Film, Lake, Model, Rating, Row, Taken, instant, take_in
+from tests.promises.stores import REGISTRY, ROWS, Files, Stores
 from training.data.dataset import point_in_time
 from validation.audit.oracle import same
 
@@ -60,6 +61,8 @@ ON_EVENTS = [view.name for view in DOMAIN.views_over(DOMAIN.events.name)]
 class Machine(RuleBasedStateMachine):
     """See the module."""
 
+    stores: Stores = Files()
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(mkdtemp(prefix="marquee-promises-"))
@@ -79,6 +82,9 @@ class Machine(RuleBasedStateMachine):
     def begin(self) -> None:
         """From a home on which the whole road was gone once."""
         shutil.copytree(template(), self.home.settings.home)
+        if self.stores.copied(self.home.settings.home, as_new=True):
+            self.home.apply(DOMAIN)
+            self.home.materialize()
         posters = {row["movie_id"]: row for row in self.home.table("posters")}
         lake = Lake(EVENTS, FIRST, posters)
         names = [view.name for view in DOMAIN.views]
@@ -164,26 +170,33 @@ class Machine(RuleBasedStateMachine):
 
     @rule(seed=st.integers(0, 99), share=st.sampled_from([0.1, 0.5, 1.0]))
     def lose_online_rows(self, seed: int, share: float) -> None:
-        if lose_rows(self.home.settings.home, Random(seed), share):
+        if self.stores.lose_rows(self.home.settings.home, Random(seed), share):
             self.model.lose_online()
 
-    @rule(name=st.sampled_from(["online.db", "registry.db"]))
-    def lose_a_file(self, name: str) -> None:
+    @rule(what=st.sampled_from([ROWS, REGISTRY]))
+    def lose_a_store(self, what: str) -> None:
         """What reads it then says what to run, and that mends it."""
-        (self.home.settings.home / name).unlink(missing_ok=True)  # it may be gone already
-        if name == "registry.db":
+        self.stores.lose(self.home.settings.home, what)
+        if what == REGISTRY:
             with pytest.raises(MarqueeError, match="features apply"):
                 self.home.materialize()
             self.home.apply(self.model.domain)
         self.model.lose_online()
 
-    @rule()
-    def open_a_copy(self) -> None:
-        """The home is copied elsewhere, and the copy is used."""
+    @rule(copied=st.booleans())
+    def go_elsewhere(self, copied: bool) -> None:
+        """The home is copied, and the copy is used, or it is moved."""
         self.copies += 1
-        copy = self.folder / f"copy {self.copies}"
-        shutil.copytree(self.home.settings.home, copy)
-        self.home.settings = Settings(home=copy)
+        other = self.folder / f"place {self.copies}"
+        if copied:
+            shutil.copytree(self.home.settings.home, other)
+        else:
+            self.home.settings.home.rename(other)
+        self.home.settings = Settings(home=other)
+        if self.stores.copied(other, as_new=copied):
+            self.home.apply(self.model.domain)
+            self.home.materialize()
+            self.model.send(self.model.computed)
 
     @precondition(lambda self: self.is_fresh)
     @rule(
@@ -204,7 +217,7 @@ class Machine(RuleBasedStateMachine):
                 ),
             }
         )
-        opened = store.open_store(self.home.settings, must_exist=True)
+        opened = store.open_store(self.home.settings)
         found = point_in_time(opened, self.model.domain, SERVICE, asked)
         for row, (*_, second) in zip(found.to_pylist(), labels, strict=True):
             for view in self.model.domain.services[SERVICE]:
@@ -218,7 +231,7 @@ class Machine(RuleBasedStateMachine):
     def dataset_again(self, data: st.DataObject) -> None:
         """A data set of recorded versions is what it was, whatever came since."""
         versions, domain, asked, found = data.draw(st.sampled_from(self.recorded))
-        opened = store.open_store(self.home.settings, versions, must_exist=True)
+        opened = store.open_store(self.home.settings, versions)
         assert point_in_time(opened, domain, SERVICE, asked).equals(found)
 
     # --- kills --------------------------------------------------------------------------------------------
@@ -232,6 +245,8 @@ class Machine(RuleBasedStateMachine):
         Args:
             after: the lake once it is done; half of it is never there.
         """
+        if not self.stores.can_kill:
+            kill = None
         with killed(self.home.settings.home, None if kill is None else kill.point) as got_so_far:
             do()
         if kill is None or not got_so_far():
@@ -290,9 +305,7 @@ class Machine(RuleBasedStateMachine):
         """Of each view whose online state is known."""
         pairs = pa.table({"user_id": [*USERS, 8, 8], "movie_id": [*MOVIES]})
         with suppress(MarqueeError):  # nothing is online yet
-            found = lookup_many(
-                store.open_store(self.home.settings, must_exist=True), None, pairs
-            ).to_pylist()
+            found = lookup_many(store.open_store(self.home.settings), None, pairs).to_pylist()
             for view in self.model.domain.views:
                 lake = self.model.online[view.name]
                 if lake is None:

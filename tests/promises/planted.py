@@ -59,7 +59,7 @@ def a_changed_catalogue_changes_no_features(patch: pytest.MonkeyPatch) -> None:
 
 def recorded_versions_are_not_read(patch: pytest.MonkeyPatch) -> None:
     opened = store.open_store
-    patch.setattr(store, "open_store", lambda settings, versions=None, must_exist=False: opened(settings))
+    patch.setattr(store, "open_store", lambda settings, versions=None: opened(settings))
 
 
 def an_event_that_is_there_is_added_again(patch: pytest.MonkeyPatch) -> None:

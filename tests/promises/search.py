@@ -4,9 +4,10 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.promises.machine import Machine
+from tests.promises.stores import Stores
 
 
-def search(sequences: int, steps: int, start: int, shrink: bool = True) -> None:
+def search(sequences: int, steps: int, start: int, shrink: bool = True, on: Stores | None = None) -> None:
     """Draw sequences of steps, and check the promises after each step.
 
     Args:
@@ -14,6 +15,7 @@ def search(sequences: int, steps: int, start: int, shrink: bool = True) -> None:
         steps: of each, at most.
         start: seed of what is drawn.
         shrink: look for the shortest sequence that breaks the same promise.
+        on: where registries and online rows are; in files where None.
 
     Raises:
         AssertionError: a promise was broken; the steps are printed.
@@ -21,6 +23,8 @@ def search(sequences: int, steps: int, start: int, shrink: bool = True) -> None:
 
     class Drawn(Machine):
         """A class of its own: Hypothesis keeps the seed with it."""
+
+        stores = on or Machine.stores
 
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     run_state_machine_as_test(
