@@ -32,8 +32,11 @@ def test_same_figure_is_the_same_bytes() -> None:
 
 def test_dark_figure_differs_in_ink_only() -> None:
     drawn = class_figures.score_histogram("DIN", LIKED, SCORES, "liked")
-    assert words(drawn.light) == words(drawn.dark)
-    assert drawn.light != drawn.dark
+    inks = dict(zip(picture.LIGHT, picture.DARK, strict=True))
+    assert re.split("(#[0-9a-f]{6})", drawn.dark) == [
+        inks.get(part, part) for part in re.split("(#[0-9a-f]{6})", drawn.light)
+    ]
+    assert all(light in drawn.light and light not in drawn.dark for light in inks)
 
 
 def test_thinned_curve_keeps_its_ends() -> None:

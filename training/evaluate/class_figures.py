@@ -67,7 +67,14 @@ def score_histogram(name: str, positive: np.ndarray, scores: np.ndarray, says: s
     def draw(axes: "Axes") -> None:
         edges = np.linspace(0, 1, 41)
         for kind, colour, label in _kinds(says):
-            axes.hist(scores[positive == kind], bins=edges.tolist(), alpha=0.55, color=colour, label=label)
+            axes.hist(
+                scores[positive == kind],
+                bins=edges.tolist(),
+                histtype="stepfilled",
+                alpha=0.55,
+                color=colour,
+                label=label,
+            )
         axes.set(xlabel=f"predicted probability of {says}", ylabel="test rows", xlim=(0, 1))
         axes.legend()
 

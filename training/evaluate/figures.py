@@ -62,7 +62,7 @@ def histograms(columns: Mapping[str, np.ndarray], caption: str) -> Picture:
         for place, (name, values) in enumerate(columns.items()):
             axes = figure.add_subplot(down, across, place + 1)
             there = values[np.isfinite(values)]
-            axes.hist(there, bins=40, color=PALETTE[0])
+            axes.hist(there, bins=40, histtype="stepfilled", color=PALETTE[0])
             missing = 1 - len(there) / max(len(values), 1)
             axes.set_title(f"{name}  (missing {missing:.0%})" if missing else name, fontsize=7.5)
             axes.set_yticks([])

@@ -1,4 +1,4 @@
-"""A figure as SVG, drawn twice: for light pages and for dark."""
+"""A figure as SVG, in the inks of light pages and of dark."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -15,25 +15,34 @@ if TYPE_CHECKING:
 PALETTE = ("#3b76d6", "#d9822b", "#2a9d76", "#b5489f", "#8a7d2c", "#c8483d", "#4aa3b8", "#7a6ad0")
 """Colours of models and series, legible on both grounds."""
 SIZE = (5.2, 3.6)
+LIGHT, DARK = ("#2b2f36", "#d4d7dc"), ("#d7dae0", "#4a4f58")
+"""Colours of text and of lines, by the ground."""
 POINTS = 400
 """A curve is drawn with at most so many points."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One figure as SVG, twice."""
+    """One figure as SVG, for light pages."""
 
     light: str
-    dark: str
     caption: str
     draw: Callable[["Figure"], None] = field(compare=False, repr=False)
     size: tuple[float, float] = SIZE
+
+    @property
+    def dark(self) -> str:
+        """The same for dark pages."""
+        svg = self.light
+        for light, dark in zip(LIGHT, DARK, strict=True):
+            svg = svg.replace(light, dark)
+        return svg
 
     def png(self) -> bytes:
         """The light version as PNG, on white, for documents that hold no SVG."""
         from matplotlib.figure import Figure
 
-        with _style(dark=False):
+        with _style():
             figure = Figure(figsize=self.size, layout="constrained")
             self.draw(figure)
             file = io.BytesIO()
@@ -72,27 +81,22 @@ def picture_of(draw: Callable[["Figure"], None], caption: str, size: tuple[float
         caption: one sentence.
         size: width and height in inches.
     """
-    return Picture(_svg(draw, size, dark=False), _svg(draw, size, dark=True), caption, draw, size)
-
-
-def _svg(draw: Callable[["Figure"], None], size: tuple[float, float], dark: bool) -> str:
     from matplotlib.figure import Figure
 
-    with _style(dark):
+    with _style():
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
-    return text[text.index("<svg") :]
+    return Picture(text[text.index("<svg") :], caption, draw, size)
 
 
 @contextmanager
-def _style(dark: bool) -> Iterator[None]:
+def _style() -> Iterator[None]:
     from matplotlib import rc_context
 
-    ink = "#d7dae0" if dark else "#2b2f36"
-    line = "#4a4f58" if dark else "#d4d7dc"
+    ink, line = LIGHT
     settings = {
         "svg.hashsalt": "marquee",  # same figure, same bytes
         "svg.fonttype": "none",  # text stays text, in the page's own typeface
