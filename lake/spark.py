@@ -21,7 +21,7 @@ from common.errors import MarqueeError
 from common.files import REFUSALS
 from common.signals import at_once
 from lake.locales import names_in_utf8
-from lake.spark_java import JARS, local_settings
+from lake.spark_java import JARS, delta_jars, driver_settings
 from lake.tables import PROPERTIES
 
 STANDALONE = "spark://"
@@ -113,9 +113,11 @@ def _settings(master: str, memory: str, shuffle_partitions: int) -> dict[str, st
         "spark.sql.ui.explainMode": "simple",
         "spark.log.level": "ERROR",
     }
+    settings |= driver_settings()
     if master.startswith("local"):
-        settings |= local_settings()
         settings["spark.python.daemon.module"] = "lake.spark_daemon"
+    elif jars := delta_jars():
+        settings["spark.jars"] = ",".join(map(str, jars))  # which workers get from the driver
     if master.startswith("local") or master.removeprefix(STANDALONE).startswith(LOOPBACK):
         # Elsewhere workers must reach the driver by an address of the network.
         settings |= {"spark.driver.bindAddress": "127.0.0.1", "spark.driver.host": "127.0.0.1"}

@@ -1,4 +1,4 @@
-"""What Java is told on a local master, so that Spark starts fast.
+"""What Java is told, so that Spark starts fast.
 
 Most of a short job is Java getting ready: it reads and verifies some ten thousand classes, and compiles what
 it runs twice, the second time at length. Hence an archive of loaded classes (JEP 350), made once an
@@ -26,8 +26,8 @@ PATIENT_COMPILER = (
 QUIET = "-Xshare:auto -Xlog:cds=off -Xlog:cds+dynamic=off"
 
 
-def local_settings() -> dict[str, str]:
-    """Settings of a session on a local master; none while Delta's jars are not downloaded."""
+def driver_settings() -> dict[str, str]:
+    """Settings of the driver, which runs here with any master; none while Delta's jars are not downloaded."""
     jars = delta_jars()
     if not jars:
         return {}

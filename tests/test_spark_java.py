@@ -29,12 +29,12 @@ def downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_delta_jars_nothing_is_told(downloaded: Path) -> None:
     for jar in downloaded.glob("jars/*delta-spark*"):
         jar.unlink()
-    assert spark_java.local_settings() == {}
+    assert spark_java.driver_settings() == {}
     assert not spark_java.make_archive()
 
 
 def test_delta_of_the_installed_version_is_on_the_class_path() -> None:
-    settings = spark_java.local_settings()
+    settings = spark_java.driver_settings()
     version = spark_java.metadata.version("delta-spark")
     found = [Path(name).name for name in settings["spark.driver.extraClassPath"].split(":")]
     assert found == [
@@ -49,7 +49,7 @@ def test_an_archive_serves_the_jars_that_it_was_made_of() -> None:
     archive = spark_java.archive_of(spark_java.delta_jars())
     archive.parent.mkdir()
     archive.write_bytes(b"")
-    told = spark_java.local_settings()["spark.driver.extraJavaOptions"]
+    told = spark_java.driver_settings()["spark.driver.extraJavaOptions"]
     assert told.endswith(f'-XX:SharedArchiveFile="{archive}"'), "quoted: the path may have spaces"
     spark_java.delta_jars()[0].touch()
-    assert "SharedArchiveFile" not in spark_java.local_settings()["spark.driver.extraJavaOptions"]
+    assert "SharedArchiveFile" not in spark_java.driver_settings()["spark.driver.extraJavaOptions"]
