@@ -95,7 +95,7 @@ class View:
         """Whether the features are facts, known since the beginning; others change with each event."""
         return self.over.table.kind == "catalogue"
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The features, in stored order."""
         return tuple(column for operation in self.features for column in made_by(operation))
