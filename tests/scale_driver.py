@@ -1,9 +1,10 @@
-"""A program on a Spark cluster that can be held up amid its work, for the tests to kill what they like then.
+"""A program on a Spark cluster that is held up amid its work, for the tests to kill what they like then.
 
-`python -m tests.scale_driver tables HOME GATE` builds every feature table and joins features to labels; then
-it does one job and the join again, with the job's ratings held up until there is a file GATE/go.
-`python -m tests.scale_driver write HOME GATE` computes one table anew and is held up while writing it.
-A task that is held up says so by a file in GATE, which holds the folder that its worker runs it in.
+`python -m tests.scale_driver HOME GATES` builds every feature table and joins features to labels. Then it
+does one job and the join again, with the ratings held up until there is a file GATES/read/go. It makes a
+folder GATES/write, and does the job once more, held up while writing the table until there is a file
+GATES/write/go. A task that is held up says so by a file beside `go`, which holds the folder that its worker
+runs it in.
 """
 
 import os
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -52,38 +54,39 @@ def waiting(
     return wait
 
 
-def main(mode: str, home: Path, gate: Path) -> None:
+def main(home: Path, gates: Path) -> None:
     settings = load_settings(home)
     spark = start_spark(settings)
     while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 3:  # the driver and two workers
         time.sleep(0.1)
     session.FEW = -1  # these few rows too are to be computed by the cluster
-    if mode == "write":
-        overwrite = spark_tables.overwrite
-
-        def held_up(df: DataFrame, *rest: Any) -> None:
-            overwrite(df.mapInArrow(waiting(gate, first_hand_on=True), df.schema), *rest)
-
-        spark_tables.overwrite = held_up
-        run_job(lambda: spark, settings.lake, DOMAIN, HELD_UP, full=True)
-        return
-    for name in job_names(DOMAIN):
-        run_job(lambda: spark, settings.lake, DOMAIN, name, full=True, created=CREATED)
+    read, overwrite = in_spark.read, spark_tables.overwrite
     labels = pq.read_table(home / "labels.parquet")
-    joined = point_in_time(open_store(settings), DOMAIN, SERVICE, labels)
-    pq.write_table(joined, home / "joined.parquet")
-    read = in_spark.read
+
+    def compute(name: str) -> None:
+        run_job(lambda: spark, settings.lake, DOMAIN, name, full=True, created=CREATED)
+
+    def join_into(file: str) -> None:
+        pq.write_table(point_in_time(open_store(settings), DOMAIN, SERVICE, labels), home / file)
 
     def slow(spark: Any, folder: Path, name: str, **which: Any) -> DataFrame:
         frame = read(spark, folder, name, **which)
-        return frame.mapInArrow(waiting(gate, False), frame.schema) if name == RATINGS.name else frame
+        held_up = waiting(gates / "read", first_hand_on=False)
+        return frame.mapInArrow(held_up, frame.schema) if name == RATINGS.name else frame
 
-    in_spark.read = slow
-    run_job(lambda: spark, settings.lake, DOMAIN, HELD_UP, full=True, created=CREATED)
-    pq.write_table(
-        point_in_time(open_store(settings), DOMAIN, SERVICE, labels), home / "joined_again.parquet"
-    )
+    def slowly(df: DataFrame, *rest: Any) -> None:
+        overwrite(df.mapInArrow(waiting(gates / "write", first_hand_on=True), df.schema), *rest)
+
+    for name in job_names(DOMAIN):
+        compute(name)
+    join_into("joined.parquet")
+    with mock.patch.object(in_spark, "read", slow):
+        compute(HELD_UP)
+    join_into("joined_again.parquet")
+    (gates / "write").mkdir()
+    with mock.patch.object(spark_tables, "overwrite", slowly):
+        compute(HELD_UP)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

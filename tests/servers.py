@@ -62,6 +62,8 @@ def servers_at_scale(*what: str) -> Iterator[Servers]:
         "MARQUEE_SERVERS": str(folder),
         "PYTHON": sys.executable,
         "PYTHONPATH": str(ROOT),
+        # Spark's own processes, and those of its workers, are as short as ours: see `tests.conftest`.
+        "JAVA_TOOL_OPTIONS": os.environ["SPARK_SUBMIT_OPTS"],
     }
     try:
         started = script("start", environment, *what)

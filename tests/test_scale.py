@@ -1,5 +1,6 @@
 """The profile at scale: a Spark cluster of two workers, Redis and PostgreSQL, all on loopback."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -123,12 +124,6 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def driver(mode: str, home: Path, gate: Path) -> subprocess.Popen[str]:
-    gate.mkdir()
-    command = [sys.executable, "-m", "tests.scale_driver", mode, str(home), str(gate)]
-    return subprocess.Popen(command, cwd=ROOT, text=True, start_new_session=True)
-
-
 # --- applying ---------------------------------------------------------------------------------------------
 
 
@@ -178,18 +173,38 @@ def expected(
 
 
 @pytest.fixture(scope="module")
-def computed(servers: Servers, applied: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home, after the driver built and joined on both workers, and again with one killed in mid-job."""
-    gate = tmp_path_factory.mktemp("gates") / "tables"
-    with driver("tables", applied, gate) as process:
-        wait_for(lambda: any(gate.glob("task-*[0-9]")), process)
-        (task, *_) = gate.glob("task-*[0-9]")
-        worker = Path(task.read_text()).relative_to(servers.folder).parts[0]
-        os.killpg(int((servers.folder / f"{worker}.pid").read_text()), signal.SIGKILL)
-        (gate / "go").touch()
-        assert process.wait(timeout=300) == 0
-    assert script("status", servers.environment).returncode == 1
-    servers.start()
+def driver(
+    servers: Servers, applied: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """The driver, and its gates: it built and joined on both workers, and again with one killed in mid-job;
+    it goes on to write a table."""
+    gates = tmp_path_factory.mktemp("gates")
+    (gates / "read").mkdir()
+    command = [sys.executable, "-m", "tests.scale_driver", str(applied), str(gates)]
+    with subprocess.Popen(command, cwd=ROOT, text=True, start_new_session=True) as process:
+        try:
+            task = held_up_at(gates / "read", process)
+            worker = Path(task.read_text()).relative_to(servers.folder).parts[0]
+            os.killpg(int((servers.folder / f"{worker}.pid").read_text()), signal.SIGKILL)
+            (gates / "read" / "go").touch()
+            wait_for((gates / "write").exists, process)
+            assert script("status", servers.environment).returncode == 1
+            servers.start()
+            yield process, gates
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def held_up_at(gate: Path, process: subprocess.Popen[str]) -> Path:
+    """The file of a task that waits there."""
+    wait_for(lambda: any(gate.glob("task-*[0-9]")), process)
+    return next(gate.glob("task-*[0-9]"))
+
+
+@pytest.fixture(scope="module")
+def computed(driver: tuple[subprocess.Popen[str], Path], applied: Path) -> Path:  # noqa: ARG001
+    """The home, with all that the driver committed."""
     return applied
 
 
@@ -211,22 +226,20 @@ def test_killing_a_worker_in_mid_job_changes_nothing(expected: tuple[Path, pa.Ta
 
 
 def test_killed_driver_leaves_every_table_at_its_last_version(
-    spark: SparkSession, computed: Path, tmp_path: Path
+    spark: SparkSession, driver: tuple[subprocess.Popen[str], Path], computed: Path
 ) -> None:
+    process, gates = driver
     versions = {name: DeltaTable(computed / "lake" / name).version() for name in DOMAIN.tables}
     before = {name: rows(computed, name) for name in job_names(DOMAIN)}
-    committed = set(DeltaTable(computed / "lake" / HELD_UP, version=0).files()) | set(
-        DeltaTable(computed / "lake" / HELD_UP).files()
-    )
-    gate = tmp_path / "gate"
-    with driver("write", computed, gate) as process:
-        wait_for(lambda: any(gate.glob("task-*[0-9]")), process)
-        folder = computed / "lake" / HELD_UP
-        wait_for(lambda: bool({path.name for path in folder.glob("*.parquet")} - committed), process)
-        os.killpg(process.pid, signal.SIGKILL)
+    folder = computed / "lake" / HELD_UP
+    committed = {*DeltaTable(folder, version=0).files(), *DeltaTable(folder).files()}
+    held_up_at(gates / "write", process)
+    wait_for(lambda: bool({path.name for path in folder.glob("*.parquet")} - committed), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     assert {name: DeltaTable(computed / "lake" / name).version() for name in DOMAIN.tables} == versions
     assert {name: rows(computed, name) for name in job_names(DOMAIN)} == before
-    (gate / "go").touch()
+    (gates / "write" / "go").touch()
     run_job(lambda: spark, computed / "lake", DOMAIN, HELD_UP, full=True, created=CREATED)
     assert rows(computed, HELD_UP) == before[HELD_UP]
 
