@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -17,7 +18,7 @@ from cli.display import Terminal
 from common.errors import MarqueeError
 from common.progress import StageCost, Stages
 from common.settings import load_settings
-from tests.marquee import ROOT, marquee, refused
+from tests.marquee import ROOT, in_process, marquee, refused
 
 
 def test_brackets_in_a_path_stand_in_the_sentence(tmp_path: Path) -> None:
@@ -95,6 +96,17 @@ def test_what_cannot_work_is_refused_in_one_sentence_before_a_home_is_made(
     arguments = [places.get(word, word) for word in command.split()]
     assert says in refused(tmp_path / "home", *arguments)
     assert not (tmp_path / "home").exists()
+
+
+def test_a_run_without_options_trains_three_models_on_data_that_it_generates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("app.run.run", lambda *arguments: asked.extend(arguments))
+    monkeypatch.setattr("cli.run._print", lambda _: None)
+    assert in_process(tmp_path, "run").code == 0
+    _, _, source, models, _ = asked
+    assert (source.source, models) == ("synthetic", ("gbt", "din", "mmdin"))
 
 
 WITH_A_HOME = [
