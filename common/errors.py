@@ -1,15 +1,26 @@
 """The one exception that reaches people."""
 
+import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+
+LONGEST = 2_000
+"""Characters of a sentence; of what it quotes, the middle is left out."""
+_LINE_END = re.compile(r"\s*[\n\r]\s*")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What would end the line, move a terminal's cursor, or have no encoding."""
 
 
 class MarqueeError(Exception):
     """A mistake that a person can mend.
 
     Its message is one clear sentence: what was wrong, where (file, row, column), and what to do.
-    The command line prints it without a traceback and exits with code 2.
+    The command line prints it without a traceback and exits with code 2. Files are quoted in it, whatever
+    stands in them: it is made one line that can be printed.
     """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(shortened(printable(sentence), LONGEST))
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> MarqueeError:
@@ -29,6 +40,11 @@ def in_words(error: BaseException) -> str:
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
     words = " ".join(lines[:2]) if lines and lines[0].endswith(":") else "".join(lines[:1])
     return shortened(words.rstrip(".: ")) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """A text on one line, with escapes in place of what cannot be printed."""
+    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], _LINE_END.sub(" ", text.strip()))
 
 
 def shortened(text: str, most: int = 300) -> str:

@@ -329,3 +329,25 @@ def test_memory_that_does_not_do_is_named(memory: str, tmp_path: Path) -> None:
     with pytest.raises(MarqueeError, match="MARQUEE_DUCKDB_MEMORY"), connection(memory, tmp_path) as con:
         con.execute("CREATE TABLE t AS SELECT range, random() FROM range(100_000)")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("quoted", "shown"),
+    [
+        ("a\nb\r\n c", "a b c"),
+        ("\x1b[2Jx\x00\x7f\t", r"\x1b[2Jx\x00\x7f\t"),
+        ("\u2028\u2029\x85", r"\u2028\u2029\x85"),
+        ("\ud800", r"\ud800"),
+        ("Ünïcode 👩‍👩‍👧 \u3000", "Ünïcode 👩‍👩‍👧 \u3000"),
+    ],
+)
+def test_a_sentence_is_one_line_that_can_be_printed_whatever_it_quotes(quoted: str, shown: str) -> None:
+    sentence = str(MarqueeError(f"There is no '{quoted}'."))
+    assert sentence == f"There is no '{shown}'."
+    assert len(sentence.encode().splitlines()) == 1
+
+
+def test_a_sentence_that_quotes_very_much_keeps_its_beginning_and_its_end() -> None:
+    sentence = str(MarqueeError(f"There is no '{'x' * 100_000}': give another."))
+    assert len(sentence) < 2_010
+    assert sentence.startswith("There is no 'xxx") and sentence.endswith("xxx': give another.")
