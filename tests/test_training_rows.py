@@ -75,6 +75,35 @@ def test_streamed_arrays_are_those_of_the_table(file: Path, tmp_path: Path) -> N
             np.testing.assert_array_equal(array[2:5], expected[name][part][2:5], err_msg=name)
 
 
+def test_a_file_with_views_and_with_columns_that_nobody_reads_is_streamed_as_others_are(
+    file: Path, tmp_path: Path
+) -> None:
+    """Of views Arrow cannot take single rows; Polars writes them."""
+    table = pq.read_table(file)
+    rows = np.arange(0, 420, 3)
+    expected = Streamed(file, SERVICES["din_v1"], 1000, tmp_path).fit(rows, InputConfig())
+    name = "user_top_genres"
+    views = table[name].combine_chunks().cast(pa.list_(pa.string_view()))
+    table = table.set_column(table.column_names.index(name), name, views)
+    table = table.append_column("note", pa.array([b"x"] * 420, pa.binary_view()))
+    pq.write_table(table, tmp_path / "views.parquet")
+    streamed = Streamed(tmp_path / "views.parquet", SERVICES["din_v1"], 1000, tmp_path)
+    assert streamed.fit(rows, InputConfig()) == expected
+
+
+def test_a_file_whose_features_are_damaged_is_one_sentence(file: Path, tmp_path: Path) -> None:
+    place = pq.ParquetFile(file).metadata.row_group(0)
+    names = [place.column(at).path_in_schema for at in range(place.num_columns)]
+    column = place.column(names.index("user_rating_mean"))
+    start = column.dictionary_page_offset or column.data_page_offset
+    content = bytearray(file.read_bytes())
+    content[start : start + 8] = b"\xff" * 8
+    (tmp_path / "damaged.parquet").write_bytes(content)
+    streamed = Streamed(tmp_path / "damaged.parquet", SERVICES["din_v1"], 1000, tmp_path)
+    with pytest.raises(MarqueeError, match=r"damaged\.parquet is not a Parquet file that can be read: "):
+        streamed.fit(np.arange(10), InputConfig())
+
+
 def on_disk(folder: Path, rows: int, width: int, block: int) -> OnDisk:
     values = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
     values.tofile(folder / "a")

@@ -145,6 +145,29 @@ def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
+def without_views(table: pa.Table) -> pa.Table:
+    """A table with text and bytes in place of views of them, of which Arrow cannot take single rows."""
+    types = [_viewless(field.type) for field in table.schema]
+    if types == table.schema.types:
+        return table
+    fields = [field.with_type(kind) for field, kind in zip(table.schema, types, strict=True)]
+    return table.cast(pa.schema(fields))
+
+
+def _viewless(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if pa.types.is_binary_view(kind):
+        return pa.binary()
+    if pa.types.is_list(kind):
+        return pa.list_(_viewless(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_viewless(kind.value_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_viewless(kind.value_type), kind.list_size)
+    return kind
+
+
 _DAYS = (-719_161, 2_932_895)
 """Days since 1970 of 2 January of year 1 and of 30 December 9999: within them all zones have a date."""
 

@@ -15,13 +15,13 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from common.errors import MarqueeError
 from common.files import PARTIAL, held
+from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.table import Table
 from feature_repo.define.task import Task
-from training.data.columns import readable_labels
+from training.data.columns import readable_labels, without_views
 from training.data.fingerprint import fingerprint
 from training.data.labels import given_label, row_names, with_label
 from training.data.parquet import check_names, opened
@@ -170,11 +170,14 @@ class Streamed:
     def _chunks(self, *parts: np.ndarray) -> Iterator[tuple[pa.Table, list[np.ndarray]]]:
         """The file in chunks, each with the places in it of the rows of each part."""
         start = 0
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(READ):
+        features = (column.name for view in self.service.views for column in view.columns)
+        names = [*(key.name for key in self.service.keys), EVENT_TIMESTAMP, *features]
+        with opened(self.path) as file:
+            for batch in file.iter_batches(READ, columns=names):
                 cuts = [np.searchsorted(rows, (start, start + batch.num_rows)) for rows in parts]
                 places = [rows[low:high] - start for rows, (low, high) in zip(parts, cuts, strict=True)]
-                yield readable_labels(pa.Table.from_batches([batch]), self.service.keys), places
+                chunk = without_views(pa.Table.from_batches([batch]))
+                yield readable_labels(chunk, self.service.keys), places
                 start += batch.num_rows
 
 
