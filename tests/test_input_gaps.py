@@ -111,3 +111,27 @@ def test_numbers_that_are_no_number_read_as_missing() -> None:
     mean = [column.name for column in MOVIE_RATING_STATS.columns].index("movie_rating_mean")
     assert (arrays["item_behaviour_numeric"][:, mean] == 0).all()
     assert (arrays["item_behaviour_buckets"][:, mean] == 0).all()
+
+
+ABSURD = {
+    "movie_rating_mean": (1e308, -1e308, 4e38, float("inf")),
+    "movie_rating_count": (-1, -2, -7, -(2**63)),  # the shrinkage makes n / (n + 7) of it
+    "user_rating_first_at": (2**63 - 1, -(2**63)),
+}
+
+
+@pytest.mark.parametrize(("column", "value"), [(name, value) for name in ABSURD for value in ABSURD[name]])
+def test_absurd_values_give_finite_inputs_without_a_warning(
+    column: str, value: float, recwarn: pytest.WarningsRecorder
+) -> None:
+    table = toy_table(60, "din_v1")
+    kind = table.schema.field(column).type
+    absurd = pa.array([value]).cast(kind)
+    whole = table[column].combine_chunks()
+    values = pa.concat_arrays([whole.slice(0, 3), absurd, whole.slice(4)])
+    table = table.set_column(table.column_names.index(column), column, values)
+    for fitted_to in (table, table.slice(10)):
+        spec = toy_spec(fitted_to, "din_v1", InputConfig(shrinkage=7.0))
+        for name, array in spec.apply(table).items():
+            assert np.isfinite(array).all(), name
+    assert not recwarn.list

@@ -6,7 +6,15 @@ import numpy as np
 import pyarrow as pa
 
 from feature_repo.define.column import Type
-from training.inputs.columns import days_since, hours_and_weekdays, numbers, read, vectors
+from training.inputs.columns import (
+    LARGEST,
+    days_since,
+    hours_and_weekdays,
+    logarithms,
+    numbers,
+    read,
+    vectors,
+)
 from training.inputs.kinds import (
     MISSING_BUCKET,
     BucketColumn,
@@ -72,10 +80,12 @@ def _standardised(item: Numeric, column: NumericColumn, table: pa.Table) -> np.n
     if column.std == 0:
         z = np.where(np.isnan(x), np.nan, 0.0)
     else:
-        z = ((np.log1p(x) if column.log else x) - column.mean) / column.std
+        z = ((logarithms(x) if column.log else x) - column.mean) / column.std
     if column.count is not None:
         n = numbers(table, column.count, 0.0)
-        z = z * (n / (n + item.shrinkage))
+        with np.errstate(divide="ignore", invalid="ignore"):  # a negative number of events
+            z = z * (n / (n + item.shrinkage))
+    z = np.where(np.abs(z) <= LARGEST, z, np.nan)
     return np.nan_to_num(z, nan=0.0) if item.missing == "mean" else z
 
 

@@ -104,19 +104,35 @@ def read(table: pa.Table, name: str, kind: Type) -> pa.Array:
     return column.combine_chunks()
 
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Models read float32: what is larger, as what is infinite, is no value."""
+
+
 def numbers(table: pa.Table, name: str, fill: float | None) -> np.ndarray:
-    """A column as float64 (rows,); where it has no finite value, `fill`, or NaN where that is None."""
+    """A column as float64 (rows,); where it has no value up to `LARGEST`, `fill`, or NaN for None."""
     x: np.ndarray = read(table, name, Type.FLOAT64).to_numpy(zero_copy_only=False)
-    unknown = ~np.isfinite(x)
+    unknown = ~(np.abs(x) <= LARGEST)
     return np.where(unknown, np.nan if fill is None else fill, x) if unknown.any() else x
 
 
 def days_since(table: pa.Table, name: str, fill: float | None) -> np.ndarray:
     """Days from an instant to the request, at least 0, float64 (rows,); unknown ones as in `numbers`."""
-    then, now = (read(table, column, Type.TIMESTAMP).cast(pa.int64()) for column in (name, EVENT_TIMESTAMP))
-    between = pc.subtract(now, then).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    x: np.ndarray = np.maximum(between / DAY, 0)
+    # As floats, which are exact for centuries around 1970, and do not overflow far from it.
+    then, now = (
+        read(table, column, Type.TIMESTAMP)
+        .cast(pa.int64())
+        .cast(pa.float64(), safe=False)
+        .to_numpy(zero_copy_only=False)
+        for column in (name, EVENT_TIMESTAMP)
+    )
+    x: np.ndarray = np.maximum((now - then) / DAY, 0)
     return x if fill is None else np.nan_to_num(x, nan=fill)
+
+
+def logarithms(x: np.ndarray) -> np.ndarray:
+    """log(1 + x) of counts or days; NaN of a number of -1 or less, which is neither."""
+    found: np.ndarray = np.log1p(np.where(x > -1, x, np.nan))
+    return found
 
 
 def vectors(table: pa.Table, name: str, width: int) -> np.ndarray:
@@ -126,7 +142,7 @@ def vectors(table: pa.Table, name: str, width: int) -> np.ndarray:
     rows, places = positions(values)
     inside = places < width
     elements = values.flatten().to_numpy(zero_copy_only=False)
-    found[rows[inside], places[inside]] = np.where(np.isfinite(elements), elements, 0.0)[inside]
+    found[rows[inside], places[inside]] = np.where(np.abs(elements) <= LARGEST, elements, 0.0)[inside]
     return found
 
 

@@ -12,7 +12,7 @@ from common.errors import MarqueeError
 from feature_repo.define import role
 from feature_repo.define.column import EVENT, EVENT_TIMESTAMP, Column
 from feature_repo.define.view import BEHAVIOUR, View, check_view, check_vocabularies
-from training.inputs.columns import check_shape, days_since, numbers, read
+from training.inputs.columns import check_shape, days_since, logarithms, numbers, read
 from training.inputs.config import InputConfig
 from training.inputs.kinds import (
     CONTEXT,
@@ -179,7 +179,7 @@ def _numeric(
         column, fill = feature.column, _fill(feature.column)
         log = isinstance(column.role, role.Count)
         x = numbers(table, column.name, fill)
-        mean, std, known = moments(np.log1p(x) if log else x)
+        mean, std, known = moments(logarithms(x) if log else x)
         columns.append(
             NumericColumn(
                 column=column.name,
@@ -257,7 +257,7 @@ def _request(table: pa.Table, instants: Sequence[Feature], config: InputConfig) 
         name = feature.column.name
         edges = _edges(days_since(table, name, None), config.buckets)
         buckets.append(BucketColumn(column=name, fill=None, edges=edges))
-        mean, std, known = moments(np.log1p(days_since(table, name, fill)))
+        mean, std, known = moments(logarithms(days_since(table, name, fill)))
         columns.append(
             NumericColumn(column=name, fill=fill, log=True, mean=mean, std=std, known=known, since=True)
         )
