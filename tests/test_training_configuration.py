@@ -98,6 +98,12 @@ def test_inputs_that_are_all_switched_off_are_refused_before_any_work() -> None:
     assert recipe_of(DOMAIN, "deepfm", config={"inputs": off | {"lists": True}}).model == "deepfm"
 
 
+ALIASES = "\n".join(
+    ("a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{x: *a{n - 1}, y: *a{n - 1}}}" for n in range(1, 40)))
+)
+"""Few lines that stand for 2^40 values."""
+
+
 def test_every_committed_file_is_right() -> None:
     for file in COMMITTED.glob("*.yaml"):
         model = file.name.split(".")[0]
@@ -119,6 +125,13 @@ def test_every_committed_file_is_right() -> None:
         ("model: gbt\nconfig: {leaves: 9, leaves: 9}", "config.leaves is given twice"),
         ('{"model": "gbt", "config": {"leaves": 9, "leaves": 8}}', "config.leaves is given twice"),
         ("model: gbt\nconfig: {inputs: {buckets: 9}, inputs.buckets: 8}", "inputs.buckets is given twice"),
+        ("model: gbt\ncommand: 2020-13-45", "is not YAML: month must be in 1..12"),
+        ("model: gbt\nconfig: {leaves: !!int x}", "is not YAML"),
+        ("model: gbt\nconfig: {leaves: !!timestamp x}", "is not YAML"),
+        (f"model: gbt\nconfig: {{leaves: {'9' * 5_000}}}", "is not YAML"),
+        ("[" * 5_000, "is not YAML"),
+        ("model: gbt\nconfig: &a {leaves: *a}", "an alias .* stands for a mapping or a list"),
+        (ALIASES, "an alias .* stands for a mapping or a list"),
     ],
 )
 def test_bad_files_are_refused(tmp_path: Path, text: str, sentence: str) -> None:

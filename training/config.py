@@ -53,13 +53,33 @@ def read_once(text: str) -> Any:
     """What YAML, or JSON, says, where each key is said once.
 
     Raises:
-        yaml.YAMLError: it is no YAML.
-        MarqueeError: a key is given twice, by itself or as a part of a dotted one.
+        Exception: it is no YAML, is too deep, or has a value that is not what its form says, such as the date
+            2020-13-45.
+        MarqueeError: a key is given twice, by itself or as a part of a dotted one; or an alias stands for
+            more than one value.
     """
-    twice = [key for key, times in Counter(_keys(yaml.compose(text, yaml.SafeLoader))).items() if times > 1]
+    root = yaml.compose(text, yaml.SafeLoader)
+    _refuse_repeated(root, set())
+    twice = [key for key, times in Counter(_keys(root)).items() if times > 1]
     if twice:
         raise MarqueeError(f"{twice[0]} is given twice: leave one of them out.")
     return yaml.safe_load(text)
+
+
+def _refuse_repeated(node: yaml.Node | None, seen: set[int]) -> None:
+    """Refuse a mapping or a list that stands at several places: of few lines it can make a world of values.
+
+    Raises:
+        MarqueeError: one does.
+    """
+    if not isinstance(node, yaml.CollectionNode):
+        return
+    if id(node) in seen:
+        raise MarqueeError("an alias (*) stands for a mapping or a list: write out what it stands for.")
+    seen.add(id(node))
+    for part in node.value:
+        for inner in part if isinstance(part, tuple) else (part,):
+            _refuse_repeated(inner, seen)
 
 
 def _keys(node: yaml.Node | None, place: str = "") -> Iterator[str]:

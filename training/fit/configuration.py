@@ -61,7 +61,7 @@ def read_configuration(path: Path, model: str | None = None) -> ConfigurationFil
         raise MarqueeError(f"There is no readable configuration at {path}: {error.strerror}.") from error
     except MarqueeError as error:
         raise MarqueeError(f"In {path}: {error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except Exception as error:  # what PyYAML makes of values that are not what their form says is anything
         raise MarqueeError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):
         raise MarqueeError(f"{path} holds no keys and values: it needs at least 'model' and 'config'.")
