@@ -1,8 +1,10 @@
 """Artefacts: whole or absent, back as they were, refusing what does not fit."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +103,9 @@ def test_a_missing_or_damaged_file_is_named(tmp_path: Path, name: str) -> None:
         artefacts.load(tmp_path / "run")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"a": 1}', b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'{"a": 1}', b"\xff\xfe", b"[" * 99_999, b"9" * 5_000]
+)
 def test_whatever_stands_in_a_file_it_is_one_sentence(tmp_path: Path, content: bytes) -> None:
     readers = {
         artefacts.MANIFEST: artefacts.read_manifest,
@@ -126,21 +130,51 @@ def test_a_file_that_is_not_as_it_was_saved_is_refused(tmp_path: Path, name: str
         artefacts.load(tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda it: it.update(files=1),
+        lambda it: it.update(versions=["ratings"]),
+        lambda it: it["rows"].update(test="many"),
+        lambda it: it["recipe"].update(seed="x"),
+        lambda it: it["recipe"].update(shares=[0.5, 0.5]),
+        lambda it: it["recipe"]["task"].update(at_least="four"),
+        lambda it: it["recipe"].update(model=["din"]),
+    ],
+)
+def test_a_value_of_another_type_is_one_sentence(tmp_path: Path, change: Callable[[Any], object]) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    edit(tmp_path / "run" / "manifest.json", change)
+    with pytest.raises(MarqueeError, match=r"manifest\.json is damaged: "):
+        artefacts.load(tmp_path / "run")
+
+
+def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    artefacts.save(made(), tmp_path / "run")
+    # The inputs read columns whose types they do not have.
+    edit(tmp_path / "run" / "inputs.json", lambda it: it["types"].pop("movie_rating_mean"))
+    edit(tmp_path / "run" / "manifest.json", lambda it: it["files"].clear())
+    with pytest.raises(MarqueeError, match=r"The parts of the artefact .* do not fit each other"):
+        artefacts.load(tmp_path / "run")
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Change what a file of JSON holds."""
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
 def test_weights_of_another_configuration_are_refused(tmp_path: Path) -> None:
     artefacts.save(made(), tmp_path / "run")
-    path = tmp_path / "run" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["recipe"]["config"]["units"] = [16]
-    path.write_text(json.dumps(manifest))
+    edit(tmp_path / "run" / "manifest.json", lambda it: it["recipe"]["config"].update(units=[16]))
     with pytest.raises(MarqueeError, match="do not fit the model"):
         artefacts.load(tmp_path / "run")
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     artefacts.save(made(), tmp_path / "run")
-    path = tmp_path / "run" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    path.write_text(json.dumps({**manifest, "format": 99}))
+    edit(tmp_path / "run" / "manifest.json", lambda it: it.update(format=99))
     with pytest.raises(MarqueeError, match="has format 99, this version reads 3: train the model again"):
         artefacts.load(tmp_path / "run")
 
@@ -157,10 +191,7 @@ def test_an_artefact_of_the_old_layout_says_that_it_must_be_trained_anew(tmp_pat
 
 def test_a_configuration_of_another_version_is_refused(tmp_path: Path) -> None:
     artefacts.save(made(), tmp_path / "run")
-    path = tmp_path / "run" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    manifest["recipe"]["config"]["unheard_of"] = 1
-    path.write_text(json.dumps(manifest))
+    edit(tmp_path / "run" / "manifest.json", lambda it: it["recipe"]["config"].update(unheard_of=1))
     with pytest.raises(MarqueeError, match="does not fit this version of Marquee: unheard_of"):
         artefacts.load(tmp_path / "run")
 

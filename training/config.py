@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 import yaml  # type: ignore[import-untyped]
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from common.errors import MarqueeError
 
+T = TypeVar("T")
 Width = Annotated[int, Field(ge=1)]
 """Of a layer."""
 
@@ -34,6 +35,31 @@ class Config(BaseModel):
             return cls.model_validate(merged(_sections(cls), nested(values or {})))
         except ValidationError as error:
             raise MarqueeError(_sentence(cls, error)) from error
+
+
+def checked(kind: type[T], values: Mapping[str, Any]) -> T:
+    """A dataclass made of plain data, such as JSON gives them.
+
+    Args:
+        kind: of its class.
+        values: of its fields.
+
+    Raises:
+        TypeError: a field is missing or unknown.
+        ValueError: a value is not of its field's type.
+    """
+    kind(**values)
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        raise ValueError(first_fault(error)) from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that is wrong, and where."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg'].lower()}"
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:

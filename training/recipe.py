@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 
 from common.errors import MarqueeError, unknown
 from feature_repo.define.domain import Domain
-from feature_repo.define.task import Ordinal, Task
+from feature_repo.define.task import Task
+from training.config import checked
 from training.data.service import Service, service_of
 from training.data.splits import LEAKY, SHARES, Strategy, check_shares, check_strategy
 from training.inputs.fit import features_of
@@ -86,10 +87,7 @@ class Recipe:
         """
         task = dict(values["task"])
         kind = KINDS[task.pop("kind")]
-        if kind is Ordinal:
-            task["values"] = tuple(task["values"])
-        first, second, third = values["shares"]
-        return cls(**{**values, "task": kind(**task), "shares": (first, second, third)})
+        return checked(cls, {**values, "task": checked(kind, task)})
 
     def digest(self, **also: Any) -> str:
         """One name for this training.

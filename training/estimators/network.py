@@ -87,7 +87,7 @@ class Network:
                 # Keras only warns where a layer finds no weights and keeps its random ones.
                 warnings.simplefilter("error", UserWarning)
                 network.load_weights(path)
-        except (ValueError, OSError, KeyError, UserWarning) as error:
+        except Exception as error:  # whatever Keras and HDF5 raise for a damaged file
             raise MarqueeError(f"The weights in {path} do not fit the model: {error}.") from error
         self.fitted = network
 

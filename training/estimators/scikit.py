@@ -82,6 +82,9 @@ class ScikitModel:
         try:
             fitted = io.load(path, trusted=[TREES])
             check_trees(fitted)
+            spec = self.blueprint.spec
+            # What it needs to predict may be lacking, or belong to other inputs.
+            predictions(fitted, self.blueprint.objective, self._matrix(spec.apply(spec.nothing())))
         except UntrustedTypesFoundException as error:
             raise MarqueeError(
                 f"The model in {path} has parts that Marquee does not write: it is not loaded."

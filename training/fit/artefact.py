@@ -24,8 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from common.errors import MarqueeError
+from common.errors import MarqueeError, in_words
 from common.files import folder_atomically, folder_to_write
+from training.config import checked, first_fault
 from training.estimators import Blueprint, Estimator, estimator_of
 from training.fit.curve import Curve
 from training.inputs.spec import InputSpec
@@ -169,13 +170,20 @@ def load(folder: Path) -> Artefact:
         spec = InputSpec.model_validate_json(_read(folder, INPUTS))
         settings = recipe.entry.config_class.model_validate(recipe.config)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
         raise MarqueeError(
-            f"The artefact {folder} does not fit this version of Marquee: {place}: {first['msg'].lower()}."
+            f"The artefact {folder} does not fit this version of Marquee: {first_fault(error)}."
         ) from error
-    estimator = estimator_of(Blueprint(recipe.entry, settings, spec, objective_of(recipe.task)))
-    estimator.load(folder)
+    try:
+        estimator = estimator_of(Blueprint(recipe.entry, settings, spec, objective_of(recipe.task)))
+        spec.apply(spec.nothing())
+        estimator.load(folder)
+    except (MarqueeError, MemoryError):
+        raise
+    except Exception as error:  # of parts that are each right and do not belong together
+        raise MarqueeError(
+            f"The parts of the artefact {folder} do not fit each other ({in_words(error)}): train the model"
+            " again."
+        ) from error
     return Artefact(
         manifest=manifest,
         estimator=estimator,
@@ -194,7 +202,7 @@ def read_manifest(folder: Path) -> Manifest:
             "train the model again."
         )
     try:
-        return Manifest(**{**values, "recipe": Recipe.from_json(values["recipe"])})
+        return checked(Manifest, {**values, "recipe": Recipe.from_json(values["recipe"])})
     except (TypeError, KeyError, ValueError) as error:
         raise MarqueeError(f"{folder / MANIFEST} is damaged: {error}.") from error
 
@@ -225,7 +233,7 @@ def read_history(folder: Path) -> Curve:
     """The training curve of an artefact, without loading it."""
     try:
         return Curve.from_json(_read_json(folder, HISTORY))
-    except (TypeError, KeyError) as error:
+    except (TypeError, ValueError) as error:
         raise MarqueeError(f"{folder / HISTORY} is damaged: {error}.") from error
 
 
@@ -263,7 +271,7 @@ def _read(folder: Path, name: str) -> str:
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads(_read(folder, name))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers may be too long for Python, and lists too deep
         raise MarqueeError(f"{folder / name} is damaged: {error}.") from error
     if not isinstance(value, dict):
         raise MarqueeError(f"{folder / name} is damaged: it holds no object.")

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from training.config import checked
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -40,8 +42,12 @@ class Curve:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Curve":
-        """What `as_json` gave, as a curve again."""
-        return cls([Epoch(**epoch) for epoch in data["epochs"]], data["best"])
+        """What `as_json` gave, as a curve again.
+
+        Raises:
+            TypeError, ValueError: it is no such data.
+        """
+        return checked(cls, data)
 
 
 OnEpoch = Callable[[Epoch, int], None]

@@ -26,6 +26,7 @@ import pyarrow as pa
 from pydantic import model_validator
 
 from common.errors import MarqueeError
+from feature_repo.arrow import ARROW_TYPES
 from feature_repo.define.column import Type
 from feature_repo.define.view import View
 from training.config import Config
@@ -126,6 +127,10 @@ class InputSpec(Config):
     @property
     def _types(self) -> dict[str, Type]:
         return {name: Type(value) for name, value in self.types.items()}
+
+    def nothing(self) -> pa.Table:
+        """One row of which nothing is known."""
+        return pa.table({name: pa.nulls(1, ARROW_TYPES[kind]) for name, kind in self._types.items()})
 
     def check(self, table: pa.Table) -> None:
         """Refuse a table of another shape than the one that this was fitted to.
