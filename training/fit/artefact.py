@@ -14,6 +14,7 @@ The folder is whole or absent.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -54,6 +55,7 @@ class Manifest:
         packages: versions of the packages that matter.
         format: version of this layout.
         files: SHA-256 of each other file of the artefact, by name; filled in by `save`.
+        digest: SHA-256 of all the above; filled in by `save`, and "" in artefacts that are older.
     """
 
     recipe: Recipe
@@ -65,6 +67,7 @@ class Manifest:
     packages: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
     files: dict[str, str] = field(default_factory=dict)
+    digest: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The manifest as plain data."""
@@ -152,7 +155,8 @@ def save(artefact: Artefact, folder: Path) -> None:
         pq.write_table(artefact.predictions, temporary / PREDICTIONS, compression="zstd")
         artefact.estimator.save(temporary)
         files = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
-        _write_json(temporary / MANIFEST, replace(artefact.manifest, files=files).as_json())
+        manifest = replace(artefact.manifest, files=files).as_json()
+        _write_json(temporary / MANIFEST, {**manifest, "digest": _digest_of(manifest)})
 
 
 def load(folder: Path) -> Artefact:
@@ -201,6 +205,8 @@ def read_manifest(folder: Path) -> Manifest:
             f"The artefact {folder} has format {values.get('format')}, this version reads {FORMAT}: "
             "train the model again."
         )
+    if values.get("digest", "") not in ("", _digest_of(values)):
+        raise _changed(folder / MANIFEST)
     try:
         return checked(Manifest, {**values, "recipe": Recipe.from_json(values["recipe"])})
     except (TypeError, KeyError, ValueError) as error:
@@ -218,7 +224,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         if not path.is_file():
             raise MarqueeError(f"{folder} has no {name}: it is not a whole artefact.")
         if _digest(path) != digest:
-            raise MarqueeError(f"{path} is damaged: it is not what was saved. Train the model again.")
+            raise _changed(path)
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:
@@ -251,6 +257,16 @@ def read_predictions(folder: Path) -> pa.Table:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of(manifest: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest's values but `digest`."""
+    values = {name: value for name, value in manifest.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _changed(path: Path) -> MarqueeError:
+    return MarqueeError(f"{path} is damaged: it is not what was saved. Train the model again.")
 
 
 def _write_json(path: Path, value: Any) -> None:
