@@ -204,14 +204,42 @@ def test_ratings_are_read_as_what_they_plainly_mean(
     assert (found.good, found.bad) == ([(1, 10, 4.0, at(964982703)), (2, 20, 3.0, at(964982704))], [])
 
 
+MORE = {
+    "plain": "1,10,4,5,964982703,a",
+    "quoted": '1,10,4,5,964982703,"a"',
+    "a quoted comma": '1,10,4,5,964982703,"a,b"',
+    "quoted twice": '1,10,4,964982703,"a","b"',
+    "a quote within": '1,10,4,964982703,a"b,c',
+    "blanks before a quote": '1,10,4,964982703, "a,b" ,c',
+}
+AS_MANY = (
+    "1,10,4,964982703,a",
+    '2,10,4,964982703,"a,b"',
+    '3,10,4,964982703, "a,b" ',
+    '4,10,4,964982703,"a,b',
+)
+
+
 def test_line_with_more_fields_than_its_header_is_quarantined(start: StartSpark, tmp_path: Path) -> None:
     """Else a comma within a number would move one column's value into another."""
     csv_layout(tmp_path)
-    (tmp_path / "ratings.csv").write_text(
-        "userId,movieId,rating,timestamp,note\n1,10,4,964982703,a\n1,10,3,5,964982703,a\n"
+    lines = ["userId,movieId,rating,timestamp,note", *MORE.values(), *AS_MANY]
+    (tmp_path / "ratings.csv").write_text("\n".join(lines))
+    found = ratings_parted(tmp_path, start)
+    assert {row["row"]: row["reason"] for row in found.bad} == dict.fromkeys(
+        range(2, 2 + len(MORE)), "the line has more than 5 fields"
     )
-    (bad,) = ratings_parted(tmp_path, start).bad
-    assert bad["reason"] == "the line has more than 5 fields"
+    assert len(found.good) == len(AS_MANY)
+
+
+def test_quotes_mean_nothing_between_tabs(start: StartSpark, tmp_path: Path) -> None:
+    atomic_layout(tmp_path)
+    head = "user_id:token\titem_id:token\trating:float\ttimestamp:float\tnote:token"
+    lines = ['1\t10\t4\t964982703\t"a', '2\t10\t4\t964982703\t"a\tb"']
+    (tmp_path / "x.inter").write_text("\n".join([head, *lines]))
+    found = ratings_parted(tmp_path, start)
+    assert [row[0] for row in found.good] == [1]
+    assert [row["reason"] for row in found.bad] == ["the line has more than 5 fields"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)

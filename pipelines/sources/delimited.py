@@ -64,11 +64,20 @@ def fields(places: Mapping[str, int], width: int, separator: str, quoted: bool =
     return found
 
 
-def surplus(places: Mapping[str, int], width: int, separator: str) -> tuple[Fault, ...]:
-    """The rule that a line has no more fields than its header, where no field that is read would tell."""
+def surplus(places: Mapping[str, int], width: int, separator: str, quoted: bool = False) -> tuple[Fault, ...]:
+    """The rule that a line has no more fields than its header, where no field that is read would tell.
+
+    Args:
+        quoted: as in `fields`.
+    """
     if width - 1 in places.values():
         return ()
-    more = f"instr({RECORD}, '\"') = 0 AND size(split({RECORD}, {literal(separator)})) > {width}"
+    more = f"size(split({RECORD}, {literal(separator)})) > {width}"
+    if quoted:
+        last = f"regexp_extract({RECORD}, {literal(_pattern(width, separator))}, {width})"
+        field = f'( *"(?:[^"]|"")*" *| *[^"{separator} ][^{separator}]*| *)'
+        goes_on = f"regexp_like({last}, {literal(f'^{field}{separator}')})"
+        more = f"CASE WHEN instr({RECORD}, '\"') = 0 THEN {more} ELSE {goes_on} END"
     return (Fault("fields_are_those_of_the_header", more, f"'the line has more than {width} fields'"),)
 
 

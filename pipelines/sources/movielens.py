@@ -262,7 +262,7 @@ def _ratings(path: Path, layout: Layout, first_movies: int | None) -> Raw:
         rows,
         RATING_READINGS,
         fields(places, width, layout.separator, quoted),
-        surplus(places, width, layout.separator),
+        surplus(places, width, layout.separator, quoted),
         guesses=(ENCODING,),
         asked="" if first_movies is None else f"({movie}) <= {first_movies}",
     )

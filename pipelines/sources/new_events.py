@@ -95,7 +95,7 @@ def _csv(path: Path, table: Table) -> Raw:
         line_rows(path, header=True),
         readings,
         fields(places, len(names), ",", quoted=True),
-        surplus(places, len(names), ","),
+        surplus(places, len(names), ",", quoted=True),
         (ENCODING,),
     )
 
