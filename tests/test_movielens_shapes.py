@@ -184,6 +184,11 @@ SHAPES = {
     "float ids": (["userId,movieId,rating,timestamp", "1.0,10.0,4.0,964982703", "2.00,20.,3,964982704.0"]),
     "extra": (["userId,movieId,rating,timestamp,liked", "1,10,4.0,964982703,1", '2,20,3,964982704,"a,b"']),
     "extra first": ["note,userId,movieId,rating,timestamp", "a,1,10,4,964982703", '"b,c",2,20,3,964982704'],
+    "many extra first": [
+        f"{','.join(f'c{at}' for at in range(12))},userId,movieId,rating,timestamp",
+        f"{',' * 12}1,10,4,964982703",
+        f'{",".join(["x"] * 11)},"a ""b"", c",2,20,"3",964982704',
+    ],
     "reordered": (["movieId,timestamp,userId,rating", "10,964982703,1,4.0", "20,964982704,2,3"]),
     "snake": (["user_id,movie_id,rating,timestamp", "1,10,4.0,964982703", "2,20,3,964982704"]),
     "item": (["user_id,item_id,rating,timestamp", "1,10,4.0,964982703", "2,20,3,964982704"]),

@@ -54,9 +54,7 @@ def fields(places: Mapping[str, int], width: int, separator: str, quoted: bool =
     for name, place in places.items():
         field = f"get(split({RECORD}, {literal(separator)}, {width}), {place})"
         if quoted:
-            value = (
-                f"btrim(regexp_extract({RECORD}, {literal(_pattern(width, separator))}, {place + 1}), ' ')"
-            )
+            value = f"btrim({_extracted(place, width, separator)}, ' ')"
             inner = f"replace(substring({value}, 2, length({value}) - 2), '\"\"', '\"')"
             in_quotes = f"CASE WHEN {value} LIKE '\"%\"' THEN {inner} ELSE {value} END"
             field = f"CASE WHEN instr({RECORD}, '\"') = 0 THEN {field} ELSE {in_quotes} END"
@@ -74,17 +72,24 @@ def surplus(places: Mapping[str, int], width: int, separator: str, quoted: bool 
         return ()
     more = f"size(split({RECORD}, {literal(separator)})) > {width}"
     if quoted:
-        last = f"regexp_extract({RECORD}, {literal(_pattern(width, separator))}, {width})"
-        field = f'( *"(?:[^"]|"")*" *| *[^"{separator} ][^{separator}]*| *)'
-        goes_on = f"regexp_like({last}, {literal(f'^{field}{separator}')})"
+        last = _extracted(width - 1, width, separator)
+        goes_on = f"regexp_like({last}, {literal(f'^{_field(separator)}{separator}')})"
         more = f"CASE WHEN instr({RECORD}, '\"') = 0 THEN {more} ELSE {goes_on} END"
     return (Fault("fields_are_those_of_the_header", more, f"'the line has more than {width} fields'"),)
 
 
-def _pattern(width: int, separator: str) -> str:
-    """A pattern with one group a field. A quote that is not closed ends what can be read of its line."""
-    field = f'( *"(?:[^"]|"")*" *|[^"{separator}][^{separator}]*|)'
-    pattern = "(.*)" if width > 1 else field
-    for _ in range(width - 1):
-        pattern = f"{field}(?:{separator}{pattern})?"
-    return f"^{pattern}"
+def _extracted(place: int, width: int, separator: str) -> str:
+    """SQL of a field of a line with quotes, "" where it lacks it; of the last field, with all that follows.
+
+    A quote that is not closed ends what can be read of its line.
+    """
+    field = _field(separator)
+    wanted = ".*" if place == width - 1 > 0 else field
+    # One group: engines have no names for more than nine.
+    pattern = f"^{f'{field}{separator}' * place}({wanted})"
+    return f"regexp_extract({RECORD}, {literal(pattern)}, 1)"
+
+
+def _field(separator: str) -> str:
+    """A pattern of one field: in quotes, plain, or empty."""
+    return f'(?: *"(?:[^"]|"")*" *| *[^"{separator} ][^{separator}]*| *)'
