@@ -1,15 +1,17 @@
 """The machine for as long as one likes, and the faults that it has to find.
 
-python -m tests.promises [--sequences 3000] [--steps 20] [--seed 0]
+python -m tests.promises [--sequences 3000] [--steps 20] [--seed 0] [--json FILE]
 python -m tests.promises --servers [--sequences 200]
 python -m tests.promises --planted [--sequences 200]
 """
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +34,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=20, help="of each")
     parser.add_argument("--seed", type=int, default=0, help="of the first sequences")
     parser.add_argument("--planted", action="store_true", help="plant each fault in turn, and look for it")
+    parser.add_argument("--json", help="where to write what was found", type=Path)
     parser.add_argument("--servers", action="store_true", help="in the profile `scale`, without kills")
     asked = parser.parse_args()
     with on_servers() if asked.servers else nullcontext() as stores:
@@ -49,15 +52,28 @@ def hunt(asked: argparse.Namespace, stores: Stores | None) -> int:
             sep="\n  missed: ",
         )
         return len(missed) > 0
-    for begun in range(0, asked.sequences, AT_ONCE):
-        started = time.perf_counter()
-        now = min(AT_ONCE, asked.sequences - begun)
-        search(now, asked.steps, asked.seed + begun, on=stores)
-        print(
-            f"{begun + now} sequences, no promise broken, {time.perf_counter() - started:.0f} s",
-            flush=True,
-        )
+    done, broken = 0, 1
+    try:
+        for begun in range(0, asked.sequences, AT_ONCE):
+            started = time.perf_counter()
+            now = min(AT_ONCE, asked.sequences - begun)
+            search(now, asked.steps, asked.seed + begun, on=stores)
+            done += now
+            print(f"{done} sequences, no promise broken, {time.perf_counter() - started:.0f} s", flush=True)
+        broken = 0
+    finally:
+        if asked.json:
+            record(asked, done, broken)
     return 0
+
+
+def record(asked: argparse.Namespace, done: int, broken: int) -> None:
+    """Write what was found in place of what the file has of the same stores."""
+    found = json.loads(asked.json.read_text())["searches"] if asked.json.is_file() else []
+    stores = "servers" if asked.servers else "files"
+    mine = {"stores": stores, "sequences": done, "steps": asked.steps, "seed": asked.seed, "broken": broken}
+    others = [other for other in found if other["stores"] != stores]
+    asked.json.write_text(json.dumps({"searches": [*others, mine]}, indent=1) + "\n")
 
 
 @contextmanager

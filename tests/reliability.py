@@ -1,0 +1,73 @@
+"""Puts what the searches for broken promises found into docs/reliability.md.
+
+    python -m tests.promises --json docs/reliability/sequences.json    (and so on for the others)
+    python -m tests.reliability
+
+Of the page, what lies between `<!-- NAME -->` and `<!-- /NAME -->` is made of `docs/reliability/NAME.json`; a
+search without such a file leaves its place as it is.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.report import table
+
+PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
+FIGURES = PAGE.with_suffix("")
+FAULTS = {"kill": "killed", "ENOSPC": "no space", "EIO": "input error"}
+Found = dict[str, Any]
+
+
+def steps(found: Found) -> str:
+    """Commands down, faults across; each cell has the points tried and how many ended wrong."""
+    commands: dict[str, Found] = found["commands"]
+
+    def cell(tried: int, wrong: int) -> str:
+        return f"{tried}, {wrong} wrong" if tried else "none"
+
+    rows = [
+        [name, str(of["steps"]), *(cell(of[fault]["tried"], of[fault]["wrong"]) for fault in FAULTS)]
+        for name, of in commands.items()
+    ]
+    sums = [
+        [sum(of[fault][what] for of in commands.values()) for what in ("tried", "wrong")] for fault in FAULTS
+    ]
+    rows.append(["all", "", *(cell(tried, wrong) for tried, wrong in sums)])
+    return table(["command", "steps", *FAULTS.values()], rows)
+
+
+def sequences(found: Found) -> str:
+    """Searches down: how many sequences of how many steps, and how many promises they broke."""
+    rows = [
+        [of["stores"], f"{of['sequences']:,}", str(of["steps"]), str(of["seed"]), str(of["broken"])]
+        for of in found["searches"]
+    ]
+    return table(["stores", "sequences", "steps of each, at most", "first seed", "promises broken"], rows)
+
+
+def fuzzing(found: Found) -> str:
+    """Kinds of files down: how many were tried, from which seed, and how many ended wrong."""
+    rows = [[of["kind"], f"{of['tries']:,}", str(of["seed"]), str(of["wrong"])] for of in found["kinds"]]
+    return table(["files", "tried", "seed", "wrong"], rows)
+
+
+SEARCHES: dict[str, Callable[[Found], str]] = {"steps": steps, "sequences": sequences, "fuzzing": fuzzing}
+
+
+def written(page: str, figures: Path) -> str:
+    """The page with the figures that are there."""
+    for name, shown in SEARCHES.items():
+        file = figures / f"{name}.json"
+        if file.is_file():
+            first, last = f"<!-- {name} -->", f"<!-- /{name} -->"
+            block = f"{first}\n{shown(json.loads(file.read_text()))}\n{last}"
+            page, n = re.subn(f"{first}.*?{last}", lambda _, block=block: block, page, flags=re.S)
+            assert n == 1, f"{first} stands {n} times"
+    return page
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text(), FIGURES))
