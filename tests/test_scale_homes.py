@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
+from app.audit import audit_consistency, audit_leakage
 from app.doctor import servers as look_at_servers
 from app.features import materialize_stage
 from app.lookup import lookup_many
@@ -39,6 +40,7 @@ from tests.promises.home import FIRST, Home
 from tests.promises.model import Rating
 from tests.servers import Servers, servers_at_scale
 from validation.audit.oracle import same
+from validation.audit.verdict import require_passed
 
 pytestmark = pytest.mark.scale
 
@@ -144,9 +146,11 @@ def test_machines_with_clocks_apart_push_to_one_home(
             for column in view.columns:
                 expected = newest.get(row[view.by.name], {}).get(column.name)
                 assert same(row[column.name], expected), column.name
-    for audit in ("leakage", "consistency --events 40 --instants 2"):
-        done = in_process(home.settings.home, "audit", *audit.split())
-        assert done.code == 0, done.lines
+    for report, page in (
+        audit_leakage(home.settings, DOMAIN, sample=100, seed=0, costs=False, stages=Stages()),
+        audit_consistency(home.settings, DOMAIN, 40, 2, pairs=10, late=0.3, seed=0, stages=Stages()),
+    ):
+        require_passed(report, page)
 
 
 def test_homes_do_not_wait_for_each_other(homes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
