@@ -9,7 +9,7 @@ import pytest
 
 from feature_repo.define.table import QUARANTINE
 from feature_repo.domains.movies import DOMAIN
-from tests.marquee import COMMAND, ROOT, content, environment, in_process, marquee, newest_summary, refused
+from tests.marquee import COMMAND, ROOT, content, environment, marquee, newest_summary, refused
 from tests.small_movielens import write_small_movielens
 
 pytestmark = pytest.mark.process
@@ -41,8 +41,8 @@ def arguments(small: tuple[Path, Path]) -> list[str]:
 def clean(small: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the road was gone once, undisturbed."""
     home = tmp_path_factory.mktemp("clean") / "home"
-    done = in_process(home, *arguments(small))
-    assert done.code == 0, done
+    done = marquee(home, *arguments(small))
+    assert done.returncode == 0, done.stdout + done.stderr
     return home
 
 
@@ -90,7 +90,7 @@ def test_second_run_in_one_home_gives_the_same_tables_and_metrics(
 ) -> None:
     before = {name: content(clean, name) for name in DOMAIN.tables}
     once = newest_summary(clean)
-    assert in_process(clean, *arguments(small)).code == 0
+    assert marquee(clean, *arguments(small)).returncode == 0
     again = newest_summary(clean)
     assert again["run"] != once["run"]
     assert {name: content(clean, name) for name in DOMAIN.tables} == before
