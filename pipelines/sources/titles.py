@@ -14,6 +14,8 @@ _BRACKETED = re.compile(
     rf"(?:[\s,]+(?:TV|V|VG|Video|Film|Movie|Series|Mini-Series))*\s*{CLOSING}+",
     re.IGNORECASE,
 )
+REACH = 500
+"""Characters at a title's end in which its year is looked for: a long run of brackets would take for ever."""
 _KIND_AT_END = re.compile(r"^\s*(?:\((?:V|TV|VG)\))?\s*$")
 
 
@@ -44,7 +46,7 @@ def read_title(text: str) -> Title:
     """
     text = text.strip()
     odd = []
-    for found in reversed(list(_BRACKETED.finditer(text))):
+    for found in reversed(list(_BRACKETED.finditer(text, max(0, len(text) - REACH)))):
         before, after = text[: found.start()], text[found.end() :]
         rest = before if _KIND_AT_END.match(after) else f"{before}{after}"
         if not rest.strip():
