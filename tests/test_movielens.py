@@ -118,6 +118,19 @@ def test_catalogue_takes_quotes_and_contains_damage_to_its_row(tmp_path: Path) -
     assert rows[4] == ("14", "Fine", "Drama", "1990")
 
 
+def test_a_field_that_is_absurdly_long_costs_its_row_only(tmp_path: Path) -> None:
+    csv_layout(tmp_path)
+    long = "x" * 200_000
+    (tmp_path / "movies.csv").write_text(f"movieId,title,genres\n10,{long},Drama\n14,Fine (1990),Drama\n")
+    rows = movies_in(read_movielens(tmp_path))
+    assert rows == [(f"10,{long},Drama", None, None, None), ("14", "Fine", "Drama", "1990")]
+    for name in ("ratings.csv", "movies.csv"):
+        (tmp_path / name).write_text(f"{long},userId,movieId,rating,timestamp,title,genres\n1,2,3,4,5,6,7\n")
+        with pytest.raises(MarqueeError, match=f"{name}, line 1: expected the header"):
+            read_movielens(tmp_path)
+        csv_layout(tmp_path)
+
+
 def test_atomic_year_is_looked_for_in_the_title_where_its_column_has_none(
     tmp_path: Path,
 ) -> None:

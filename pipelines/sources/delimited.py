@@ -1,5 +1,6 @@
 """The fields of a delimited line, as SQL over its `record` (see `lake.dialect`); columns found by name."""
 
+import csv
 from collections.abc import Mapping, Sequence
 
 from lake.dialect import literal
@@ -11,6 +12,14 @@ RECORD = "record"
 def canonical(name: str) -> str:
     """A column's name without what people vary: `userId`, `user_id` and `USER ID` are one."""
     return "".join(character for character in name.lower() if character.isalnum())
+
+
+def split_quoted(line: str) -> list[str]:
+    """The fields of a line of CSV; none of a line that is blank, or with a field that is absurdly long."""
+    try:
+        return next(csv.reader([line]), [])
+    except csv.Error:
+        return []
 
 
 def find_columns(names: Sequence[str], wanted: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], str]:

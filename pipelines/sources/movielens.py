@@ -1,6 +1,5 @@
 """MovieLens, in every layout that GroupLens and RecBole publish."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import pyarrow as pa
 
 from common.errors import MarqueeError
 from feature_repo.domains.movies.tables import GENRE_SEPARATOR, MOVIES, POSTERS, RATINGS
-from pipelines.sources.delimited import fields, find_columns, surplus
+from pipelines.sources.delimited import fields, find_columns, split_quoted, surplus
 from pipelines.sources.lines import ENCODING, GUESSED, first_lines, line_rows, read_lines
 from pipelines.sources.movielens_catalogue import (
     Reader,
@@ -71,7 +70,7 @@ class Layout:
 
 
 def _csv_names(_: Path, line: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([line]), [])]
+    return [name.strip() for name in split_quoted(line)]
 
 
 def _atomic_names(path: Path, line: str) -> list[str]:

@@ -1,6 +1,5 @@
 """MovieLens' catalogues, in each layout. They are small, and read line by line."""
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from common.errors import MarqueeError
 from feature_repo.domains.movies.tables import GENRE_SEPARATOR
-from pipelines.sources.delimited import find_columns
+from pipelines.sources.delimited import find_columns, split_quoted
 from pipelines.sources.lines import Lines
 from pipelines.sources.titles import is_year, read_title
 
@@ -102,14 +101,14 @@ def join_genres(genres: list[str]) -> str:
 def csv_movies(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str, MovieRow]]:
     """`movies.csv`: `movieId,title,genres`, in any order, and columns that are left alone."""
     header = next(lines)[1]
-    names = [name.strip() for name in next(csv.reader([header]), [])]
+    names = [name.strip() for name in split_quoted(header)]
     wanted = {"movieId": (), "title": (), "genres": ()}
     places, why = find_columns(names, wanted)
     if why:
         raise wrong_header(path, ",".join(wanted), header)
     for number, line in lines:
         # One line at a time: a quote that is never closed spoils its own row only.
-        fields = next(csv.reader([line]), [])
+        fields = split_quoted(line)
         if len(fields) != len(names):
             yield number, line, _unreadable(line)
         else:

@@ -1,6 +1,5 @@
 """New events that come by themselves, without a catalogue: one, or a file of them."""
 
-import csv
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 from common.errors import MarqueeError
 from feature_repo.define.column import EVENT_TIMESTAMP, Column, Type
 from feature_repo.define.table import Table
-from pipelines.sources.delimited import fields, find_columns, surplus
+from pipelines.sources.delimited import fields, find_columns, split_quoted, surplus
 from pipelines.sources.lines import ENCODING, first_lines, line_rows
 from pipelines.sources.plain_types import INSTANT, WHAT, plain
 from pipelines.sources.readings import Kind, Reading, instant, number, text, whole_number
@@ -101,7 +100,7 @@ def _csv(path: Path, table: Table) -> Raw:
 
 
 def _header(line: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([line]), [])]
+    return [name.strip() for name in split_quoted(line)]
 
 
 def _parquet(path: Path, table: Table) -> Raw:
