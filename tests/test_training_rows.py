@@ -104,6 +104,16 @@ def test_a_file_whose_features_are_damaged_is_one_sentence(file: Path, tmp_path:
         streamed.fit(np.arange(10), InputConfig())
 
 
+def test_a_file_some_of_whose_columns_end_early_is_one_sentence(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = pq.ParquetFile.iter_batches
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *args, **kw: list(batches(*args, **kw))[:0])
+    streamed = Streamed(file, SERVICES["din_v1"], 1000, tmp_path)
+    with pytest.raises(MarqueeError, match=r"joined\.parquet is damaged: some of its columns have 0 rows"):
+        streamed.fit(np.arange(10), InputConfig())
+
+
 def on_disk(folder: Path, rows: int, width: int, block: int) -> OnDisk:
     values = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
     values.tofile(folder / "a")

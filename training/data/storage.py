@@ -179,6 +179,8 @@ class Streamed:
                 chunk = without_views(pa.Table.from_batches([batch]))
                 yield readable_labels(chunk, self.service.keys), places
                 start += batch.num_rows
+        if any(len(rows) and rows[-1] >= start for rows in parts):
+            raise MarqueeError(f"{self.path} is damaged: some of its columns have {start:,} rows only.")
 
 
 @contextmanager
