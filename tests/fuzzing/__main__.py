@@ -1,9 +1,11 @@
 """As many fuzzed files as one likes.
 
 python -m tests.fuzzing [--kinds sources,pushed,…] [--tries N] [--seed 0] [--number N] [--keep FOLDER]
+                        [--json FILE]
 """
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -24,6 +26,7 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, default=Path("findings"), help="folder for the files of findings"
     )
+    parser.add_argument("--json", type=Path, help="where to write what was found, beside other kinds")
     asked = parser.parse_args()
     found = 0
     for kind in asked.kinds.split(","):
@@ -37,7 +40,19 @@ def main() -> int:
             flush=True,
         )
         found += len(outcome.findings)
+        if asked.json:
+            keep(
+                asked.json,
+                {"kind": kind, "tries": len(numbers), "seed": asked.seed, "wrong": len(outcome.findings)},
+            )
     return found > 0
+
+
+def keep(file: Path, mine: dict[str, str | int]) -> None:
+    """Write what was found of one kind, in place of what was found of it before."""
+    found = json.loads(file.read_text())["kinds"] if file.is_file() else []
+    kinds = {of["kind"]: of for of in (*found, mine)}
+    file.write_text(json.dumps({"kinds": [kinds[kind] for kind in KINDS if kind in kinds]}, indent=1) + "\n")
 
 
 def tell(finding: Finding) -> None:
