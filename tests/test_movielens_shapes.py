@@ -262,6 +262,20 @@ def test_what_gzip_packed_is_read_under_any_name(
     assert movies_in(source) == MOVIES
 
 
+def test_a_packed_file_that_is_damaged_far_below_its_first_lines_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.sources.lines.CHUNK", 100)
+    csv_layout(tmp_path)
+    path = tmp_path / "ratings.csv"
+    lines = "".join(f"{user},10,4,964982703\n" for user in range(1, 2_000))
+    packed = bytearray(gzip.compress(f"userId,movieId,rating,timestamp\n{lines}".encode(), mtime=0))
+    packed[-6] ^= 1  # of the checksum at its end
+    path.write_bytes(packed)
+    with pytest.raises(MarqueeError, match=r"Cannot read .*ratings\.csv: CRC check failed"):
+        read_movielens(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

@@ -153,7 +153,7 @@ def _count(path: Path) -> int:
     """Lines of a file; where they are not few, at least one more than these."""
     lines = 1
     with _opened(path) as file:
-        while lines <= session.FEW and (chunk := file.read(CHUNK)):
+        while lines <= session.FEW and (chunk := _bytes(path, file, CHUNK)):
             lines += max(chunk.count(b"\n"), chunk.count(b"\r"))
     return lines
 
@@ -165,10 +165,19 @@ def _read(path: Path, most: int = -1) -> bytes:
         MarqueeError: it cannot be read, or is not text.
     """
     with _opened(path) as file:
-        try:
-            return file.read(most)
-        except (OSError, EOFError, zlib.error) as error:  # a packed file may be damaged or cut off
-            raise _unreadable(path, error) from error
+        return _bytes(path, file, most)
+
+
+def _bytes(path: Path, file: IO[bytes], most: int) -> bytes:
+    """The next bytes of an open file.
+
+    Raises:
+        MarqueeError: it is packed, and damaged or cut off.
+    """
+    try:
+        return file.read(most)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, error) from error
 
 
 def _opened(path: Path) -> IO[bytes]:
