@@ -158,7 +158,7 @@ def _near(random: Random, value: Any) -> Any:
     """Another value of the same type."""
     if isinstance(value, bool):
         return not value
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and abs(value) < 1e300:
         return value * random.choice((-1, 2, 0.5)) + random.choice((0, 1, -1))
     return [*value, *value[:1]] if isinstance(value, list) else value
 

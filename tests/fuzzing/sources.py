@@ -134,7 +134,7 @@ def _listed(sheet: Sheet) -> Expected:
     found: Expected = {}
     for number, line in sheet.numbered():
         values = sheet.values(line)
-        movie = values and whole(values.get("0", ""))
+        movie = whole((values or {}).get("0", ""))
         same = movie in MOVIES and any(
             values == {str(at): cell for at, cell in enumerate(_fields(layout, movie))} for layout in LAYOUTS
         )
