@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
+from typing import Any
 
 from feast import FeatureStore, RepoConfig
 
@@ -38,15 +39,15 @@ def open_store(settings: Settings, versions: dict[str, int] | None = None) -> Fe
     Raises:
         MarqueeError: the profile lacks a setting, or nothing was ever applied.
     """
-    require_store(settings)
-    return _opened(settings, versions)
-
-
-def _opened(settings: Settings, versions: dict[str, int] | None = None) -> FeatureStore:
-    """The store of a home; its registry is made if there is none."""
     profile = profile_settings(settings)
+    _require(settings, profile)
     if versions:
         profile["offline_store"]["versions"] = dict(versions)
+    return _opened(profile)
+
+
+def _opened(profile: dict[str, Any]) -> FeatureStore:
+    """The store of a profile's settings; its registry is made if there is none."""
     with _quiet():
         config = RepoConfig(**profile)
         config.repo_path = REPOSITORY
@@ -59,7 +60,11 @@ def require_store(settings: Settings) -> None:
     Raises:
         MarqueeError: nothing was ever applied.
     """
-    registry = profile_settings(settings)["registry"]
+    _require(settings, profile_settings(settings))
+
+
+def _require(settings: Settings, profile: dict[str, Any]) -> None:
+    registry = profile["registry"]
     if is_there(registry):
         return
     if is_nobodys(registry):
@@ -98,7 +103,7 @@ def apply(settings: Settings, domain: Domain) -> list[Change]:
         raise cannot_write(home, error) from error
     with registry_lock(profile["registry"]), _quiet():
         forget_removed_views(profile["registry"], profile["project"])
-        store = _opened(settings)
+        store = _opened(profile)
         objects = feast_objects(domain, store.project)
         held = held_objects(store)
         changes = differences(held, wanted_objects(objects))

@@ -30,7 +30,7 @@ from uuid import uuid4
 
 from app.spark import start_spark
 from common.settings import Settings
-from tests.home_state import differences, online_differs, remains, state
+from tests.home_state import differences, made_ready, online_differs, remains, state
 from tests.marquee import COMMAND, ROOT, Refused, environment, in_process
 from tests.small_home import dataset, small_home
 from tests.small_movielens import write_small_movielens
@@ -146,12 +146,7 @@ class Trial:
         self.site, self.task = site, task
         if task.spark:  # the session of this process must outlive the homes that it is used on
             start_spark(Settings(home=site.home.with_name("spark")))
-        self.home = site.copy(site.home)
-        for words in task.before:
-            if words.startswith("rm "):
-                (self.home / words.removeprefix("rm ")).unlink()
-            else:
-                self.must(words, self.home)
+        self.home = made_ready(site.copy(site.home), task.before, self.must)
         self.not_done = self.brought_up_to_date(site.copy(self.home))
         self.models = [file.relative_to(self.home) for file in self.home.rglob("metrics.json")]
         home = site.copy(self.home)

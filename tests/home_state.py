@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,6 @@ def state(home: Path) -> dict[str, Any]:
 
     Of feature tables what readers see: late events leave rows behind that are not read any more.
     """
-    from app.lookup import lookup_many
-    from feature_repo.store import open_store
-
     views = {view.name: view for view in DOMAIN.views}
     found: dict[str, Any] = {}
     for log in sorted(home.glob("lake/*/_delta_log")):
@@ -32,8 +30,7 @@ def state(home: Path) -> dict[str, Any]:
         rows = seen_by_readers(views[name], table(home, name)) if name in views else content(home, name)
         found[f"table {name}"] = rows
     if (home / "registry.db").exists():
-        pairs = pa.table({"user_id": range(1, MOST_KEYS + 1), "movie_id": range(1, MOST_KEYS + 1)})
-        found["online"] = lookup_many(open_store(Settings(home=home)), None, pairs).to_pylist()
+        found["online"] = online(home)
     for file in home.rglob("metrics.json"):
         place = file.parent.relative_to(home).parts
         name = "/".join(place[2:] if place[0] == "runs" else place)
@@ -42,6 +39,25 @@ def state(home: Path) -> dict[str, Any]:
         if file.is_file():
             found[f"file {file.relative_to(home.parent)}"] = hashlib.sha256(file.read_bytes()).hexdigest()
     return found
+
+
+def online(home: Path) -> list[dict[str, Any]]:
+    """What is online of the first users and movies, a row for each two of one number."""
+    from app.lookup import lookup_many
+    from feature_repo.store import open_store
+
+    pairs = pa.table({"user_id": range(1, MOST_KEYS + 1), "movie_id": range(1, MOST_KEYS + 1)})
+    return lookup_many(open_store(Settings(home=home)), None, pairs).to_pylist()
+
+
+def made_ready(home: Path, before: Sequence[str], do: Callable[[str, Path], None]) -> Path:
+    """A home after some commands, each done by `do`, or after "rm FILE"."""
+    for words in before:
+        if words.startswith("rm "):
+            (home / words.removeprefix("rm ")).unlink()
+        else:
+            do(words, home)
+    return home
 
 
 def remains(home: Path) -> list[str]:
@@ -65,16 +81,12 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
 
 def online_differs(home: Path) -> list[str]:
     """The views of which something else is online than each key's newest row."""
-    from app.lookup import lookup_many
-    from feature_repo.store import open_store
-
     wrong = []
-    keys = pa.table({"user_id": range(1, MOST_KEYS + 1), "movie_id": range(1, MOST_KEYS + 1)})
-    online = lookup_many(open_store(Settings(home=home)), None, keys).to_pylist()
+    served = online(home)
     for view in DOMAIN.views:
         key, since = view.by.name, f"{view.name}_known_since"
         newest = {row[key]: row for row in seen_by_readers(view, table(home, view.name))}
-        for row in online:
+        for row in served:
             wanted = newest.get(row[key], {})
             if row[since] != wanted.get(EVENT_TIMESTAMP) or any(
                 row[column.name] != wanted.get(column.name) for column in view.columns

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,8 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.signals import GRACE, STATE, WORDS
-from tests.home_state import differences, remains, state
+from tests.home_state import differences, made_ready, remains, state
 from tests.marquee import COMMAND, ROOT, environment
+from tests.reliability import record
 from tests.small_movielens import write_small_movielens
 
 USERS, MOVIES = 60, 80
@@ -190,20 +192,18 @@ class Site:
         rows = "".join(f"{user},{1 + user % MOVIES},4.5,{1_400_000_000 + user}\n" for user in range(1, 30))
         self.places["NEW"].write_text(f"userId,movieId,rating,timestamp\n{rows}")
         self.home = folder / "home"
-        done = self.run("run --source movielens --path DATA --posters POSTERS --models gbt", self.home)
-        assert done.returncode == 0, done.stderr
+        self.must("run --source movielens --path DATA --posters POSTERS --models gbt", self.home)
 
     def copy(self, before: Sequence[str] = ()) -> Path:
         """A copy of the home, to which something is done first."""
         home = self.folder / f"copy-{uuid4().hex[:8]}" / "home"
         shutil.copytree(self.home, home)
-        for words in before:
-            if words.startswith("rm "):
-                (home / words.removeprefix("rm ")).unlink()
-            else:
-                done = self.run(words, home)
-                assert done.returncode == 0, done.stderr
-        return home
+        return made_ready(home, before, self.must)
+
+    def must(self, words: str, home: Path) -> None:
+        """A command that nothing disturbs."""
+        done = self.run(words, home)
+        assert done.returncode == 0, done.stderr
 
     def command(self, words: str, home: Path, spark: bool) -> list[str]:
         """A command as the system takes it."""
@@ -320,20 +320,26 @@ def main() -> None:
     asked.add_argument("--only", help="Tasks whose name holds one of these words, by comma.", default="")
     asked.add_argument("--instants", type=int, default=5)
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--json", help="Where to write what was found, beside other tasks.", type=Path)
     options = asked.parse_args()
     words = options.only.split(",")
     tasks = [task for task in TASKS if any(word in task.name for word in words)]
-    counts = {"right": 0, "wrong": 0}
+    tried: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="marquee-interruptions-") as folder:
         numbers = (signal.SIGINT, signal.SIGTERM)
         for name, number, share, faults in trials(
             Site(Path(folder)), tasks, numbers, options.instants, options.seed
         ):
-            counts["wrong" if faults else "right"] += 1
+            tried[name] += 1
+            wrong[name] += bool(faults)
+            if options.json:
+                mine = {"tried": tried[name], "wrong": wrong[name], "seed": options.seed}
+                record(options.json, "commands", {"command": name, **mine})
             said = "; ".join(faults) or "right"
             print(f"{name:70} {signal.Signals(number).name:8} at {share:4.0%}  {said}", flush=True)
-    print(", ".join(f"{number} {what}" for what, number in counts.items()))
-    sys.exit(counts["wrong"] > 0)
+    print(f"{tried.total()} interrupted, {wrong.total()} wrong")
+    sys.exit(wrong.total() > 0)
 
 
 if __name__ == "__main__":

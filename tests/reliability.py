@@ -54,7 +54,32 @@ def fuzzing(found: Found) -> str:
     return table(["files", "tried", "seed", "wrong"], rows)
 
 
-SEARCHES: dict[str, Callable[[Found], str]] = {"steps": steps, "sequences": sequences, "fuzzing": fuzzing}
+def interruptions(found: Found) -> str:
+    """Commands down: how often each was interrupted, and how often what followed was wrong."""
+    rows = [[f"`{of['command']}`", str(of["tried"]), str(of["wrong"])] for of in found["commands"]]
+    rows.append(["all", *(str(sum(of[what] for of in found["commands"])) for what in ("tried", "wrong"))])
+    return table(["command", "interrupted", "wrong"], rows)
+
+
+SEARCHES: dict[str, Callable[[Found], str]] = {
+    "steps": steps,
+    "sequences": sequences,
+    "fuzzing": fuzzing,
+    "interruptions": interruptions,
+}
+
+
+def record(file: Path, of_all: str, mine: Found) -> None:
+    """Write what a search found in place of what the file has of the same kind.
+
+    Args:
+        of_all: under which name the file lists what was found.
+        mine: by name; the first is its kind.
+    """
+    found = json.loads(file.read_text())[of_all] if file.is_file() else []
+    kind = next(iter(mine))
+    by_kind = {of[kind]: of for of in (*found, mine)}
+    file.write_text(json.dumps({of_all: [*by_kind.values()]}, indent=1) + "\n")
 
 
 def written(page: str, figures: Path) -> str:

@@ -37,6 +37,14 @@ class Servers:
         """Once more what does not run any longer."""
         assert script("start", self.environment).returncode == 0
 
+    @contextmanager
+    def used(self, **more: str) -> Iterator[None]:
+        """What runs here uses them; `more` is exported beside what they ask for."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {**self.variables, **more}.items():
+                patch.setenv(name, value)
+            yield
+
     @property
     def redis(self) -> Redis:
         """A client of the online store's server."""

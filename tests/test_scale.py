@@ -59,10 +59,7 @@ def home(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A home at scale with source tables and labels, and the environment that it takes."""
     folder = tmp_path_factory.mktemp("scale")
     write_sources(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in servers.variables.items():
-            patch.setenv(name, value)
-        patch.setenv("MARQUEE_HOME", str(folder))
+    with servers.used(MARQUEE_HOME=str(folder)):
         yield folder
 
 

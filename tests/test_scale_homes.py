@@ -49,9 +49,7 @@ MOVIES = range(1, 61)
 
 @pytest.fixture(scope="module")
 def servers() -> Iterator[Servers]:
-    with servers_at_scale("stores") as found, pytest.MonkeyPatch.context() as patch:
-        for name, value in found.variables.items():
-            patch.setenv(name, value)
+    with servers_at_scale("stores") as found, found.used():
         yield found
 
 
@@ -129,8 +127,7 @@ def test_machines_with_clocks_apart_push_to_one_home(
     ]
     home.ingest(DOMAIN, lines[:60], FIRST, adding=False)
     home.run(DOMAIN)
-    home.apply(DOMAIN)
-    home.materialize()
+    home.publish(DOMAIN)
     for turn, start in enumerate(range(55, 115, 10)):
         clock.ahead = timedelta(hours=(0, -3, 0, 3, -3, 3)[turn])
         taken = home.push(DOMAIN, home.file(lines[start : start + 15], "new.csv"))

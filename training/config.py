@@ -48,7 +48,7 @@ def checked(kind: type[T], values: Mapping[str, Any]) -> T:
         TypeError: a field is missing or unknown.
         ValueError: a value is not of its field's type.
     """
-    kind(**values)
+    kind(**values)  # pydantic leaves unknown fields out in silence
     try:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:

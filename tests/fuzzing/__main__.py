@@ -5,13 +5,13 @@ python -m tests.fuzzing [--kinds sources,pushed,…] [--tries N] [--seed 0] [--n
 """
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
 
 from tests.fuzzing.kinds import KINDS
 from tests.fuzzing.tries import Finding, search
+from tests.reliability import record
 
 
 def main() -> int:
@@ -41,18 +41,9 @@ def main() -> int:
         )
         found += len(outcome.findings)
         if asked.json:
-            keep(
-                asked.json,
-                {"kind": kind, "tries": len(numbers), "seed": asked.seed, "wrong": len(outcome.findings)},
-            )
+            mine = {"tries": len(numbers), "seed": asked.seed, "wrong": len(outcome.findings)}
+            record(asked.json, "kinds", {"kind": kind, **mine})
     return found > 0
-
-
-def keep(file: Path, mine: dict[str, str | int]) -> None:
-    """Write what was found of one kind, in place of what was found of it before."""
-    found = json.loads(file.read_text())["kinds"] if file.is_file() else []
-    kinds = {of["kind"]: of for of in (*found, mine)}
-    file.write_text(json.dumps({"kinds": [kinds[kind] for kind in KINDS if kind in kinds]}, indent=1) + "\n")
 
 
 def tell(finding: Finding) -> None:

@@ -41,30 +41,32 @@ def whole(value: Any) -> int | None:
     """A whole number of 64 bits, such as 7, 7.0 and " 7. "."""
     if isinstance(value, float):
         return int(value) if math.isfinite(value) and abs(value) < 9.2e18 and value == int(value) else None
-    if isinstance(value, Decimal):
-        value = f"{value:f}"
+    value = _written_as(value, r"[-+]?[0-9]+(\.0*)?")
     if isinstance(value, str):
-        text = value.strip(_BLANKS)
-        if not re.fullmatch(r"[-+]?[0-9]+(\.0*)?", text):
-            return None
-        digits = text.split(".")[0]
+        digits = value.split(".")[0]
         value = int(digits) if len(digits) < 40 else 1 << 64
     return value if isinstance(value, int) and -(1 << 63) <= value < 1 << 63 else None
 
 
 def number(value: Any) -> float | None:
     """A finite number."""
-    if isinstance(value, Decimal):
-        value = f"{value:f}"
+    value = _written_as(value, r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
     if isinstance(value, str):
-        text = value.strip(_BLANKS)
-        if not re.fullmatch(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?", text):
-            return None
         try:
-            value = float(text)
+            value = float(value)
         except ValueError:
             return None
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _written_as(value: Any, form: str) -> Any:
+    """Of a text or a decimal its digits, or None where it has not the form; any other value as it is."""
+    if isinstance(value, Decimal):
+        value = f"{value:f}"
+    if not isinstance(value, str):
+        return value
+    text = value.strip(_BLANKS)
+    return text if re.fullmatch(form, text) else None
 
 
 def instant(value: Any) -> datetime | None:

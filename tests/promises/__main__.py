@@ -6,7 +6,6 @@ python -m tests.promises --planted [--sequences 200]
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from tests.promises.home import template
 from tests.promises.planted import PLANTED, Plant
 from tests.promises.search import search
 from tests.promises.stores import OnServers, Stores
+from tests.reliability import record
 from tests.servers import servers_at_scale
 
 AT_ONCE = 50
@@ -63,26 +63,17 @@ def hunt(asked: argparse.Namespace, stores: Stores | None) -> int:
         broken = 0
     finally:
         if asked.json:
-            record(asked, done, broken)
+            stores = "servers" if asked.servers else "files"
+            mine = {"sequences": done, "steps": asked.steps, "seed": asked.seed, "broken": broken}
+            record(asked.json, "searches", {"stores": stores, **mine})
     return 0
-
-
-def record(asked: argparse.Namespace, done: int, broken: int) -> None:
-    """Write what was found in place of what the file has of the same stores."""
-    found = json.loads(asked.json.read_text())["searches"] if asked.json.is_file() else []
-    stores = "servers" if asked.servers else "files"
-    mine = {"stores": stores, "sequences": done, "steps": asked.steps, "seed": asked.seed, "broken": broken}
-    others = [other for other in found if other["stores"] != stores]
-    asked.json.write_text(json.dumps({"searches": [*others, mine]}, indent=1) + "\n")
 
 
 @contextmanager
 def on_servers() -> Iterator[Stores]:
     """Servers of our own, which commands use as the profile `scale` does."""
-    with servers_at_scale("stores") as found, pytest.MonkeyPatch.context() as patch:
-        for name, value in found.variables.items():
-            patch.setenv(name, value)
-        patch.setenv("MARQUEE_SPARK_MASTER", "local[2]")  # data sets are joined by Spark there
+    # Data sets are joined by Spark there.
+    with servers_at_scale("stores") as found, found.used(MARQUEE_SPARK_MASTER="local[2]"):
         yield OnServers(found)
 
 

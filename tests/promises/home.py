@@ -105,6 +105,11 @@ class Home:
         with writing(self.settings.home):
             store.materialize(self.settings)
 
+    def publish(self, domain: Domain) -> None:
+        """Both."""
+        self.apply(domain)
+        self.materialize()
+
     def push(self, domain: Domain, file: Path) -> Taken:
         """`features push FILE`."""
         raw = read_events(file, domain.events)
@@ -144,6 +149,5 @@ def template() -> Path:
     lines = [Rating(user, movie, stars, second) for (user, movie, second), stars in EVENTS.items()]
     first.ingest(DOMAIN, lines, FIRST, adding=False)
     first.run(DOMAIN)
-    first.apply(DOMAIN)
-    first.materialize()
+    first.publish(DOMAIN)
     return folder / "home"

@@ -83,8 +83,7 @@ class Machine(RuleBasedStateMachine):
         """From a home on which the whole road was gone once."""
         shutil.copytree(template(), self.home.settings.home)
         if self.stores.copied(self.home.settings.home, as_new=True):
-            self.home.apply(DOMAIN)
-            self.home.materialize()
+            self.home.publish(DOMAIN)
         posters = {row["movie_id"]: row for row in self.home.table("posters")}
         lake = Lake(EVENTS, FIRST, posters)
         names = [view.name for view in DOMAIN.views]
@@ -158,8 +157,7 @@ class Machine(RuleBasedStateMachine):
         """Other code is installed, which declares a view otherwise; what it asks for is run."""
         self.model.domain = DOMAINS[1 - DOMAINS.index(self.model.domain)]
         if not self.attempt(lambda: self.home.run(self.model.domain), kill, self.model.lake):
-            self.home.apply(self.model.domain)
-            self.home.materialize()
+            self.home.publish(self.model.domain)
             self.model.compute(self.model.computed)
             self.model.send(self.model.computed)
 
@@ -194,8 +192,7 @@ class Machine(RuleBasedStateMachine):
             self.home.settings.home.rename(other)
         self.home.settings = Settings(home=other)
         if self.stores.copied(other, as_new=copied):
-            self.home.apply(self.model.domain)
-            self.home.materialize()
+            self.home.publish(self.model.domain)
             self.model.send(self.model.computed)
 
     @precondition(lambda self: self.is_fresh)
@@ -256,8 +253,7 @@ class Machine(RuleBasedStateMachine):
             do()
             self.was_killed = False
         self.home.run(self.model.domain)
-        self.home.apply(self.model.domain)
-        self.home.materialize()
+        self.home.publish(self.model.domain)
         if kill.again or self.is_there(after):
             self.model.lake = after
         self.model.compute(self.model.computed)

@@ -76,22 +76,19 @@ def scores_of(folders: Sequence[Path]) -> tuple[pa.Table, list[np.ndarray]]:
     Raises:
         MarqueeError: a cell has other rows.
     """
-    told = (SCORE, PROBABILITIES)
-    shared: pa.Table | None = None
+    tables = [artefacts.read_predictions(folder) for folder in folders]
+    told = {SCORE, PROBABILITIES}
+    rows = [table.select([name for name in table.column_names if name not in told]) for table in tables]
     scores = []
-    for folder in folders:
-        table = artefacts.read_predictions(folder)
-        rows = table.select([name for name in table.column_names if name not in told])
-        shared = rows if shared is None else shared
-        found = _in_order_of(shared, rows, table[SCORE].to_numpy())
+    for folder, table, mine in zip(folders, tables, rows, strict=True):
+        found = _in_order_of(rows[0], mine, table[SCORE].to_numpy())
         if found is None:
             raise MarqueeError(
                 f"{folder} scored other test rows than {folders[0]}: remove the one that is out of date, and"
                 " it is trained again."
             )
         scores.append(found)
-    assert shared is not None
-    return shared, scores
+    return rows[0], scores
 
 
 def _in_order_of(wanted: pa.Table, rows: pa.Table, scores: np.ndarray) -> np.ndarray | None:
