@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     )
     postgres: str = Field(default="", description="At scale, the URL of the registry's database.")
     redis: str = Field(default="", description="At scale, HOST:PORT of the online store, and its options.")
+    server_timeout: int = Field(
+        default=30, ge=1, description="Seconds that PostgreSQL or Redis may take for an answer."
+    )
     spark_master: str = Field(default="local[*]", description="URL of the Spark master.")
     spark_memory: str = Field(default="2g", pattern=r"^[0-9]+[mg]$", description="Heap of the Spark driver.")
     spark_shuffle_partitions: int = Field(default=8, ge=1, description="The most partitions of a shuffle.")

@@ -39,6 +39,9 @@ class HomePlugin(CreateEnginePlugin):
     def engine_created(self, engine: Engine) -> None:
         if self.home is None:
             return
+        from feature_repo.limits import limit_answers
+
+        limit_answers(engine)
         space, for_feast = space_for(self.home), _begins(self.home)
 
         def use_schema(connection: Any, _: Any) -> None:

@@ -7,20 +7,26 @@ holds them.
 
 import atexit
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from common.errors import MarqueeError
 from common.locks import locked
 from feature_repo.home import feast_settings
 from feature_repo.identity import LOCK, give_identity, space_of
-from feature_repo.profile import profile_settings
+from feature_repo.profile import ENGINE_OPTIONS, profile_settings
 from feature_repo.registry import forget_removed_views, registry_file, registry_home, server_engine
 
+_GONE = {"idle": 10, "interval": 10, "count": 3}
+"""Seconds, and signs of life that fail, after which the server takes us for gone and gives the lock away."""
+_HELD = "55P03"
+"""The server's code for a lock that it did not get in time."""
 until_exit = ExitStack()
 """What the process holds to its end."""
 atexit.register(until_exit.close)
@@ -57,11 +63,35 @@ def _server_lock(registry: dict[str, Any], space: str) -> Iterator[None]:
     number = int.from_bytes(hashlib.sha256(f"apply {space}".encode()).digest()[:8], signed=True)
     engine = server_engine(registry).execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": number})
+        _hold(connection, number, registry[ENGINE_OPTIONS]["connect_args"]["answer_timeout"])
         there = text("SELECT to_regnamespace(:space)")
         if space and connection.execute(there, {"space": space}).scalar_one() is None:
             connection.execute(text(f'CREATE SCHEMA "{space}"'))
         yield
+
+
+def _hold(connection: Connection, number: int, seconds: int) -> None:
+    """Hold a lock of the server. It is asked more than once, since an answer may not take as long as we wait.
+
+    Raises:
+        MarqueeError: another session holds the lock for so many seconds.
+    """
+    settings = {f"tcp_keepalives_{name}": value for name, value in _GONE.items()}
+    settings["lock_timeout"] = 1000 * seconds // 2
+    connection.execute(text("; ".join(f"SET {name} = {value}" for name, value in settings.items())))
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": number})
+            return
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) != _HELD:
+                raise
+            if time.monotonic() >= until:
+                raise MarqueeError(
+                    f"Another apply of this home has held the registry for {seconds} s: wait until it ends,"
+                    " and run this one again."
+                ) from error
 
 
 def lock_until_exit(project: str) -> None:

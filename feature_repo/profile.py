@@ -44,6 +44,8 @@ def profile_settings(settings: Settings, file: Path | None = None) -> dict[str, 
         part.update({name: placed(value, settings.home) for name, value in part.items()})
     profile["offline_store"] |= {"memory_limit": settings.duckdb_memory}
     if settings.profile == "scale":
+        for part in (registry[ENGINE_OPTIONS]["connect_args"], profile["online_store"]):
+            part["answer_timeout"] = settings.server_timeout
         profile["offline_store"] |= {
             "master": settings.spark_master,
             "memory": settings.spark_memory,

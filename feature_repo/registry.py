@@ -49,7 +49,11 @@ def registry_engine(registry: dict[str, Any]) -> Engine:
 
 def server_engine(registry: dict[str, Any]) -> Engine:
     """Connections to the server of a registry, each closed after use, to no home's part of it."""
-    return _engine(registry)
+    from feature_repo.limits import limit_answers
+
+    engine = _engine(registry)
+    limit_answers(engine)
+    return engine
 
 
 def _engine(registry: dict[str, Any], **options: Any) -> Engine:

@@ -6,6 +6,10 @@ from typing import Any
 from common.errors import MarqueeError, causes
 
 DOWN = "start it, or set {variable}; marquee doctor looks for it"
+LATE = (
+    "see that it can be reached and is not overloaded, or set {variable}; MARQUEE_SERVER_TIMEOUT says how"
+    " many seconds it has"
+)
 _REDIS = {
     "OutOfMemoryError OOM": "it is full: raise its maxmemory, or remove what nobody needs",
     "NoPermissionError NOPERM": "its user needs +@read +@write +@scripting +info on the keys marquee_*",
@@ -18,7 +22,8 @@ _REDIS = {
     "AuthenticationError AuthorizationError ExternalAuthProviderError NOAUTH WRONGPASS"
     " AuthenticationWrongNumberOfArgsError": "set its user and password in {variable}",
     "MaxConnectionsError clients": "it has too many clients: close some, or raise its maxclients",
-    "TimeoutError ConnectionError": DOWN,
+    "TimeoutError": LATE,
+    "ConnectionError": DOWN,
     "InvalidResponse": "name a Redis in {variable}",
     "ResponseError": "change that, or name another one in {variable}",
 }
@@ -33,6 +38,7 @@ _POSTGRES = {
     "3D exist": "make the database, or name another one in {variable}",
     "57014 55P03 40": "run the command again: another one was in the way, or it has little time for each",
     "57 starting shutting recovery": "wait until it is up, and run the command again",
+    "ConnectionTimeout": LATE,
     "08 OperationalError InterfaceError": DOWN,
     "53 54 58 XX": "its log says why",
 }
@@ -93,10 +99,10 @@ def eviction(settings: dict[str, Any]) -> str | None:
 
 def _redis(settings: dict[str, Any]) -> Any:
     """A client of the online store's server."""
-    from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+    from feature_repo.feast_internals import redis_client
+    from feature_repo.online.redis import NewestRedisOnlineStore, NewestRedisOnlineStoreConfig
 
-    config = RedisOnlineStoreConfig(connection_string=settings["online_store"]["connection_string"])
-    return RedisOnlineStore()._get_client(config)
+    return redis_client(NewestRedisOnlineStore(), NewestRedisOnlineStoreConfig(**settings["online_store"]))
 
 
 def unanswered(error: BaseException) -> MarqueeError | None:
@@ -111,7 +117,7 @@ def unanswered(error: BaseException) -> MarqueeError | None:
         signs = {code, code[:2]} if code else names | set(re.findall(r"[\w.]+", why))
         for known, remedy in remedies.items():
             if signs & set(known.split()):
-                what = "does not answer" if remedy == DOWN else "refuses"
+                what = "does not answer" if remedy in (DOWN, LATE) else "refuses"
                 first = re.split(r"\.\s|\n", why or type(cause).__name__)[0]
                 why = " ".join(first.split()).rstrip(".: ")
                 return MarqueeError(f"{server} {what} ({why}): {remedy.format(variable=variable)}.")

@@ -18,7 +18,6 @@ from deltalake import DeltaTable
 from feast.cli.cli import cli as feast_command
 from pyspark.sql import SparkSession
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from app.audit import audit_consistency, audit_leakage
 from app.doctor import servers as look_at_servers
@@ -151,11 +150,12 @@ def test_machines_with_clocks_apart_push_to_one_home(
 
 
 def test_homes_do_not_wait_for_each_other(homes: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGOPTIONS", "-c lock_timeout=1000")
+    monkeypatch.setenv("MARQUEE_SERVER_TIMEOUT", "1")
     one, other = (registry(home) for home in homes)
     with registry_lock(one), registry_lock(other):
         pass
-    with registry_lock(one), pytest.raises(OperationalError, match="lock timeout"), registry_lock(one):
+    waits = pytest.raises(MarqueeError, match="has held the registry for 1 s: wait until it ends")
+    with registry_lock(one), waits, registry_lock(one):
         pass
 
 

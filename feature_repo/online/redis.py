@@ -20,9 +20,11 @@ from feast.infra.supported_async_methods import SupportedAsyncMethods
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Map
 from feast.repo_config import RepoConfig
+from pydantic import Field
 
 from feature_repo.feast_internals import Held, Row, redis_client, redis_name, serialised_key
 from feature_repo.home import space_for
+from feature_repo.limits import default, limited, repeats
 from feature_repo.online.newest import NEVER, Tally, WritesNewest, instant, order
 
 BUCKETS = 16
@@ -75,11 +77,13 @@ class NewestRedisOnlineStoreConfig(RedisOnlineStoreConfig):
 
     Args:
         home: whose rows these are; without one, the names in Redis begin with the project's.
+        answer_timeout: seconds that the server may take for an answer.
         key_ttl_seconds: none: a row is there until another replaces it.
     """
 
     type: str = "feature_repo.online.redis.NewestRedisOnlineStore"  # type: ignore[assignment]
     home: str | None = None
+    answer_timeout: int = Field(default_factory=default)
     key_ttl_seconds: None = None
 
     @cached_property
@@ -102,6 +106,14 @@ class NewestRedisOnlineStore(WritesNewest, RedisOnlineStore):
     def async_supported(self) -> SupportedAsyncMethods:
         # Feast's server then reads and writes by `online_read` and `online_write_batch`.
         return SupportedAsyncMethods(read=False, write=False)
+
+    def _get_client(self, online_store_config: NewestRedisOnlineStoreConfig) -> Any:
+        """The client that all of Feast's store works with, too."""
+        if self._client is None:
+            address = limited(online_store_config.connection_string, online_store_config.answer_timeout)
+            config = online_store_config.model_copy(update={"connection_string": address})
+            super()._get_client(config).set_retry(repeats())
+        return self._client
 
     def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[Row], whatever: bool) -> int:
         """Write rows, as `KeepsNewest` says."""
