@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from feast import FeatureStore
 from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from common.errors import MarqueeError
 from feature_repo.online import send
@@ -21,9 +23,11 @@ from tests.online_stores import (
     newest,
     open_store,
     path,
+    rows,
     served,
     sqlite,
     stored,
+    view,
     write,
     write_online,
 )
@@ -248,6 +252,42 @@ def test_rows_that_redis_evicts_are_back_once_it_has_the_memory(
     assert len(names(client)) < before
     client.config_set("maxmemory", 0)
     assert mended(in_redis).missing > 0
+
+
+def test_rows_that_were_held_up_on_their_way_replace_no_newer_ones(
+    in_redis: FeatureStore, client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender gives up after a while, and what it sent may still arrive, after others wrote."""
+
+    def held_up() -> list[tuple[Any, ...]]:
+        """What a send of all rows, as they are now, has on its way when it gives up."""
+        found: list[tuple[Any, ...]] = []
+
+        def no_answer(pipe: Pipeline, **_: object) -> None:
+            found.extend(arguments for arguments, _ in pipe.command_stack)
+            raise RedisTimeout
+
+        with monkeypatch.context() as patch, pytest.raises(RedisTimeout):
+            patch.setattr(Pipeline, "execute", no_answer)
+            everything = rows([*newest(stored(in_redis)).values()])
+            in_redis._get_provider().online_store.write(in_redis.config, view(), everything, whatever=True)
+        return found
+
+    def arrive(commands: list[tuple[Any, ...]]) -> None:
+        assert commands
+        for command in commands:
+            client.execute_command(*command)
+
+    first = held_up()
+    write(in_redis, [Event(key, 12, 0) for key in KEYS[:20]])
+    assert send_once(in_redis).rows == 20
+    arrive(first)
+    assert served(in_redis, KEYS) == newest(stored(in_redis))
+    second = held_up()
+    write_online(in_redis, [Event(1, 13, 0)])
+    arrive(second)
+    assert served(in_redis, KEYS) == newest([*stored(in_redis), Event(1, 13, 0)])
+    assert send_once(in_redis).rows == 0, "nothing is missing"
 
 
 # --- both -------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ compares what is there with what comes, in a script, so that no other writer com
 with that of the home (see `identity`), so that any number of homes share a server.
 """
 
+import secrets
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
@@ -38,10 +39,15 @@ MOST_ROWS = 500
 """In one call of a script, during which Redis does nothing else."""
 
 WRITE = """
-local refused, new, change = 0, 0, 0
+local refused, new, change, whatever = 0, 0, 0, false
+if ARGV[1] == 'newest' then
+  redis.call('HDEL', KEYS[2], 'claim')
+else
+  whatever = redis.call('HGET', KEYS[2], 'claim') == ARGV[1]
+end
 for i = 2, #ARGV, 4 do
   local held = redis.call('HGET', KEYS[1], ARGV[i])
-  if held and ARGV[1] == 'newest' and string.sub(held, 1, 40) > ARGV[i + 1] then
+  if held and not whatever and string.sub(held, 1, 40) > ARGV[i + 1] then
     refused = refused + 1
   else
     if held then change = change - (tonumber(string.sub(held, 41, 50)) or 0) else new = new + 1 end
@@ -52,15 +58,19 @@ end
 if change ~= 0 or new > 0 then
   local digits = string.format('%.0f', change)
   redis.call('HINCRBY', KEYS[1], '#', digits)
-  if redis.call('EXISTS', KEYS[2]) == 1 then
+  if redis.call('HEXISTS', KEYS[2], 'rows') == 1 then
     redis.call('HINCRBY', KEYS[2], 'rows', new)
     redis.call('HINCRBY', KEYS[2], 'digest', digits)
   end
 end
 return refused
 """
-"""Writes rows of a bucket, and notes what is expected then. Arguments: "newest" or "whatever"; then for each
-row its key, order, checksum and values."""
+"""Writes rows of a bucket, and notes what is expected then. Arguments: "newest", or a claim by which rows
+replace whatever is there; then for each row its key, order, checksum and values.
+
+A claim ends when another writer comes. So what was sent by one that gave up, and still arrives, replaces
+nothing newer.
+"""
 TALLY = """
 local found = redis.call('HMGET', KEYS[1], 'rows', 'digest')
 for i = 2, #KEYS do
@@ -117,15 +127,19 @@ class NewestRedisOnlineStore(WritesNewest, RedisOnlineStore):
 
     def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[Row], whatever: bool) -> int:
         """Write rows, as `KeepsNewest` says."""
-        name, mode = _name(config, view), "whatever" if whatever else "newest"
+        client, name = redis_client(self, config.online_store), _name(config, view)
+        expected, mode = _expected(config, view), "newest"
+        if whatever:
+            mode = secrets.token_hex(8)
+            client.hset(expected, "claim", mode)
         arguments: dict[str, list[Any]] = defaultdict(list)
         for row in rows:
             key, text = serialised_key(config, row[0]), Map(val=row[1]).SerializeToString()
             digits = "".join(f"{part - NEVER:0{ORDER}d}" for part in order(row))
             weight = f"{crc32(text, crc32(digits.encode())):0{WEIGHT}d}"
             arguments[_bucket(name, key)] += [key, digits, weight, text]
-        expected, most = _expected(config, view), 4 * MOST_ROWS
-        with redis_client(self, config.online_store).pipeline(transaction=False) as pipe:
+        most = 4 * MOST_ROWS
+        with client.pipeline(transaction=False) as pipe:
             for bucket, given in arguments.items():
                 for start in range(0, len(given), most):
                     pipe.eval(WRITE, 2, bucket, expected, mode, *given[start : start + most])
