@@ -71,7 +71,7 @@ def servers_at_scale(*what: str) -> Iterator[Servers]:
         "PYTHON": sys.executable,
         "PYTHONPATH": str(ROOT),
         # Spark's own processes, and those of its workers, are as short as ours: see `tests.conftest`.
-        "JAVA_TOOL_OPTIONS": os.environ["SPARK_SUBMIT_OPTS"],
+        "JAVA_TOOL_OPTIONS": os.environ.get("SPARK_SUBMIT_OPTS", ""),
     }
     try:
         started = script("start", environment, *what)
