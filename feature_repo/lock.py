@@ -63,14 +63,14 @@ def _server_lock(registry: dict[str, Any], space: str) -> Iterator[None]:
     number = int.from_bytes(hashlib.sha256(f"apply {space}".encode()).digest()[:8], signed=True)
     engine = server_engine(registry).execution_options(isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        _hold(connection, number, registry[ENGINE_OPTIONS]["connect_args"]["answer_timeout"])
+        hold(connection, number, registry[ENGINE_OPTIONS]["connect_args"]["answer_timeout"])
         there = text("SELECT to_regnamespace(:space)")
         if space and connection.execute(there, {"space": space}).scalar_one() is None:
             connection.execute(text(f'CREATE SCHEMA "{space}"'))
         yield
 
 
-def _hold(connection: Connection, number: int, seconds: int) -> None:
+def hold(connection: Connection, number: int, seconds: int) -> None:
     """Hold a lock of the server. It is asked more than once, since an answer may not take as long as we wait.
 
     Raises:

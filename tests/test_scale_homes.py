@@ -159,6 +159,17 @@ def test_homes_do_not_wait_for_each_other(homes: tuple[Path, Path], monkeypatch:
         pass
 
 
+def test_a_lock_goes_back_soon_when_its_holder_is_gone_without_a_word(home: Path) -> None:
+    """A server by itself looks after two hours whether a silent client is there."""
+    with server_engine(registry(home)).connect() as connection:
+        lock.hold(connection, 1, 1)
+        found = [
+            connection.execute(text(f"SHOW tcp_keepalives_{name}")).scalar_one()
+            for name in ("idle", "interval", "count")
+        ]
+    assert found == ["10", "10", "3"]
+
+
 def test_a_home_that_was_never_applied_finds_nothing(home: Path, tmp_path: Path) -> None:
     assert store.plan(Settings(home=tmp_path), DOMAIN) != []
     for command in ("lookup --user 1", "materialize", "push --user 1 --movie 1 --rating 4"):
