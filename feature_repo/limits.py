@@ -5,10 +5,10 @@ the client that has to end the wait. No request is repeated for an answer that d
 still be working on it.
 """
 
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import psycopg
+from psycopg.abc import RV, PQGen
 from psycopg.errors import ConnectionTimeout
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as Disconnected
@@ -31,38 +31,40 @@ def default() -> int:
 class LimitedConnection(psycopg.Connection[Any]):
     """A connection to PostgreSQL that is closed when an answer takes too long."""
 
-    limit: int
-    """Seconds."""
+    limit: int | None = None
+    """Seconds; none while it is made."""
 
-    @classmethod
-    def connect(cls, conninfo: str = "", *, answer_timeout: int | None = None, **given: Any) -> Self:
-        """Connect, as the base class does."""
-        limit = default() if answer_timeout is None else answer_timeout
-        given["connect_timeout"] = min(CONNECT, limit, int(given.get("connect_timeout", CONNECT)))
-        connection = super().connect(conninfo, **given)
-        connection.limit = limit
-        return connection
-
-    def wait(self, gen: Any, **given: Any) -> Any:
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer, as the base class does.
 
         Raises:
             ConnectionTimeout: there is none in time.
         """
-        limit = getattr(self, "limit", None)
+        if timeout is not None:
+            return super().wait(gen, interval, timeout)
         try:
-            return super().wait(gen, **{"timeout": limit, **given})
+            return super().wait(gen, interval, self.limit)
         except psycopg.errors._WaitTimeout as error:
-            if "timeout" in given:
-                raise
             self.close()
-            raise ConnectionTimeout(f"no answer in {limit} s") from error
+            raise ConnectionTimeout(f"no answer in {self.limit} s") from error
 
 
 def limit_answers(engine: Engine) -> None:
-    """Have an engine of PostgreSQL make its connections so."""
-    connect: Callable[..., Any] = LimitedConnection.connect
-    event.listen(engine, "do_connect", lambda _, __, args, options: connect(*args, **options))
+    """Have an engine of PostgreSQL make such connections."""
+    event.listen(engine, "do_connect", lambda _, __, args, options: _connected(*args, **options))
+
+
+def _connected(*args: Any, answer_timeout: int | None = None, **given: Any) -> LimitedConnection:
+    """A connection.
+
+    Args:
+        answer_timeout: seconds; the settings' where Feast's own command makes it.
+    """
+    limit = default() if answer_timeout is None else answer_timeout
+    given["connect_timeout"] = min(CONNECT, limit, int(given.get("connect_timeout", CONNECT)))
+    connection = LimitedConnection.connect(*args, **given)
+    connection.limit = limit
+    return connection
 
 
 def limited(address: str, seconds: int) -> str:

@@ -117,9 +117,10 @@ class NewestRedisOnlineStore(WritesNewest, RedisOnlineStore):
         # Feast's server then reads and writes by `online_read` and `online_write_batch`.
         return SupportedAsyncMethods(read=False, write=False)
 
-    def _get_client(self, online_store_config: NewestRedisOnlineStoreConfig) -> Any:
+    def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Any:
         """The client that all of Feast's store works with, too."""
         if self._client is None:
+            assert isinstance(online_store_config, NewestRedisOnlineStoreConfig)
             address = limited(online_store_config.connection_string, online_store_config.answer_timeout)
             config = online_store_config.model_copy(update={"connection_string": address})
             super()._get_client(config).set_retry(repeats())

@@ -91,6 +91,11 @@ class Proxy:
         """Close all connections, and take no new one."""
         self.toxiproxy.ask(f"/proxies/{self.name}", "POST", {"enabled": False})
 
+    def restart(self) -> None:
+        """Close all connections, and take new ones at once."""
+        for enabled in (False, True):
+            self.toxiproxy.ask(f"/proxies/{self.name}", "POST", {"enabled": enabled})
+
     def add(self, type: str, stream: str = "downstream", toxicity: float = 1.0, **attributes: int) -> None:
         """Add a toxic; "downstream" are the answers, "upstream" the requests."""
         toxic = {"type": type, "stream": stream, "toxicity": toxicity, "attributes": attributes}

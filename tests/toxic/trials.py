@@ -66,6 +66,7 @@ def _cut(proxy: Proxy) -> None:
 
 FAULTS: dict[str, Callable[[Proxy], None]] = {
     "down": Proxy.down,
+    "restarted": Proxy.restart,
     "reset": _reset,
     "closed in mid-answer": _cut,
     "requests lost": lambda proxy: proxy.add("timeout", "upstream", timeout=0),
