@@ -24,18 +24,14 @@ Found = dict[str, Any]
 def steps(found: Found) -> str:
     """Commands down, faults across; each cell has the points tried and how many ended wrong."""
     commands: dict[str, Found] = found["commands"]
-
-    def cell(tried: int, wrong: int) -> str:
-        return f"{tried}, {wrong} wrong" if tried else "none"
-
     rows = [
-        [name, str(of["steps"]), *(cell(of[fault]["tried"], of[fault]["wrong"]) for fault in FAULTS)]
+        [name, str(of["steps"]), *(_cell(of[fault]["tried"], of[fault]["wrong"]) for fault in FAULTS)]
         for name, of in commands.items()
     ]
     sums = [
         [sum(of[fault][what] for of in commands.values()) for what in ("tried", "wrong")] for fault in FAULTS
     ]
-    rows.append(["all", "", *(cell(tried, wrong) for tried, wrong in sums)])
+    rows.append(["all", "", *(_cell(tried, wrong) for tried, wrong in sums)])
     return table(["command", "steps", *FAULTS.values()], rows)
 
 
@@ -61,11 +57,34 @@ def interruptions(found: Found) -> str:
     return table(["command", "interrupted", "wrong"], rows)
 
 
+def servers(found: Found) -> str:
+    """Commands and servers down, faults across; each cell has how often it was tried and ended wrong."""
+    commands = found["commands"]
+    faults = [*commands[0]["faults"]]
+    rows = [
+        [
+            of["command"],
+            *(_cell(of["faults"][fault]["tried"], of["faults"][fault]["wrong"]) for fault in faults),
+        ]
+        for of in commands
+    ]
+    sums = [
+        [sum(of["faults"][fault][what] for of in commands) for what in ("tried", "wrong")] for fault in faults
+    ]
+    rows.append(["all", *(_cell(tried, wrong) for tried, wrong in sums)])
+    return table(["command, server", *faults], rows)
+
+
+def _cell(tried: int, wrong: int) -> str:
+    return f"{tried}, {wrong} wrong" if tried else "none"
+
+
 SEARCHES: dict[str, Callable[[Found], str]] = {
     "steps": steps,
     "sequences": sequences,
     "fuzzing": fuzzing,
     "interruptions": interruptions,
+    "servers": servers,
 }
 
 
