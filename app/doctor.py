@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -155,7 +156,7 @@ def jars(_: Settings) -> Finding:
 def servers(settings: Settings) -> list[Finding]:
     """What the profile at scale needs: each server that it names answers, and knows this home."""
     from feature_repo.profile import profile_settings
-    from feature_repo.servers import eviction, postgres_version, redis_version, unanswered
+    from feature_repo.servers import postgres_version, redis_version
     from lake.spark import master_answers
 
     try:
@@ -167,20 +168,34 @@ def servers(settings: Settings) -> list[Finding]:
     findings = [
         whose(settings),
         Finding("Spark master", well, master if well else "does not answer", f"start {master}, and workers"),
+        asked("registry", lambda: Finding("registry", True, postgres_version(profile))),
+        asked("online store", lambda: Finding("online store", True, redis_version(profile))),
     ]
-    for subject, version in (("registry", postgres_version), ("online store", redis_version)):
-        try:
-            findings.append(Finding(subject, True, version(profile)))
-        except Exception as error:
-            sentence = unanswered(error)
-            if sentence is None:
-                raise
-            findings.append(Finding(subject, False, "down, or refuses", str(sentence)))
     if findings[-1].well:
-        evicts = eviction(profile)
-        found = "keeps all rows" if evicts is None else "may evict rows"
-        findings.append(Finding("online memory", evicts is None, found, evicts or ""))
+        findings.append(asked("online memory", lambda: online_memory(profile)))
     return findings
+
+
+def asked(subject: str, ask: Callable[[], Finding]) -> Finding:
+    """What was found by asking a server, or that it does not say."""
+    from feature_repo.servers import unanswered
+
+    try:
+        return ask()
+    except Exception as error:
+        sentence = unanswered(error)
+        if sentence is None:
+            raise
+        return Finding(subject, False, "down, or refuses", str(sentence))
+
+
+def online_memory(profile: dict[str, Any]) -> Finding:
+    """The server of the online store keeps what it is given."""
+    from feature_repo.servers import eviction
+
+    evicts = eviction(profile)
+    found = "keeps all rows" if evicts is None else "may evict rows"
+    return Finding("online memory", evicts is None, found, evicts or "")
 
 
 def whose(settings: Settings) -> Finding:

@@ -13,7 +13,9 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from app import doctor
 from common.settings import Settings
+from feature_repo import servers
 from feature_repo.profile import profile_settings
 from feature_repo.registry import server_engine
 from feature_repo.servers import redis_version, unanswered
@@ -70,6 +72,21 @@ def test_postgresql_is_not_waited_for_for_ever(
         assert 0.9 < time.monotonic() - began < 6  # the driver takes two seconds at least to connect
         assert isinstance(caught.value.orig, ConnectionTimeout)
         assert_late(caught.value, "PostgreSQL", "MARQUEE_POSTGRES")
+
+
+def test_doctor_shows_what_it_found_before_a_server_fell_silent(
+    scale: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def silent(_: object) -> str:
+        raise RedisTimeout("Timeout reading from socket")
+
+    scale.setattr(servers, "postgres_version", lambda _: "PostgreSQL 15")
+    scale.setattr(servers, "redis_version", lambda _: "Redis 7")
+    scale.setattr(servers, "eviction", silent)
+    found = {finding.subject: finding for finding in doctor.servers(Settings(home=tmp_path))}
+    assert found["registry"].well and found["online store"].well
+    assert not found["online memory"].well
+    assert found["online memory"].remedy.startswith("Redis does not answer (Timeout reading from socket): ")
 
 
 def test_redis_is_not_waited_for_for_ever(scale: pytest.MonkeyPatch, tmp_path: Path) -> None:
