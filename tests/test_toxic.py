@@ -16,7 +16,7 @@ pytestmark = pytest.mark.scale
 TRIED = {
     "push": [Point("redis", "answers lost", 0.5), Point("postgres", "reset", 0.5)],
     "apply": [Point("postgres", "closed in mid-answer", 0.4)],
-    "lookup": [Point("postgres", "answers lost", 0.6), Point("redis", "down", None)],
+    "lookup": [Point("postgres", "answers lost", 0.6)],
 }
 
 

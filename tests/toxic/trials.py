@@ -193,7 +193,7 @@ def site_with(folder: Path, servers: Servers) -> Iterator[Site]:
 
 @dataclass
 class Task:
-    """A command to be disturbed, on a home of its own that was applied and materialised.
+    """A command to be disturbed, on a home of its own.
 
     Args:
         words: as they are typed; NEW stands for a file of new ratings.
@@ -202,6 +202,8 @@ class Task:
 
     words: str
     site: Site
+    ready: ClassVar[tuple[str, ...]] = ("features apply", "features materialize")
+    """What is done to the home once."""
     meanwhile: ClassVar[tuple[str, ...]] = ()
     """What is done between the disturbed command and the next one, and may be refused in one sentence."""
     home: Path = field(init=False)
@@ -210,7 +212,7 @@ class Task:
     def __post_init__(self) -> None:
         self.home = self.site.folder / f"{type(self).__name__.lower()}-{next(self.site.numbers)}" / "home"
         shutil.copytree(self.site.home, self.home)
-        for words in ("features apply", "features materialize"):
+        for words in self.ready:
             self.site.must(words, self.home)
         self.typed = self.words
 
@@ -267,6 +269,7 @@ class Sends(Task):
 class Applies(Task):
     """The first apply of a home."""
 
+    ready = ()
     meanwhile = ("features plan", "features lookup --user 1 --movie 1", "features materialize")
 
     def prepare(self) -> None:
@@ -283,6 +286,8 @@ class Applies(Task):
 
 class Changes(Applies):
     """An apply of other declarations than are there."""
+
+    ready = Task.ready
 
     def prepare(self) -> None:
         with self.site.exported(PATIENT):
