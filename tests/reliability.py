@@ -24,14 +24,18 @@ Found = dict[str, Any]
 def steps(found: Found) -> str:
     """Commands down, faults across; each cell has the points tried and how many ended wrong."""
     commands: dict[str, Found] = found["commands"]
+
+    def cell(tried: int, wrong: int) -> str:
+        return f"{tried}, {wrong} wrong" if tried else "none"
+
     rows = [
-        [name, str(of["steps"]), *(_cell(of[fault]["tried"], of[fault]["wrong"]) for fault in FAULTS)]
+        [name, str(of["steps"]), *(cell(of[fault]["tried"], of[fault]["wrong"]) for fault in FAULTS)]
         for name, of in commands.items()
     ]
     sums = [
         [sum(of[fault][what] for of in commands.values()) for what in ("tried", "wrong")] for fault in FAULTS
     ]
-    rows.append(["all", "", *(_cell(tried, wrong) for tried, wrong in sums)])
+    rows.append(["all", "", *(cell(tried, wrong) for tried, wrong in sums)])
     return table(["command", "steps", *FAULTS.values()], rows)
 
 
@@ -58,25 +62,15 @@ def interruptions(found: Found) -> str:
 
 
 def servers(found: Found) -> str:
-    """Commands and servers down, faults across; each cell has how often it was tried and ended wrong."""
-    commands = found["commands"]
-    faults = [*commands[0]["faults"]]
+    """Commands and servers down: how often a server misbehaved, how often that was borne or ended wrong."""
+    asked = ("tried", "done", "wrong")
     rows = [
-        [
-            of["command"],
-            *(_cell(of["faults"][fault]["tried"], of["faults"][fault]["wrong"]) for fault in faults),
-        ]
-        for of in commands
+        [of["command"], *(sum(fault[what] for fault in of["faults"].values()) for what in asked)]
+        for of in found["commands"]
     ]
-    sums = [
-        [sum(of["faults"][fault][what] for of in commands) for what in ("tried", "wrong")] for fault in faults
-    ]
-    rows.append(["all", *(_cell(tried, wrong) for tried, wrong in sums)])
-    return table(["command, server", *faults], rows)
-
-
-def _cell(tried: int, wrong: int) -> str:
-    return f"{tried}, {wrong} wrong" if tried else "none"
+    rows.append(["all", *(sum(row[place] for row in rows) for place in range(1, 1 + len(asked)))])
+    heads = ["command, server", "tried", "of these done all the same", "wrong"]
+    return table(heads, [[str(cell) for cell in row] for row in rows])
 
 
 SEARCHES: dict[str, Callable[[Found], str]] = {
