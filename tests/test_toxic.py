@@ -9,7 +9,8 @@ import pytest
 
 from tests.servers import servers_at_scale
 from tests.toxic.proxy import installed
-from tests.toxic.trials import Point, Site, Trial, site_with
+from tests.toxic.site import Site, site_with
+from tests.toxic.trials import Point, Trial
 
 pytestmark = pytest.mark.scale
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from tests.reliability import record
 from tests.servers import servers_at_scale
-from tests.toxic.trials import FAULTS, SERVERS, TASKS, Point, Trial, site_with
+from tests.toxic.site import SERVERS, site_with
+from tests.toxic.tasks import TASKS
+from tests.toxic.trials import FAULTS, Point, Trial
 
 
 def main() -> None:
