@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -99,6 +100,10 @@ class Site:
         """A command that has to end well."""
         done = self.run(words, home)
         assert done.code == 0, (words, done)
+
+    def new_home(self) -> Path:
+        """A home that was computed, and never applied."""
+        return Path(shutil.copytree(self.home, self.folder / str(next(self.numbers)) / "home"))
 
     def forget(self, home: Path) -> None:
         """Remove all that servers hold for a home, and what it says of itself."""

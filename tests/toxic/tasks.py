@@ -24,15 +24,17 @@ LOOKED_AT = {"PostgreSQL": {"registry"}, "Redis": {"online store", "online memor
 
 @dataclass
 class Task:
-    """A command to be disturbed, on a home of its own.
+    """A command to be disturbed.
 
     Args:
         words: as they are typed; NEW stands for a file of new ratings.
         site: where.
+        given: a home that was applied and materialised; one of its own where None.
     """
 
     words: str
     site: Site
+    given: Path | None = None
     ready: ClassVar[tuple[str, ...]] = ("features apply", "features materialize")
     """What is done to the home once."""
     meanwhile: ClassVar[tuple[str, ...]] = ()
@@ -41,11 +43,10 @@ class Task:
     typed: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.home = self.site.folder / f"{type(self).__name__.lower()}-{next(self.site.numbers)}" / "home"
-        shutil.copytree(self.site.home, self.home)
-        for words in self.ready:
-            self.site.must(words, self.home)
         self.typed = self.words
+        self.home = self.given or self.site.new_home()
+        for words in self.ready if self.given is None else ():
+            self.site.must(words, self.home)
 
     def prepare(self) -> None:
         """Make the home such that there is something to do."""

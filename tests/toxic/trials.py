@@ -8,6 +8,7 @@ command must end with 0, and all must be as if nothing had been.
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.toxic.proxy import Proxy
 from tests.toxic.site import LIMIT, PATIENT, SERVERS, Ended, Site
@@ -35,7 +36,8 @@ FAULTS: dict[str, Callable[[Proxy], None]] = {
     "closed in mid-answer": _cut,
     "requests lost": lambda proxy: proxy.add("timeout", "upstream", timeout=0),
     "answers lost": lambda proxy: proxy.add("timeout", timeout=0),
-    "too late": lambda proxy: proxy.add("latency", latency=3_000 * LIMIT),
+    "requests too late": lambda proxy: proxy.add("latency", "upstream", latency=3_000 * LIMIT),
+    "answers too late": lambda proxy: proxy.add("latency", latency=3_000 * LIMIT),
     "slow": lambda proxy: proxy.add("latency", latency=SLOW),
     "narrow": lambda proxy: proxy.add("bandwidth", rate=100),
 }
@@ -69,11 +71,12 @@ class Trial:
     Args:
         site: where.
         name: of `TASKS`.
+        home: that was applied and materialised; one of its own where None.
     """
 
-    def __init__(self, site: Site, name: str) -> None:
+    def __init__(self, site: Site, name: str, home: Path | None = None) -> None:
         kind, words = TASKS[name]
-        self.site, self.task = site, kind(words, site)
+        self.site, self.task = site, kind(words, site, home)
         self.task.prepare()
         for relay in site.relays.values():
             relay.watch()
