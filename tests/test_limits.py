@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from app import doctor
 from common.settings import Settings
 from feature_repo import servers
+from feature_repo.online.redis import NewestRedisOnlineStoreConfig
 from feature_repo.profile import profile_settings
 from feature_repo.registry import server_engine
 from feature_repo.servers import redis_version, unanswered
@@ -72,6 +73,16 @@ def test_postgresql_is_not_waited_for_for_ever(
         assert 0.9 < time.monotonic() - began < 6  # the driver takes two seconds at least to connect
         assert isinstance(caught.value.orig, ConnectionTimeout)
         assert_late(caught.value, "PostgreSQL", "MARQUEE_POSTGRES")
+
+
+def test_feasts_own_command_waits_no_longer(scale: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It reads the profile's file, in which no limit stands."""
+    scale.setenv("MARQUEE_HOME", str(tmp_path))
+    with silent(ADMITTED) as port:
+        engine = server_engine({"path": f"postgresql://marquee@127.0.0.1:{port}/marquee?sslmode=disable"})
+        with pytest.raises(DBAPIError, match="no answer in 1 s"), engine.connect():
+            pass
+    assert NewestRedisOnlineStoreConfig().answer_timeout == 1
 
 
 def test_doctor_shows_what_it_found_before_a_server_fell_silent(
