@@ -132,8 +132,10 @@ def applied(home: Path) -> Path:
     with server_engine(registry).connect() as connection, registry_lock(registry):
         feast = [str(Path(sys.executable).with_name("feast")), "-c", str(REPOSITORY), "-f", str(SCALE_FILE)]
         ours = [sys.executable, "-m", "cli.main", "features", "apply"]
+        # Whichever starts first has to wait until the other has started, too.
+        patient = {**os.environ, "MARQUEE_SERVER_TIMEOUT": "300"}
         both = [
-            subprocess.Popen(command, cwd=ROOT, env=os.environ.copy(), stderr=subprocess.PIPE, text=True)
+            subprocess.Popen(command, cwd=ROOT, env=patient, stderr=subprocess.PIPE, text=True)
             for command in ([*feast, "apply"], ours)
         ]
         wait_for(lambda: connection.execute(waiting).scalar_one() == 2, both[0])
