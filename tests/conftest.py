@@ -2,7 +2,9 @@
 
 import os
 import platform
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,12 +23,23 @@ hypothesis_settings.load_profile("marquee")
 
 REAL_DATA = Path(os.environ.get("MARQUEE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
+# The databases of a home wait for the disk at each commit, some 500 times an apply: memory answers at once.
+_MEMORY = Path("/dev/shm")
+if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= 8 * 2**30:
+    os.environ.setdefault("TMPDIR", str(_MEMORY))
+    tempfile.tempdir = None  # it is chosen anew
+
+# Two processes share the cores: threads of their numerics would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Tests are many short jobs: what the JVM's second compiler spends on them is never earned back.
 os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 # Tests train the same small networks again and again, many in processes of their own: compile each once.
 _COMPILED = TemporaryDirectory(prefix="marquee-tests-compiled-", ignore_cleanup_errors=True)
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", _COMPILED.name)
+# XLA spends two thirds of its time on making quick what then runs for milliseconds.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 
 # What libraries start a process for: scikit-learn to count the cores, JAX to name the processor, once.

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
+from click.testing import CliRunner, Result
 from deltalake import DeltaTable
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +63,20 @@ def refused(home: Path | str, *arguments: object) -> str:
     assert len(done.lines) == 1, done
     assert done.lines[0].startswith("Error: ")
     return done.lines[0]
+
+
+def feast(home: Path, *arguments: str, profile: str = "embedded") -> Result:
+    """Feast's own command in this process, which it leaves as it was."""
+    from feast.cli.cli import cli
+
+    from feature_repo import lock
+    from feature_repo.profile import PROFILES, REPOSITORY
+
+    command = ["-c", str(REPOSITORY), "-f", str(REPOSITORY / PROFILES[profile]), *arguments]
+    path = unittest.mock.patch.object(sys, "path", [*sys.path])
+    sys.modules.pop("definitions", None)  # it takes the lock as it is imported
+    with contextlib.chdir(ROOT), path, lock.until_exit:
+        return CliRunner(env={"MARQUEE_HOME": str(home)}).invoke(cli, command)
 
 
 def newest_summary(home: Path) -> dict[str, Any]:

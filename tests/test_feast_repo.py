@@ -33,6 +33,7 @@ from feature_repo.publish import feast_objects
 from tests.asof_battery import plain
 from tests.asof_oracle import OracleView, join
 from tests.lake import START, build_lake, random_rows
+from tests.marquee import feast
 from training.data.dataset import dataset_file, point_in_time
 
 FEATURE_TABLES = tuple(view.table for view in DOMAIN.views)
@@ -107,7 +108,8 @@ def test_arrow_schemas_are_what_delta_keeps(home: Path) -> None:
 # --- Feast's own commands ---------------------------------------------------------------------------------
 
 
-def feast(home: Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+def stock(home: Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Feast's command as a process."""
     environment = {name: value for name, value in os.environ.items() if name != "MARQUEE_HOME"}
     if home is not None:
         environment["MARQUEE_HOME"] = str(home)
@@ -119,14 +121,14 @@ def feast(home: Path | None, *arguments: str) -> subprocess.CompletedProcess[str
 def test_stock_commands_plan_apply_and_materialise(tmp_path: Path) -> None:
     build_lake(tmp_path, users=5, movies=5)
     planned = feast(tmp_path, "plan")
-    assert planned.returncode == 0, planned.stderr
-    assert "Created feature view movie_rating_stats" in planned.stdout
-    applied = feast(tmp_path, "apply")
+    assert planned.exit_code == 0, planned.output
+    assert "Created feature view movie_rating_stats" in planned.output
+    applied = stock(tmp_path, "apply")
     assert applied.returncode == 0, applied.stderr
     assert "WARNING" not in applied.stdout + applied.stderr
     assert store.plan(Settings(home=tmp_path), DOMAIN) == []
     done = feast(tmp_path, "materialize", f"{BEGINNING:%Y-%m-%dT%H:%M:%S}", "2030-01-01T00:00:00")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     served = lookup_many(
         store.open_store(Settings(home=tmp_path)), "mmdin_v1", pa.table({"user_id": [1], "movie_id": [2]})
     )
@@ -143,7 +145,7 @@ def test_stock_commands_plan_apply_and_materialise(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "lake" / table.name, later, mode="append")
     assert later.column("movie_id").to_pylist() == [2]
     done = feast(tmp_path, "materialize-incremental", "2031-01-01T00:00:00")
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.output
     served = lookup_many(
         store.open_store(Settings(home=tmp_path)), "mmdin_v1", pa.table({"user_id": [1], "movie_id": [2]})
     )
@@ -152,7 +154,7 @@ def test_stock_commands_plan_apply_and_materialise(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_a_home_that_is_not_set_is_one_sentence() -> None:
-    result = feast(None, "plan")
+    result = stock(None, "plan")
     assert result.returncode == 2
     assert "MARQUEE_HOME is not set" in result.stderr
     assert "Traceback" not in result.stderr
@@ -205,9 +207,9 @@ def test_two_applies_at_once_leave_a_whole_registry(tmp_path: Path) -> None:
         f"store.apply(Settings(home={str(tmp_path)!r}), DOMAIN)"
     )
     ours = subprocess.Popen([sys.executable, "-c", code])
-    stock = feast(tmp_path, "apply")
+    theirs = stock(tmp_path, "apply")
     assert ours.wait(timeout=120) == 0
-    assert stock.returncode == 0, stock.stderr
+    assert theirs.returncode == 0, theirs.stderr
     assert store.plan(Settings(home=tmp_path), DOMAIN) == []
 
 

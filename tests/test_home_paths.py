@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +23,7 @@ from lake.session import spark_session
 from lake.write import write
 from tests.asof_battery import ENGINES
 from tests.lake import build_lake, build_tables
-from tests.marquee import marquee
+from tests.marquee import feast, marquee
 from tests.test_press_store import with_offline_store
 from tests.toy_domain import PRESS
 
@@ -123,7 +121,6 @@ def test_spark_joins_in_such_a_home(lake: Path, tmp_path: Path, name: str, spark
     assert names_in(tmp_path) == {name}
 
 
-@pytest.mark.process
 def test_feasts_own_command_works_in_such_a_home(tmp_path: Path) -> None:
     """Plan, apply, materialise and teardown, and ours in between, all in one home."""
     home = tmp_path / 'p%41 q?1#a;x [z] hömé it\'s "q" $HOME ${HOME} {home} \\b &=+,:@\nnl: # {'
@@ -133,23 +130,15 @@ def test_feasts_own_command_works_in_such_a_home(tmp_path: Path) -> None:
     (tmp_path / "plain").rmdir()
     settings = Settings(home=home)
 
-    def feast(*arguments: str) -> None:
-        command = [str(Path(sys.executable).with_name("feast")), "-c", "feature_repo", *arguments]
-        done = subprocess.run(
-            command,
-            cwd=Path(__file__).parents[1],
-            env=os.environ | {"MARQUEE_HOME": str(home)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+    def must(*arguments: str) -> None:
+        done = feast(home, *arguments)
+        assert done.exit_code == 0, done.output
 
-    feast("apply")
+    must("apply")
     assert store.plan(settings, DOMAIN) == []
-    feast("materialize", "1990-01-01T00:00:00", "2030-01-01T00:00:00")
+    must("materialize", "1990-01-01T00:00:00", "2030-01-01T00:00:00")
     assert lookup(store.open_store(settings), None, {"user_id": 1, "movie_id": 1}).unknown == ()
-    feast("teardown")
+    must("teardown")
     assert names_in(tmp_path) == {home.name}
     assert {"lake", "registry.db"} <= names_in(home)
 

@@ -15,10 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 from deltalake import DeltaTable, write_deltalake
 from feast import FeatureStore
-from feast.cli.cli import cli as feast_command
 from pyspark.sql import SparkSession
 from sqlalchemy import text
 
@@ -36,7 +34,7 @@ from feature_repo.profile import PROFILES, REPOSITORY, profile_settings
 from feature_repo.registry import server_engine
 from pipelines.features.jobs import job_names, run_job
 from tests.lake import random_rows
-from tests.marquee import ROOT, marquee
+from tests.marquee import ROOT, feast, marquee
 from tests.scale_driver import CREATED, HELD_UP, SERVICE
 from tests.servers import Servers, script, servers_at_scale
 from training.data.dataset import point_in_time
@@ -246,12 +244,6 @@ def test_killed_driver_leaves_every_table_at_its_last_version(
 # --- Feast's own commands, and ours -----------------------------------------------------------------------
 
 
-def feast(*arguments: str) -> None:
-    """Feast's command in this process, which has Spark already."""
-    done = CliRunner().invoke(feast_command, ["-c", str(REPOSITORY), "-f", str(SCALE_FILE), *arguments])
-    assert done.exit_code == 0, done.output
-
-
 def test_stock_commands_materialise_and_join(
     spark: SparkSession,  # noqa: ARG001
     expected: tuple[Path, pa.Table],
@@ -259,7 +251,8 @@ def test_stock_commands_materialise_and_join(
 ) -> None:
     local, joined = expected
     monkeypatch.setenv("MARQUEE_HOME", str(local))
-    feast("materialize", "1990-01-01T00:00:00", "2030-01-01T00:00:00")
+    done = feast(local, "materialize", "1990-01-01T00:00:00", "2030-01-01T00:00:00", profile="scale")
+    assert done.exit_code == 0, done.output
     pair = pa.table({"user_id": [1], "movie_id": [2]})
     served = lookup_many(store.open_store(Settings(home=local)), SERVICE, pair)
     newest = rows(local, "movie_rating_stats")
@@ -272,7 +265,8 @@ def test_stock_commands_materialise_and_join(
         later.column_names.index("event_timestamp"), pa.field("event_timestamp", INSTANT), at
     )
     write_deltalake(local / "lake" / "movie_rating_stats", later, mode="append", schema_mode="merge")
-    feast("materialize-incremental", "2031-01-01T00:00:00")
+    done = feast(local, "materialize-incremental", "2031-01-01T00:00:00", profile="scale")
+    assert done.exit_code == 0, done.output
     served = lookup_many(store.open_store(Settings(home=local)), SERVICE, pair)
     assert served.column("movie_rating_count").to_pylist() == later.column("movie_rating_count").to_pylist()
     stock = FeatureStore(repo_path=str(REPOSITORY), fs_yaml_file=SCALE_FILE)

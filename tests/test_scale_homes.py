@@ -1,21 +1,16 @@
 """Homes that share one Redis and one PostgreSQL; and what is told where these refuse, or forget."""
 
-import contextlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from click.testing import CliRunner, Result
 from deltalake import DeltaTable
-from feast.cli.cli import cli as feast_command
 from pyspark.sql import SparkSession
 from sqlalchemy import text
 
@@ -26,14 +21,14 @@ from app.lookup import lookup_many
 from common.errors import MarqueeError
 from common.progress import Silence, Stages
 from common.settings import Settings
-from feature_repo import lock, store
+from feature_repo import store
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.identity import FILE, space_of
 from feature_repo.lock import registry_lock
-from feature_repo.profile import PROFILES, REPOSITORY, profile_settings
+from feature_repo.profile import profile_settings
 from feature_repo.registry import server_engine
 from tests.lake import build_lake, newest_by_key
-from tests.marquee import ROOT, in_process, refused
+from tests.marquee import feast, in_process, refused
 from tests.promises.faults import Clock
 from tests.promises.home import FIRST, Home
 from tests.promises.model import Rating
@@ -85,13 +80,6 @@ def newest(home: Path) -> dict[int, object]:
 def sent(home: Path) -> int:
     """The number of rows that a materialise brought online."""
     return sum(part.rows for part in store.materialize(Settings(home=home)))
-
-
-def feast(home: Path, *arguments: str) -> Result:
-    """Feast's own command on the profile at scale, in this process, which it leaves as it was."""
-    command = ["-c", str(REPOSITORY), "-f", str(REPOSITORY / PROFILES["scale"]), *arguments]
-    with contextlib.chdir(ROOT), mock.patch.object(sys, "path", [*sys.path]), lock.until_exit:
-        return CliRunner(env={"MARQUEE_HOME": str(home)}).invoke(feast_command, command)
 
 
 def registry(home: Path) -> dict[str, object]:
@@ -175,7 +163,7 @@ def test_a_home_that_was_never_applied_finds_nothing(home: Path, tmp_path: Path)
     for command in ("lookup --user 1", "materialize", "push --user 1 --movie 1 --rating 4"):
         sentence = refused(tmp_path, "features", *command.split())
         assert f"There is no feature store for {tmp_path}: run marquee run" in sentence
-    done = feast(tmp_path, "feature-views", "list")
+    done = feast(tmp_path, "feature-views", "list", profile="scale")
     assert (done.exit_code, done.output.count("\n")) == (2, 4)
     assert f"Nothing on the servers belongs to {tmp_path}: run marquee features apply" in done.output
     assert list(tmp_path.iterdir()) == []
@@ -198,7 +186,7 @@ def test_feasts_own_command_applies_a_home_for_the_first_time(
     homes: tuple[Path, Path], tmp_path: Path
 ) -> None:
     shutil.copytree(homes[1] / "lake", tmp_path / "lake")
-    done = feast(tmp_path, "apply")
+    done = feast(tmp_path, "apply", profile="scale")
     assert done.exit_code == 0, done.output
     assert sent(tmp_path) > 0
     assert served(tmp_path) == newest(homes[1])
@@ -211,7 +199,7 @@ def test_a_copy_asks_and_is_then_a_home_of_its_own(home: Path, tmp_path: Path) -
     for command in ("plan", "apply", "materialize", "lookup --user 1", "push --user 1 --movie 1 --rating 4"):
         assert asks in refused(copy, "features", *command.split()), command
     for command in ("apply", "materialize-incremental 2031-01-01T00:00:00", "feature-views list"):
-        done = feast(copy, *command.split())
+        done = feast(copy, *command.split(), profile="scale")
         assert done.exit_code == 2, command
         assert asks in done.output
     assert in_process(copy, "home", "new").code == 0
@@ -221,7 +209,7 @@ def test_a_copy_asks_and_is_then_a_home_of_its_own(home: Path, tmp_path: Path) -
         served(copy)
     assert sent(copy) > 0
     assert served(copy) == served(home) == newest(home)
-    done = feast(copy, "teardown")
+    done = feast(copy, "teardown", profile="scale")
     assert done.exit_code == 0, done.output
     assert "no views yet" in refused(copy, "features", "lookup", "--user", 1)
     assert served(home) == newest(home)
@@ -245,7 +233,7 @@ def test_a_home_whose_schema_is_gone_is_applied_again(homes: tuple[Path, Path], 
         connection.execute(text(f"DROP SCHEMA {space_of(tmp_path)} CASCADE"))
     for command in ("features lookup --user 1", "features materialize"):
         assert "There is no feature store" in refused(tmp_path, *command.split())
-    assert feast(tmp_path, "feature-views", "list").exit_code == 0
+    assert feast(tmp_path, "feature-views", "list", profile="scale").exit_code == 0
     store.apply(Settings(home=tmp_path), DOMAIN)
     assert sent(tmp_path) > 0
     assert served(tmp_path) == newest(tmp_path)

@@ -80,11 +80,12 @@ with _quiet_import(), warnings.catch_warnings():
 
         jax_config: Any = jax.config
         # JAX forgets what it compiled together with the network that it was for. Tuning, tables and their
-        # seeds train networks of one shape again and again, and to compile one costs as much as five epochs.
+        # seeds train networks of one shape again and again, and to compile one costs as much as five epochs;
+        # a part of that is drawing its weights, each kind of which is a small program of its own.
         if not jax_config.jax_compilation_cache_dir:
             _COMPILED = TemporaryDirectory(prefix="marquee-compiled-", ignore_cleanup_errors=True)
             jax_config.update("jax_compilation_cache_dir", _COMPILED.name)
-        jax_config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+        jax_config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax_config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
