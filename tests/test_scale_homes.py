@@ -21,7 +21,7 @@ from app.lookup import lookup_many
 from common.errors import MarqueeError
 from common.progress import Silence, Stages
 from common.settings import Settings
-from feature_repo import store
+from feature_repo import lock, store
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.identity import FILE, space_of
 from feature_repo.lock import registry_lock
