@@ -84,5 +84,7 @@ def _value(column: Column, rng: np.random.Generator) -> Any:
 
 def newest_by_key(rows: pa.Table, key: str) -> dict[Any, dict[str, Any]]:
     """The newest row of each key."""
-    ordered: Sequence[dict[str, Any]] = sorted(rows.to_pylist(), key=lambda row: row["event_timestamp"])
+    ordered: Sequence[dict[str, Any]] = sorted(
+        rows.to_pylist(), key=lambda row: (row["event_timestamp"], row["created_timestamp"])
+    )
     return {row[key]: row for row in ordered}

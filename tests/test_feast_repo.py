@@ -32,7 +32,7 @@ from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStoreConfig
 from feature_repo.publish import feast_objects
 from tests.asof_battery import plain
 from tests.asof_oracle import OracleView, join
-from tests.lake import START, build_lake, random_rows
+from tests.lake import START, build_lake, newest_by_key, random_rows
 from tests.marquee import feast
 from training.data.dataset import dataset_file, point_in_time
 
@@ -248,13 +248,8 @@ def test_a_home_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
 
 def newest_rows(home: Path, table: str) -> dict[int, dict[str, object]]:
     """The newest row of each key, by looking at all."""
-    newest: dict[int, dict[str, object]] = {}
-    for row in DeltaTable(home / "lake" / table).to_pyarrow_table().to_pylist():
-        key = row[DOMAIN.tables[table].key[0].name]
-        order = (row["event_timestamp"], row["created_timestamp"])
-        if key not in newest or order > (newest[key]["event_timestamp"], newest[key]["created_timestamp"]):
-            newest[key] = row
-    return newest
+    rows = DeltaTable(home / "lake" / table).to_pyarrow_table()
+    return newest_by_key(rows, DOMAIN.tables[table].key[0].name)
 
 
 def test_materialise_reports_one_row_per_key_and_its_progress(tmp_path: Path) -> None:
