@@ -4,6 +4,7 @@ python -m tests.toxic --only push,lookup --faults down,reset --parts 5 --seed 0
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +28,7 @@ def main() -> None:
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--json", help="where to write what was found", type=Path)
     options = asked.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # which stops the servers, as Ctrl-C does
     faults, asked_servers = options.faults.split(","), options.servers.split(",")
     every: Counter[str] = Counter()
     with (
