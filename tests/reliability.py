@@ -9,7 +9,7 @@ search without such a file leaves its place as it is.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,16 +82,17 @@ SEARCHES: dict[str, Callable[[Found], str]] = {
 }
 
 
-def record(file: Path, of_all: str, mine: Found) -> None:
+def record(file: Path, of_all: str, mine: Found, kind: Sequence[str] = ()) -> None:
     """Write what a search found in place of what the file has of the same kind.
 
     Args:
         of_all: under which name the file lists what was found.
-        mine: by name; the first is its kind.
+        mine: by name.
+        kind: the names by which it is of one kind; the first one by default.
     """
     found = json.loads(file.read_text())[of_all] if file.is_file() else []
-    kind = next(iter(mine))
-    by_kind = {of[kind]: of for of in (*found, mine)}
+    names = kind or [next(iter(mine))]
+    by_kind = {tuple(of[name] for name in names): of for of in (*found, mine)}
     file.write_text(json.dumps({of_all: [*by_kind.values()]}, indent=1) + "\n")
 
 

@@ -80,7 +80,7 @@ _watches: list[_Watch] = []
 
 
 def _hear(event: str, args: tuple[Any, ...]) -> None:
-    for watch in _watches:
+    for watch in _watches or ():  # there is no list any more while the interpreter ends
         watch.heard(event, args)
 
 

@@ -6,8 +6,12 @@ from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
+from app.audit import audit_consistency, audit_leakage
 from app.home import writing
 from app.push import push
+from app.train import TrainOptions, evaluate, train, train_again
+from common.errors import MarqueeError
+from common.progress import Stages
 from common.settings import Settings
 from feature_repo import store
 from feature_repo.define.domain import Domain
@@ -22,6 +26,9 @@ from pipelines.sources.new_events import read_events
 from tests.promises.model import Film, Rating, Row, Taken
 from tests.raw_rows import no_spark
 from tests.view_rows import seen_by_readers
+from training.tasks import Metrics
+
+SILENT = Stages()
 
 FIRST = {
     1: Film("Alien", ("Action", "War"), 1979),
@@ -117,6 +124,30 @@ class Home:
             events = push(no_spark, store.open_store(self.settings), raw, domain).events
         assert events.read == events.accepted + events.known + events.quarantined
         return Taken(events.accepted, events.known, events.quarantined)
+
+    def audit(self, domain: Domain) -> None:
+        """`audit leakage`, and `audit consistency` where there are events enough to be replayed."""
+        leakage, _ = audit_leakage(self.settings, domain, sample=20, seed=0, costs=False, stages=SILENT)
+        assert leakage.passed, leakage
+        try:
+            consistency, _ = audit_consistency(
+                self.settings, domain, events=8, instants=2, pairs=6, late=0.3, seed=0, stages=SILENT
+            )
+        except MarqueeError as error:
+            assert str(error).startswith("A replay of the last 8 events"), error
+        else:
+            assert consistency.passed, consistency
+
+    def train(self, domain: Domain, out: Path) -> Metrics:
+        """`train logistic --split random --out OUT`."""
+        return train(self.settings, domain, "logistic", out, TrainOptions(split="random"), SILENT).metrics
+
+    def train_again(self, domain: Domain, run: Path, out: Path) -> Metrics:
+        """`train --like RUN --out OUT`, and `evaluate RUN`."""
+        again = train_again(self.settings, domain, run, out, SILENT)
+        assert again.changed == ()
+        assert evaluate(self.settings, domain, run, SILENT) == again.metrics
+        return again.result.metrics
 
     def table(self, name: str) -> list[Row]:
         """All rows of a source table."""

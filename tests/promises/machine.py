@@ -33,6 +33,7 @@ from tests.promises.home import DOMAINS, EVENTS, FIRST, Home, template
 from tests.promises.model import Film, Lake, Model, Rating, Row, Taken, instant, take_in
 from tests.promises.stores import REGISTRY, ROWS, Files, Stores
 from training.data.dataset import point_in_time
+from training.tasks import Metrics
 from validation.audit.oracle import same
 
 USERS, MOVIES, SECONDS = (1, 2, 3), (1, 2, 3, 4, 5), 12
@@ -53,7 +54,7 @@ FILMS = st.builds(
     st.sampled_from([None, 1950, 1994, 2001]),
 )
 CATALOGUES = st.fixed_dictionaries(dict.fromkeys(MOVIES, FILMS))
-KILLS = st.none() | st.builds(Kill, st.integers(0, 25), st.booleans())
+KILLS = st.none() | st.none() | st.none() | st.builds(Kill, st.integers(0, 25), st.booleans())
 SERVICE = "mmdin_v2"
 ON_EVENTS = [view.name for view in DOMAIN.views_over(DOMAIN.events.name)]
 
@@ -62,6 +63,8 @@ class Machine(RuleBasedStateMachine):
     """See the module."""
 
     stores: Stores = Files()
+    proofs = True
+    """Whether there are audits and trainings among the steps, which take longer than all others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,6 +74,7 @@ class Machine(RuleBasedStateMachine):
         self.home = Home(self.folder / "home", self.folder / "sources")
         self.copies = 0
         self.recorded: list[tuple[dict[str, int], Domain, pa.Table, pa.Table]] = []
+        self.trained: list[tuple[Path, Domain, Metrics]] = []
 
     def teardown(self) -> None:
         self.patch.undo()
@@ -230,6 +234,35 @@ class Machine(RuleBasedStateMachine):
         versions, domain, asked, found = data.draw(st.sampled_from(self.recorded))
         opened = store.open_store(self.home.settings, versions)
         assert point_in_time(opened, domain, SERVICE, asked).equals(found)
+
+    @precondition(lambda self: self.proofs and self.is_fresh)
+    @rule()
+    def audit(self) -> None:
+        """What is joined holds no future, and what is served while events are replayed is what is joined."""
+        self.home.audit(self.model.domain)
+
+    @precondition(lambda self: self.proofs and self.is_fresh)
+    @rule(seed=st.integers(0, 99))
+    def train(self, seed: int) -> None:
+        """A model, after ratings enough were pushed; kept, to be trained again."""
+        draw = Random(seed)
+        stars = (1.0, 5.0)
+        enough = [(draw.choice(USERS), draw.choice(MOVIES), draw.choice(stars)) for _ in range(40)]
+        self.push([Rating(*one, draw.randint(0, SECONDS)) for one in enough], kill=None)
+        if not self.is_fresh:
+            return  # the catalogue lacks what was rated
+        folder = self.folder / f"model {len(self.trained)}"
+        try:
+            self.trained.append((folder, self.model.domain, self.home.train(self.model.domain, folder)))
+        except MarqueeError as error:
+            assert "metrics need both" in str(error)
+
+    @precondition(lambda self: self.trained)
+    @rule(data=st.data())
+    def train_again(self, data: st.DataObject) -> None:
+        """A model trained like another one, and one that is scored again, is what it was."""
+        run, domain, metrics = data.draw(st.sampled_from(self.trained))
+        assert self.home.train_again(domain, run, self.folder / "again") == metrics
 
     # --- kills --------------------------------------------------------------------------------------------
 

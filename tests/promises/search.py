@@ -7,7 +7,14 @@ from tests.promises.machine import Machine
 from tests.promises.stores import Stores
 
 
-def search(sequences: int, steps: int, start: int, shrink: bool = True, on: Stores | None = None) -> None:
+def search(
+    sequences: int,
+    steps: int,
+    start: int,
+    shrink: bool = True,
+    on: Stores | None = None,
+    proofs: bool = True,
+) -> None:
     """Draw sequences of steps, and check the promises after each step.
 
     Args:
@@ -16,6 +23,7 @@ def search(sequences: int, steps: int, start: int, shrink: bool = True, on: Stor
         start: seed of what is drawn.
         shrink: look for the shortest sequence that breaks the same promise.
         on: where registries and online rows are; in files where None.
+        proofs: draw audits and trainings, too.
 
     Raises:
         AssertionError: a promise was broken; the steps are printed.
@@ -25,6 +33,8 @@ def search(sequences: int, steps: int, start: int, shrink: bool = True, on: Stor
         """A class of its own: Hypothesis keeps the seed with it."""
 
         stores = on or Machine.stores
+
+    Drawn.proofs = proofs
 
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     run_state_machine_as_test(

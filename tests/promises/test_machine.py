@@ -6,12 +6,16 @@ from tests.promises import planted
 from tests.promises.home import template
 from tests.promises.search import search
 
-PARTS, SEQUENCES, STEPS = 2, 5, 20
+PARTS, SEQUENCES, STEPS = 3, 5, 20
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_promises_hold_under_any_sequence(part: int) -> None:
-    search(SEQUENCES, STEPS, start=part)
+    search(SEQUENCES, STEPS, start=part, proofs=False)
+
+
+def test_promises_hold_between_audits_and_trainings() -> None:
+    search(SEQUENCES // 2, STEPS, start=PARTS)
 
 
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,4 +23,4 @@ def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     template()  # by the code as it is
     planted.a_key_is_not_sent(monkeypatch)
     with pytest.raises(AssertionError):
-        search(SEQUENCES, STEPS, start=0, shrink=False)
+        search(SEQUENCES, STEPS, start=0, shrink=False, proofs=False)
