@@ -1,6 +1,7 @@
 """Cutting labelled rows: nothing lost, nothing twice, no instant torn apart."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -74,11 +75,26 @@ def test_split_refuses_what_it_cannot_do() -> None:
         split(table, "by_user")
     with pytest.raises(MarqueeError, match="add up to 1"):
         split(table, shares=(0.5, 0.5, 0.5))
+    with pytest.raises(MarqueeError, match="positive and add up to 1"):
+        split(table, shares=(0.8, 0.2, 0.0))
+    with pytest.raises(MarqueeError, match="no row is left for training"):
+        split(at([0, 1, 2, 3]), shares=(0.1, 0.4, 0.5))
     with pytest.raises(MarqueeError, match="no row is left for validation"):
         split(at([0, 0, 0, 1]))
+    with pytest.raises(MarqueeError, match="no row is left for test"):
+        split(at([0, 1, 2, 2]), shares=(0.25, 0.5, 0.25))
     missing = pa.table({"event_timestamp": pa.array([None, datetime.now(UTC)], pa.timestamp("us", "UTC"))})
     with pytest.raises(MarqueeError, match="1 of 2 labels have no event_timestamp"):
         split(missing)
+
+
+def test_shares_may_miss_1_by_what_floats_do_and_be_small() -> None:
+    parts = split(at(list(range(10))), shares=(0.7, 0.2, 0.1 + 1e-12))
+    assert {name: len(part) for name, part in parts.parts.items()} == {
+        "training": 7,
+        "validation": 2,
+        "test": 1,
+    }
 
 
 def test_shares_are_the_papers() -> None:
@@ -115,6 +131,39 @@ def test_cuts_before_the_test_score_different_rows_and_never_the_tests(
         np.testing.assert_array_equal(cuts[0].later, parts.valid)
 
 
+def test_cuts_in_time_lie_one_block_earlier_each() -> None:
+    cuts = before_test(at(list(range(100))), "time", 2)
+    assert [[(part.min(), part.max()) for part in (cut.train, cut.valid, cut.later)] for cut in cuts] == [
+        [(0, 63), (64, 71), (72, 79)],
+        [(0, 55), (56, 63), (64, 71)],
+    ]
+
+
+def test_cuts_at_random_are_dealt_by_their_seed_in_blocks_of_one_size() -> None:
+    table = at(list(range(100)))
+    first, again, other = (before_test(table, "random", 3, seed=seed) for seed in (1, 1, 2))
+    assert [cut.later.tolist() for cut in first] == [cut.later.tolist() for cut in again]
+    assert [cut.later.tolist() for cut in first] != [cut.later.tolist() for cut in other]
+    parts = split(table, "random", seed=1)
+    for cut in first:
+        assert not np.intersect1d(cut.train, parts.test).size
+        assert [len(part) for part in (cut.train, cut.valid, cut.later)] == [64, 8, 8]
+        assert all((np.diff(part) > 0).all() for part in (cut.train, cut.valid, cut.later))
+    for cut, following in pairwise(first):
+        assert cut.valid.tolist() != cut.later.tolist()
+        assert cut.valid.tolist() == following.later.tolist()
+
+
 def test_too_many_cuts_before_the_test_are_refused() -> None:
-    with pytest.raises(MarqueeError, match="too few for 10 cuts"):
-        before_test(at(list(range(100))), "time", 10)
+    table = at(list(range(100)))
+    for strategy in ("time", "random"):
+        assert len(before_test(table, strategy, 8)) == 8
+        with pytest.raises(MarqueeError, match="80 rows are too few for 9 cuts in blocks of 8"):
+            before_test(table, strategy, 9)
+
+
+@pytest.mark.parametrize("seconds", [[0] * 72, [0] + [1] * 71, [0] * 30 + [1] * 42])
+def test_too_many_cuts_for_the_instants_are_refused(seconds: list[int]) -> None:
+    later = at([*seconds, *range(100, 128)])
+    with pytest.raises(MarqueeError, match="80 rows are of too few instants for 2 cuts"):
+        before_test(later, "time", 2)

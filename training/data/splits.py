@@ -98,12 +98,12 @@ def split(
                 "split by time."
             )
         times = column.cast(pa.int64()).to_numpy()
-        order = np.argsort(times, kind="stable")
+        order = np.argsort(times)
         ordered = times[order]
         cuts = [int(np.searchsorted(ordered, ordered[cut - 1], side="right")) if cut else 0 for cut in cuts]
     else:
         order = np.random.default_rng(seed).permutation(rows)
-    parts = [np.sort(part).astype(np.int64) for part in np.split(order, cuts)]
+    parts = [np.sort(part) for part in np.split(order, cuts)]
     for name, part in zip(("training", "validation", "test"), parts, strict=True):
         if not len(part):
             raise MarqueeError(
@@ -146,7 +146,7 @@ def before_test(table: pa.Table, strategy: str, number: int, *, seed: int = 0) -
         number: of cuts.
 
     Raises:
-        MarqueeError: as `split`, or too few rows for so many cuts.
+        MarqueeError: as `split`, or too few rows or instants for so many cuts.
     """
     parts = split(table, strategy, seed=seed)
     rows = np.sort(np.concatenate([parts.train, parts.valid]))
@@ -157,7 +157,9 @@ def before_test(table: pa.Table, strategy: str, number: int, *, seed: int = 0) -
         times = table[EVENT_TIMESTAMP].cast(pa.int64()).to_numpy()
         cuts, train, later = [], parts.train, parts.valid
         for _ in range(number):
-            newest = times[train] >= np.sort(times[train])[-size]  # an instant is not cut in two
+            newest = times[train] >= np.sort(times[train])[-size:][0]  # an instant is not cut in two
+            if newest.all():
+                raise MarqueeError(f"{len(rows)} rows are of too few instants for {number} cuts.")
             train, valid = train[~newest], train[newest]
             cuts.append(Cut(train, valid, later))
             later = valid
