@@ -1,11 +1,13 @@
 # ruff: noqa: F811 (fixtures that another module has are named as arguments)
 """What an offline store owes Feast beyond the join: saving, appending, pulling, versions, memory."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, ValueType
@@ -15,6 +17,9 @@ from feast.infra.offline_stores.file_source import SavedDatasetFileStorage
 from feast.types import Int64, String
 
 from common.errors import MarqueeError
+from feature_repo.offline.duckdb_sql import connection, microseconds
+from feature_repo.offline.latest import latest_rows
+from lake import duckdb as lake_duckdb
 from tests.asof_battery import (
     ENGINES,
     INSTANT,
@@ -26,6 +31,7 @@ from tests.asof_battery import (
     expected,
     feast_view,
     job,
+    moment,
     open_battery_store,
     plain,
 )
@@ -99,6 +105,82 @@ def test_pull_all_gives_every_row_of_the_period(engine: Engine) -> None:
     assert pulled(None, 15) == [10, 15]
 
 
+def test_nanoseconds_are_pulled_by_the_microsecond_from_which_they_are_known(tmp_path: Path) -> None:
+    store = open_battery_store(tmp_path, ENGINES["duckdb"])
+    path = tmp_path / "lake" / "plain.parquet"
+    path.parent.mkdir()
+    times = pa.array([1_000, 1_001, 2_000, 2_001, None], pa.timestamp("ns"))
+    pq.write_table(pa.table({"user_id": [1, 2, 3, 4, 5], "at": times}), path)
+    source = FileSource(name="plain", path="plain.parquet", file_format=ParquetFormat(), timestamp_field="at")
+
+    def pulled(start: int | None, end: int | None) -> list[int]:
+        ends = [None if at is None else moment(at) for at in (start, end)]
+        found = ENGINES["duckdb"].pull_all_from_table_or_query(
+            store.config, source, ["user_id"], [], "at", None, *ends
+        )
+        return sorted(found.to_arrow().column("user_id").to_pylist())
+
+    assert pulled(2, None) == [2, 3, 4]
+    assert pulled(None, 2) == [1, 2, 3]
+    assert pulled(2, 2) == [2, 3]
+
+
+INSTANTS: list[tuple[pa.Array, list[int]]] = [
+    (pa.array([-1_500, -1_000, 0, 1, 1_000, 1_001], pa.timestamp("ns")), [-1, -1, 0, 1, 1, 2]),
+    (pa.array([-1, 0, 1], pa.timestamp("us", "Asia/Tokyo")), [-1, 0, 1]),
+    (pa.array([-1, 1], pa.timestamp("ms")), [-1_000, 1_000]),
+    (pa.array([date(1970, 1, 2), None]), [86_400_000_000, None]),
+    (pa.array(["1970-01-01T00:00:01Z", "1970-01-01 00:00:01+00:01"]), [1_000_000, -59_000_000]),
+    (pa.array(["1970-01-01 00:00:01"], pa.large_string()), [1_000_000]),
+]
+
+
+@pytest.mark.parametrize(("instants", "expected"), INSTANTS, ids=lambda of: str(getattr(of, "type", "")))
+def test_columns_of_instants_of_any_kind_are_microseconds(instants: pa.Array, expected: list[int]) -> None:
+    rows = pa.table({"at": instants})
+    with lake_duckdb.connection() as con:
+        con.register("rows", rows)
+        found = con.sql(f"SELECT {microseconds(rows.schema, 'at')} FROM rows").fetchall()
+    assert [at for (at,) in found] == expected
+
+
+def test_a_column_of_something_else_is_refused() -> None:
+    with pytest.raises(MarqueeError, match=r"^Column at holds int64, not timestamps\.$"):
+        microseconds(pa.schema({"at": pa.int64()}), "at")
+
+
+def test_the_newest_row_of_a_table_without_keys(tmp_path: Path) -> None:
+    store = open_battery_store(tmp_path, ENGINES["duckdb"])
+    columns = {"event_timestamp": "time", "created_timestamp": "time", "total": "int"}
+    lines = [(10, 30, 1), (20, 10, 2), (20, 20, 3), (20, 20, 3), (15, 40, 4)]
+    table = arrow(Table(columns, [dict(zip(columns, line, strict=True)) for line in lines]))
+    write_deltalake(tmp_path / "lake" / "all", table)
+    case = Case({"all": Table(columns, [])}, [AskedView("all", [], ["total"])], LABELS)
+    source = feast_view(case, case.views[0]).batch_source
+    assert source is not None
+
+    def newest(among: pa.Table | None, end: int | None = None) -> list[int]:
+        rows = None if among is None else pads.dataset(among)
+        at = None if end is None else moment(end)
+        times = ("event_timestamp", "created_timestamp")
+        found = latest_rows(store.config, source, [], ["total"], *times, None, at, rows)
+        return list(found.column("total").to_pylist())
+
+    assert newest(None) == newest(table) == newest(table.slice(2, 1)) == [3]
+    assert newest(table.slice(0, 2)) == []
+    assert newest(None, 19) == newest(table.slice(4), 19) == [4]
+
+
+def test_duckdb_spills_where_the_settings_say(tmp_path: Path) -> None:
+    lake, elsewhere = tmp_path / "lake", tmp_path / "elsewhere"
+    lake.mkdir()
+    elsewhere.mkdir()
+    for settings, folder in (({}, lake), ({"temp_directory": str(elsewhere)}, elsewhere)):
+        with connection(open_battery_store(tmp_path, ENGINES["duckdb"], **settings).config) as con:
+            ((spills,),) = con.sql("SELECT current_setting('temp_directory')").fetchall()
+            assert Path(spills).parent == folder
+
+
 def test_an_earlier_version_of_a_table_can_be_read(engine: Engine, tmp_path: Path) -> None:
     store, offline = engine
     case = stats_case()
@@ -114,8 +196,6 @@ def test_sources_of_naive_and_coarse_times_are_joined(engine: Engine) -> None:
     store, offline = engine
     path = Path(store.config.offline_store.lake) / "plain.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    import pyarrow.parquet as pq
-
     user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
     source = FileSource(name="plain", path="plain.parquet", file_format=ParquetFormat(), timestamp_field="at")
     view = FeatureView(

@@ -3,6 +3,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,23 @@ from feast.types import Float64
 
 from common.errors import MarqueeError
 from tests.asof_battery import (
+    ENGINES,
     INSTANT,
+    AskedView,
+    Case,
+    Table,
     arrow,
+    ask,
     build,
+    expected,
+    feast_view,
     job,
+    moment,
+    open_battery_store,
     plain,
+    references,
 )
+from tests.asof_oracle import Row
 from tests.asof_stats import LABELS, MEAN, STATS, Engine, applied, engine, stats_case  # noqa: F401
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -157,6 +169,75 @@ def test_without_labels_every_key_of_the_period_is_answered_at_its_end(applied: 
         {"user_id": 1, "event_timestamp": 20, "mean": 2.0},
         {"user_id": 2, "event_timestamp": 20, "mean": 3.0},
     ]
+
+
+def without_labels(store: FeatureStore, case: Case, start: int, end: int) -> list[Row]:
+    found = ENGINES["duckdb"].get_historical_features(
+        store.config,
+        [feast_view(case, view) for view in case.views],
+        references(case),
+        None,
+        store.registry,
+        "battery",
+        start_date=moment(start),
+        end_date=moment(end),
+    )
+    return plain(found.to_arrow())
+
+
+@pytest.fixture
+def on_duckdb(tmp_path: Path) -> FeatureStore:
+    return open_battery_store(tmp_path, ENGINES["duckdb"])
+
+
+def test_without_labels_views_of_other_keys_have_rows_of_their_own(on_duckdb: FeatureStore) -> None:
+    def table(key: str, *rows: tuple[int | None, int]) -> Table:
+        columns = {key: "int", "event_timestamp": "time", f"{key}_seen": "int"}
+        return Table(columns, [{key: k, "event_timestamp": at, f"{key}_seen": at} for k, at in rows])
+
+    tables = {
+        "users": table("user_id", (2, 10), (1, 20), (2, 15), (None, 12), (3, 9), (4, 21)),
+        "movies": table("movie_id", (7, 10)),
+    }
+    views = [
+        AskedView("users", ["user_id"], ["user_id_seen"], created=False),
+        AskedView("movies", ["movie_id"], ["movie_id_seen"], created=False),
+    ]
+    case = Case(tables, views, LABELS)
+    build(on_duckdb, case)
+    names = ("user_id", "movie_id", "event_timestamp", "user_id_seen", "movie_id_seen")
+    assert [tuple(row[name] for name in names) for row in without_labels(on_duckdb, case, 10, 20)] == [
+        (1, None, 20, 20, None),
+        (2, None, 20, 15, None),
+        (None, 7, 20, None, 10),
+    ]
+
+
+def test_without_labels_a_view_without_keys_is_answered_once(on_duckdb: FeatureStore) -> None:
+    rows = [{"event_timestamp": at, "total": at} for at in (10, 15, 25)]
+    table = Table({"event_timestamp": "time", "total": "int"}, rows)
+    case = Case({"all": table}, [AskedView("all", [], ["total"], created=False)], LABELS)
+    build(on_duckdb, case)
+    assert without_labels(on_duckdb, case, 0, 20) == [{"event_timestamp": 20, "total": 15}]
+
+
+def test_a_view_without_keys_is_answered_as_known_then(on_duckdb: FeatureStore) -> None:
+    columns = {"event_timestamp": "time", "created_timestamp": "time", "total": "int"}
+    rows = [(10, 10, 1), (10, 20, 2), (15, 30, 3), (12, 40, 4), (16, 40, 5), (17, 40, 6)]
+    table = Table(columns, [dict(zip(columns, row, strict=True)) for row in rows])
+    labels = Table({"event_timestamp": "time"}, [{"event_timestamp": at} for at in (45, 35, 25, 12, 5)])
+    case = Case({"all": table}, [AskedView("all", [], ["total"])], labels, only_created=True)
+    assert [row["total"] for row in expected(case)] == [6, 3, 2, 1, None]
+    assert ask(on_duckdb, ENGINES["duckdb"], case) == expected(case)
+
+
+def test_without_labels_a_table_that_lacks_its_key_is_named(on_duckdb: FeatureStore) -> None:
+    build(on_duckdb, stats_case())
+    lacking = arrow(STATS).drop_columns(["user_id"])
+    path = f"{on_duckdb.config.offline_store.lake}/stats"
+    write_deltalake(path, lacking, mode="overwrite", schema_mode="overwrite")
+    with pytest.raises(MarqueeError, match=r"view stats in .* lacks user_id: compute it again"):
+        without_labels(on_duckdb, stats_case(), 0, 20)
 
 
 def test_on_demand_views_are_computed_from_the_joined_features(applied: FeatureStore) -> None:

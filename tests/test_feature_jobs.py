@@ -1,7 +1,9 @@
 """What feature jobs compute, against the plain loop over rows, on generated events of two domains."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -10,11 +12,15 @@ from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 
 from feature_repo.arrow import arrow_schema
-from feature_repo.define.column import EVENT_TIMESTAMP, KNOWN_AFTER
+from feature_repo.define.column import EVENT_TIMESTAMP, KNOWN_AFTER, Type
 from feature_repo.define.domain import Domain
+from feature_repo.define.operation import AtLeast, Count, LastK, MeanStd, Operation, TopK
+from feature_repo.define.role import Sequence as SequenceRole
+from feature_repo.define.view import Over, View
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.posters import STATISTICS
 from feature_repo.spark import spark_schema
+from pipelines.features.computation import computation, digest
 from pipelines.features.pieces import STATE
 from tests.feature_oracle import Movie, Rating, known_at_labels, movie_tables
 from tests.generated_rows import Row, Rows, in_arrow, many_deliveries, sources_of
@@ -147,3 +153,75 @@ def test_deviation_of_one_event_is_zero() -> None:
     assert row["user_poster_count"] == 1
     assert all(row[f"user_poster_{name}_mean"] == POSTERS[1][name] for name in STATISTICS)
     assert all(row[f"user_poster_{name}_std"] == 0 for name in STATISTICS)
+
+
+def read_otherwise(view: View, name: str, **how: Any) -> View:
+    """A view whose events have another column of a name."""
+    table = view.over.table
+    columns = tuple(replace(c, **how) if c.name == name else c for c in table.columns)
+    return replace(view, over=replace(view.over, table=replace(table, columns=columns)))
+
+
+def test_a_view_that_is_computed_otherwise_is_told_by_another_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    stats, recent = PRESS.view("reader_stats"), PRESS.view("reader_recent")
+    count, minutes, _, _, _, topics = stats.features
+    assert isinstance(count, Count)
+    assert isinstance(minutes, MeanStd)
+    assert isinstance(topics, TopK)
+    others = [
+        stats,
+        recent,
+        replace(stats, features=(count, minutes)),
+        replace(stats, features=(minutes, count)),
+        replace(stats, features=(replace(count, column=replace(count.column, name="other")), minutes)),
+        replace(stats, features=(count, replace(minutes, origin=1.0))),
+        replace(stats, features=(count, replace(minutes, of="words"))),
+        replace(stats, features=(replace(topics, where=None),)),
+        replace(stats, features=(replace(topics, where=AtLeast("minutes", 4.0)),)),
+        replace(stats, features=(replace(topics, column=replace(topics.column, length=3)),)),
+        replace(stats, over=replace(stats.over, where=AtLeast("minutes", 3.0))),
+        replace(stats, by=PRESS.view("article_stats").by),
+        read_otherwise(stats, "minutes", step=0.5),
+        read_otherwise(stats, "minutes", type=Type.INT64),
+        replace(recent, features=tuple(spoken(feature, "+") for feature in recent.features)),
+    ]
+    words = [digest(view) for view in others]
+    monkeypatch.setattr("pipelines.features.kernels.VERSION", 2)
+    words.append(digest(stats))
+    assert len(set(words)) == len(words)
+    assert {len(word) for word in words} == {16}
+    monkeypatch.undo()
+    assert digest(replace(stats, description="Told otherwise.")) == digest(stats)
+    assert digest(read_otherwise(stats, "minutes", description="Told otherwise.")) == digest(stats)
+
+
+def spoken(feature: Operation, separator: str) -> Operation:
+    """The last k of something, with another separator."""
+    assert isinstance(feature, LastK)
+    role = SequenceRole("topic", separator)
+    return replace(feature, column=replace(feature.column, role=role))
+
+
+def test_lists_of_the_events_themselves_are_read() -> None:
+    stats = PRESS.view("reader_stats")
+    reads = replace(
+        stats.over.table, columns=(*stats.over.table.columns, PRESS.tables["articles"].columns[0])
+    )
+    (topics,) = (feature for feature in stats.features if isinstance(feature, TopK))
+    view = replace(stats, over=Over(reads), features=(replace(topics, where=None),))
+    table = pa.table(
+        {
+            "reader_id": [1, 1],
+            "article_id": ["a", "b"],
+            "minutes": [1.0, 2.0],
+            EVENT_TIMESTAMP: [instant(1), instant(2)],
+            "topics": [["art"], ["art", "war"]],
+        }
+    )
+    found = computed(view, {"reads": table.cast(arrow_schema(reads))})
+    assert found.column("reader_top_topics").to_pylist() == [["art", ""], ["art", "war"]]
+
+
+def test_facts_are_computed_from_no_events() -> None:
+    with pytest.raises(ValueError, match="reader_profile: facts are not computed from events"):
+        computation(PRESS.view("reader_profile"))

@@ -15,7 +15,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
-from feature_repo.define.column import CREATED_TIMESTAMP
+from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
 from feature_repo.define.operation import AtLeast, Count
 from feature_repo.define.view import View
@@ -90,6 +90,16 @@ def test_events_in_time_go_on_from_the_state(start: StartSpark, one_user: Path) 
     done = run(start, one_user, "user_rating_stats")
     assert done == Update("user_rating_stats", "updated", rows=1, new_events=1, late_keys=0)
     assert [row["user_rating_count"] for row in content(one_user, "user_rating_stats")] == [1, 2]
+
+
+def test_a_row_that_others_wrote_is_not_gone_on_from(one_user: Path) -> None:
+    name, said = "user_rating_stats", lake.said_of(one_user, "user_rating_stats")
+    (row,) = stored(one_user, name).to_pylist()
+    others = row | {STATE: None, EVENT_TIMESTAMP: instant(15), "user_rating_count": 99}
+    lake.append(pa.Table.from_pylist([others], stored(one_user, name).schema), one_user, name, said)
+    add(one_user, [Rating(1, 2, 5.0, 20)])
+    assert run(no_spark, one_user, name).late_keys == 0
+    assert [row["user_rating_count"] for row in content(one_user, name)] == [1, 99, 2]
 
 
 def test_nothing_new_writes_nothing(start: StartSpark, one_user: Path) -> None:
@@ -239,6 +249,13 @@ def test_a_catalogue_rewritten_without_a_change_adds_nothing(start: StartSpark, 
     write(one_user, {"movies": movies(dict(reversed(MOVIES.items())))})
     for name in ("user_rating_stats", "user_recent_likes", "movie_content"):
         assert run(start, one_user, name) == Update(name, "updated", rows=0)
+
+
+def test_what_a_view_does_not_read_of_a_catalogue_touches_nothing(one_user: Path) -> None:
+    told = movies(MOVIES)
+    titles = pa.array(["Another"] * told.num_rows)
+    write(one_user, {"movies": told.set_column(told.column_names.index("title"), "title", titles)})
+    assert run(no_spark, one_user, "user_rating_stats") == Update("user_rating_stats", "updated", rows=0)
 
 
 def test_a_catalogue_row_that_left_makes_the_table_anew(start: StartSpark, one_user: Path) -> None:

@@ -1,6 +1,8 @@
 """What workers compute of sorted rows, against loops over Python numbers."""
 
+from collections import Counter
 from itertools import pairwise
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.features import kernels, pieces
-from pipelines.features.pieces import STATE, STATE_TYPE, Piece, piece_of
+from pipelines.features.pieces import STATE, STATE_TYPE, Catalogue, Piece, piece_of
 
 Drawn = list[tuple[int, int, int]]
 rows = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5), st.integers(1, 10)), max_size=30).map(sorted)
@@ -55,6 +57,12 @@ def test_each_key_comes_whole_however_the_stream_is_cut(
     assert whole.to_pydict() == batch.to_pydict()
 
 
+def test_no_more_rows_are_held_at_once_than_make_a_piece() -> None:
+    stream = (pa.record_batch({"key": pa.array([first, first + 1])}) for first in range(0, 10, 2))
+    with patch.object(pieces, "ROWS_AT_ONCE", 4):
+        assert [len(piece) for piece in pieces.whole_keys(stream, "key")] == [3, 4, 3]
+
+
 @settings(deadline=None, max_examples=300)
 @given(drawn=rows)
 def test_totals_are_those_of_all_events_of_the_key_up_to_the_instant(drawn: Drawn) -> None:
@@ -62,6 +70,7 @@ def test_totals_are_those_of_all_events_of_the_key_up_to_the_instant(drawn: Draw
     found = piece(drawn)
     pairs = [(int(keys[last]), int(instants[last])) for last in found.last]
     assert pairs == sorted(set(zip(keys.tolist(), instants.tolist(), strict=True)))
+    assert len(found.joined) == 0, "there is no catalogue"
     assert found.newest.tolist() == [
         not any(other > at for key_of_other, other in pairs if key_of_other == key) for key, at in pairs
     ]
@@ -124,6 +133,67 @@ def test_words_of_some_lists_are_those_that_are_there(
     ]
 
 
+@settings(deadline=None, max_examples=100)
+@given(
+    drawn=st.lists(
+        st.tuples(
+            st.integers(1, 2),
+            st.integers(0, 3),
+            st.none() | st.lists(st.sampled_from("abc"), max_size=3),
+            st.none() | st.integers(1, 4),
+        ),
+        max_size=12,
+    ).map(lambda events: sorted(events, key=lambda event: event[:2])),
+    least=st.none() | st.integers(1, 4),
+    k=st.integers(1, 3),
+)
+def test_words_of_the_events_themselves_count_as_those_of_a_catalogue(
+    drawn: list[tuple[int, int, list[str] | None, int | None]], least: int | None, k: int
+) -> None:
+    told: list[Any] = [[event[place] for event in drawn] for place in range(4)]
+    keys, instants, lists, stars = told
+    words = pa.array(lists, pa.list_(pa.string()))
+    numbers = pa.array(range(len(drawn)), pa.int64())
+    rows = pa.table(
+        {
+            "key": pa.array(keys, pa.int64()),
+            "event_timestamp": pa.array(instants, pa.timestamp("us", "UTC")),
+            "words": words,
+            "stars": pa.array(stars, pa.int64()),
+            "number": numbers,
+        }
+    )
+    where = None if least is None else ("stars", float(least))
+    own = piece_of(rows, "key", None, None)
+    joined = piece_of(rows.drop_columns("words"), "key", Catalogue("number", numbers, {}), None)
+    expected, counted = [], []
+    for key, instant in sorted(set(zip(keys, instants, strict=True))):
+        times = Counter(
+            word
+            for of, at, said, given in drawn
+            if of == key and at <= instant and (given or 0) >= (least or 0)
+            for word in {*(said or ())}
+        )
+        top = sorted(times, key=lambda word: (-times[word], word))
+        expected.append([*top, *[""] * k][:k])
+        counted.append({f"top:{word}": number for word, number in times.items()})
+    for found in (
+        kernels.top_k(own, "words", None, where, "top", k, ""),
+        kernels.top_k(joined, "words", kernels.words_of(words), where, "top", k, ""),
+    ):
+        assert found.columns["top"].to_pylist() == expected
+        assert found.totals is not None
+        assert counted == [
+            {name: number for name, number in zip(found.names, column, strict=True) if number}
+            for column in found.totals.T.tolist()
+        ]
+    texts = kernels.joined_words(words, "|")
+    assert (
+        kernels.last_k(own, "words", None, "last", k, "", "|").columns["last"].to_pylist()
+        == kernels.last_k(joined, "words", texts, "last", k, "", "|").columns["last"].to_pylist()
+    )
+
+
 def mean_std(
     values: list[float | None], step: float, origin: float = 0.0
 ) -> tuple[float | None, float | None]:
@@ -155,6 +225,15 @@ def test_sums_do_not_depend_on_the_order_of_addition_on_any_grid(step: float, or
     assert (mean, std) == mean_std(values[::-1], step, origin)
     assert mean == pytest.approx(steps.mean() * step, rel=1e-14)
     assert std == pytest.approx(steps.std() * step, rel=1e-12)
+
+
+def test_squares_are_of_the_steps_from_the_origin() -> None:
+    found = kernels.mean_std(piece([(1, 0, 4), (1, 0, 2)]), "x", 0.5, 3.0, "mean", "std")
+    assert found.totals is not None
+    assert (list(found.names), found.totals.tolist()) == (
+        ["mean:n", "mean:sum", "mean:squares"],
+        [[2], [(8 - 6) + (4 - 6)], [(8 - 6) ** 2 + (4 - 6) ** 2]],
+    )
 
 
 def test_sums_stay_exact_past_what_a_float_holds() -> None:

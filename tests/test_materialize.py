@@ -3,18 +3,22 @@
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from feast import FeatureStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from common.errors import MarqueeError
 from feature_repo.online import send
-from feature_repo.online.send import send_changed
+from feature_repo.online.newest import instant, microseconds
+from feature_repo.online.send import Sent, send_changed
 from tests.online_stores import (
     START,
     Event,
@@ -22,6 +26,7 @@ from tests.online_stores import (
     newest,
     open_store,
     path,
+    rows,
     served,
     sqlite,
     stored,
@@ -143,6 +148,33 @@ def test_only_keys_whose_newest_row_is_new_are_sent(store: FeatureStore) -> None
     assert send_all(store) == 0
 
 
+def test_what_was_sent_is_told(store: FeatureStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(store, [Event(key, 10, 0) for key in (1, 2, 3)])
+    monkeypatch.setattr(send, "BATCH", 2)
+    told: list[tuple[str, int, int]] = []
+    (first,) = send_changed(store, ["words"], lambda *done: told.append(done))
+    assert told == [("words", 2, 3), ("words", 3, 3)]
+    (again,) = send_changed(store)
+    write(store, [Event(1, 11, 0)])
+    (more,) = send_changed(store)
+    assert all(0 <= sent.seconds < 60 for sent in (first, again, more))
+    assert [replace(sent, seconds=0) for sent in (first, again, more)] == [
+        Sent("words", since=None, version=0, rows=3, refused=0, missing=0, lost=0, seconds=0),
+        Sent("words", since=0, version=0, rows=0, refused=0, missing=0, lost=0, seconds=0),
+        Sent("words", since=0, version=1, rows=1, refused=0, missing=0, lost=0, seconds=0),
+    ]
+
+
+@pytest.mark.parametrize("column", ["user_id", "seen"])
+def test_a_table_that_lacks_a_column_is_refused(store: FeatureStore, column: str) -> None:
+    write(store, [Event(1, 10, 0)])
+    lacking = DeltaTable(path(store)).to_pyarrow_table().drop_columns([column])
+    write_deltalake(path(store), lacking, mode="overwrite", schema_mode="overwrite")
+    with pytest.raises(MarqueeError, match=rf"table of view words in .* lacks {column}: compute it again"):
+        send_all(store)
+    assert served(store, KEYS) == {}
+
+
 def test_replaced_table_replaces_what_is_online(store: FeatureStore) -> None:
     write(store, [Event(key, 10, 0) for key in KEYS])
     send_all(store)
@@ -198,6 +230,13 @@ def test_without_a_record_the_online_rows_become_the_tables(store: FeatureStore)
     assert served(store, KEYS) == {1: Event(1, 9, 9), 2: Event(2, 10, 0), 3: Event(3, 10, 2)}
 
 
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows go one at a time."""
+    monkeypatch.setattr(send, "BATCH", 1)
+
+
+@pytest.mark.usefixtures("one_by_one")
 def test_older_rows_are_refused_and_counted_where_somebody_wrote_newer_ones(store: FeatureStore) -> None:
     write(store, [Event(1, 8, 0), Event(2, 8, 0), Event(3, 8, 0)])
     send_all(store)
@@ -216,19 +255,41 @@ def test_rows_of_one_key_in_one_batch_leave_the_newest(opened: FeatureStore, bat
     assert served(opened, KEYS) == {1: Event(1, 2, 2)}
 
 
+def test_rows_that_others_write_are_counted_for_their_progress(store: FeatureStore) -> None:
+    told: list[int] = []
+    online, words = store._get_provider().online_store, store.get_feature_view("words")
+    online.online_write_batch(store.config, words, rows([Event(1, 10, 0), Event(2, 10, 0)]), told.append)
+    assert told == [2]
+    assert served(store, KEYS) == {1: Event(1, 10, 0), 2: Event(2, 10, 0)}
+
+
+def test_instants_are_whole_microseconds_whatever_kind_they_are_of() -> None:
+    moment = datetime(1969, 12, 31, 23, 59, 59, 999_999, UTC)
+    tokyo = moment.astimezone(timezone(timedelta(hours=9)))
+    for kind in (moment, moment.replace(tzinfo=None), tokyo, pd.Timestamp(moment)):
+        assert repr(microseconds(kind)) == "-1", kind
+    assert instant(-1) == moment
+    assert microseconds(None) == microseconds(pd.NaT) == -(2**63)
+    assert microseconds(START + timedelta(microseconds=1)) == microseconds(START) + 1
+
+
+@pytest.mark.usefixtures("one_by_one")
 def test_a_store_that_takes_anything_is_sent_no_older_row(tmp_path: Path) -> None:
     plain = open_store(tmp_path, {"type": "sqlite", "path": str(tmp_path / "online.db")})
     second = 1_000_000
     write(plain, [Event(1, second, 0), Event(2, second, 0)])
+    write_online(plain, [Event(1, 2 * second, 0)])
     assert send_all(plain) == 2
-    write_online(plain, [Event(1, 5 * second, 0), Event(2, 5 * second, 0)])
-    write(plain, [Event(1, 4 * second, 9), Event(2, 5 * second, 1), Event(3, second, 0)])
+    assert served(plain, KEYS)[1] == Event(1, second, 0), "all that there is was sent"
+    write_online(plain, [Event(key, 5 * second, 0) for key in (1, 2, 4)])
+    write(plain, [Event(1, 4 * second, 9), Event(2, 5 * second, 1), Event(3, second, 0), Event(4, second, 0)])
     (sent,) = send_changed(plain)
-    assert (sent.rows, sent.refused) == (3, 1)
+    assert (sent.rows, sent.refused) == (4, 2)
     assert served(plain, KEYS) == {
         1: Event(1, 5 * second, 0),
         2: Event(2, 5 * second, 1),
         3: Event(3, second, 0),
+        4: Event(4, 5 * second, 0),
     }
     assert send_all(plain) == 0
 

@@ -4,8 +4,10 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from feast import FeatureStore
@@ -14,7 +16,7 @@ from redis.client import Pipeline
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from common.errors import MarqueeError
-from feature_repo.online import send
+from feature_repo.online import record, send
 from feature_repo.online.send import Sent, send_changed
 from tests.online_stores import (
     Event,
@@ -149,6 +151,26 @@ def test_rows_put_back_from_yesterdays_file_are_brought_up_to_date(tmp_path: Pat
     shutil.copy(tmp_path / "yesterday.db", file)
     again = open_store(tmp_path, sqlite(tmp_path))
     assert mended(again).rows == 20
+
+
+@pytest.mark.usefixtures("in_file")
+def test_rows_that_nobody_sent_are_none_that_are_missing(tmp_path: Path) -> None:
+    others = sql(f"INSERT INTO {ORDERS} VALUES (x'00', 1, 1), (x'01', 1, 1)")
+    others(tmp_path / "online.db")
+    assert mended(open_store(tmp_path, sqlite(tmp_path))).missing == 0
+
+
+def test_rows_that_go_while_others_are_sent_are_an_error(in_file: FeatureStore) -> None:
+    online, words = in_file._get_provider().online_store, in_file.get_feature_view("words")
+    kept = {send.serialised_key(in_file.config, entity_key(1))}
+
+    def let_go(*_: object) -> None:
+        online.keep_only(in_file.config, words, kept)
+
+    write(in_file, [Event(key, 12, 0) for key in KEYS])
+    with pytest.raises(MarqueeError, match=r"let go of 200 rows of words while .*: give it memory"):
+        send_changed(in_file, on_progress=let_go)
+    assert mended(in_file).missing == len(KEYS)
 
 
 @pytest.mark.usefixtures("in_file")
@@ -308,6 +330,34 @@ def test_without_the_record_newer_rows_and_strangers_go(
     monkeypatch.undo()
     assert served(store, [*KEYS, 7777]) == newest(stored(store))
     assert send_once(store).rows == 0
+
+
+def test_a_record_counts_although_the_clock_was_set_back(
+    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = Mock(now=lambda zone: datetime.now(zone) + timedelta(hours=3))
+    write(store, [Event(1, 12, 0)])
+    monkeypatch.setattr(record, "datetime", ahead)
+    send_once(store)
+    monkeypatch.undo()
+    write(store, [Event(2, 12, 0)])
+    assert send_once(store).rows == 1
+    again = send_once(store)
+    assert (again.since, again.version, again.rows) == (3, 3, 0)
+
+
+def test_nothing_was_sent_until_somebody_wrote(store: FeatureStore) -> None:
+    words = store.get_feature_view("words")
+    assert not record.never_sent(store, words)
+    empty(store)
+    assert record.never_sent(store, words)
+    write_online(store, [Event(1, 1, 0)])
+    assert not record.never_sent(store, words)
+
+
+def test_a_store_that_cannot_tell_may_have_been_sent_to(tmp_path: Path) -> None:
+    plain = open_store(tmp_path, {"type": "sqlite", "path": str(tmp_path / "online.db")})
+    assert not record.never_sent(plain, plain.get_feature_view("words"))
 
 
 def test_how_many_rows_had_gone_is_told(store: FeatureStore) -> None:

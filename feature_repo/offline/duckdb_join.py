@@ -80,22 +80,17 @@ def keys_seen(config: RepoConfig, views: Sequence[View], start: datetime, end: d
             table = con.sql(query).to_arrow_table()
             if view.keys:
                 found.append(table.cast(kinds))
-            con.unregister("rows")
     if not found:
         return pa.table({EVENT_TIMESTAMP: pa.array([utc(end)], pa.timestamp("us", "UTC"))})
     names = list(dict.fromkeys(name for table in found for name in table.column_names))
     union = pa.concat_tables(found, promote_options="permissive")
-    keys = (
-        union.group_by(names, use_threads=False)
-        .aggregate([])
-        .sort_by([(name, "ascending") for name in names])
-    )
+    keys = union.group_by(names).aggregate([]).sort_by([(name, "ascending") for name in names])
     moment = pa.repeat(pa.scalar(utc(end), pa.timestamp("us", "UTC")), keys.num_rows)
     return keys.select(names).append_column(EVENT_TIMESTAMP, moment)
 
 
 def point_in_time_join(
-    config: RepoConfig, labels: Labels, views: Sequence[View], filter_by_created: bool = False
+    config: RepoConfig, labels: Labels, views: Sequence[View], filter_by_created: bool
 ) -> pa.Table:
     """The labels' columns as they are, then the features of each view, one row per label, in order.
 
@@ -126,7 +121,7 @@ def _join_view(
     check_columns(config, view, rows.schema)
     con.register("rows", rows)
     con.register("labels", _join_table(labels, view, rows.schema))
-    few = labels.table.num_rows * FEW_LABELS <= rows.count_rows() if view.keys else False
+    few = labels.table.num_rows * FEW_LABELS <= rows.count_rows()
     query = as_of_query(view, rows.schema, _window(labels, view, rows.schema), few, filter_by_created)
     joined = con.sql(query).to_arrow_table()
     con.close()
@@ -139,7 +134,7 @@ def _join_view(
 
 
 def as_of_query(
-    view: View, schema: pa.Schema, window: Sequence[str], few_labels: bool, filter_by_created: bool = False
+    view: View, schema: pa.Schema, window: Sequence[str], few_labels: bool, filter_by_created: bool
 ) -> str:
     """SQL for one view: `row` and its features for each row of `labels`, in no order.
 
@@ -189,8 +184,7 @@ def _known_by_rank(view: View, schema: pa.Schema, where: list[str]) -> str:
         f"SELECT * EXCLUDE (version, known), known::HUGEINT * {RANK} AS rank"
         f" FROM (SELECT {', '.join(columns)} FROM rows{filtered(present)})"
         f" QUALIFY version = max(version) OVER ({partition}ORDER BY known, version ROWS UNBOUNDED PRECEDING)"
-        f" AND row_number() OVER ({partition.rstrip() + ', known ' if keys else 'PARTITION BY known '}"
-        "ORDER BY version DESC) = 1"
+        f" AND row_number() OVER (PARTITION BY {', '.join([*keys, 'known'])} ORDER BY version DESC) = 1"
     )
 
 

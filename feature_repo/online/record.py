@@ -73,7 +73,5 @@ def rows_missing(store: FeatureStore, view: FeatureView) -> int | None:
 
 def never_sent(store: FeatureStore, view: FeatureView) -> bool:
     """Whether nothing of a view is online, by whomever: a key without a row then tells nothing of the key."""
-    online = online_store(store)
-    if sent_record(store, view) is not None:
-        return False
-    return online.is_empty(store.config, view) if isinstance(online, KeepsNewest) else False
+    online = online_store(store)  # in which the record is a row, too
+    return isinstance(online, KeepsNewest) and online.is_empty(store.config, view)

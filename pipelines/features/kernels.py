@@ -91,7 +91,7 @@ def mean_std(piece: Piece, of: str, step: float, origin: float, mean: str, std: 
         step: values are multiples of it, and so is `origin`.
         origin: subtracted first, to keep squares small.
     """
-    value = pc.fill_null(piece.column(of).cast(pa.float64()), np.nan).to_numpy(zero_copy_only=False)
+    value = pc.fill_null(piece.column(of).cast(pa.float64()), np.nan).to_numpy()
     present = ~np.isnan(value)
     origin = round(origin / step)
     steps = np.where(present, np.rint(value / step) - origin, 0.0).astype(np.int64)

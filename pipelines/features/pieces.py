@@ -152,7 +152,7 @@ def counted(
         own = where[0] in events.column_names
         value = events.column(where[0]) if own else catalogue.columns[where[0]].take(place)
         kept = pc.and_(kept, pc.fill_null(pc.greater_equal(value, where[1]), False))
-    if not pc.all(kept, min_count=0).as_py():
+    if not pc.all(kept).as_py():
         events, place = events.filter(kept), place.filter(kept)
     return events, place.to_numpy().astype(np.int64)
 
