@@ -73,12 +73,23 @@ def servers(found: Found) -> str:
     return table(heads, [[str(cell) for cell in row] for row in rows])
 
 
+def mutants(found: Found) -> str:
+    """Modules down: how many mutants there are, and what became of them."""
+    counts = [
+        [of["module"], of["mutants"], of["killed"], of["same"], len(of["left"])] for of in found["modules"]
+    ]
+    counts.append(["all", *(sum(count[place] for count in counts) for place in range(1, 5))])
+    rows = [[f"`{name}`" if "/" in name else name, *(str(count) for count in of)] for name, *of in counts]
+    return table(["module", "mutants", "killed", "changes nothing", "left"], rows)
+
+
 SEARCHES: dict[str, Callable[[Found], str]] = {
     "steps": steps,
     "sequences": sequences,
     "fuzzing": fuzzing,
     "interruptions": interruptions,
     "servers": servers,
+    "mutants": mutants,
 }
 
 
