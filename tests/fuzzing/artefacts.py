@@ -9,12 +9,12 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from random import Random
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from tests.folders import until_exit
 from tests.fuzzing.damage import damaged
 from tests.toy_features import toy_table
 from tests.training_runs import prepared, recipe
@@ -294,7 +294,7 @@ CHANGES: dict[str, Callable[[Random, Path], None]] = {
 
 @cache
 def _trained() -> Path:
-    folder = Path(mkdtemp(prefix="marquee-fuzzing-models-"))
+    folder = until_exit("fuzzing-models")
     for model, config in MODELS.items():
         made = recipe(model, config=config, service=SERVICE)
         train_on(prepared(SERVICE, 120), made, folder / model)

@@ -3,15 +3,15 @@
 import shutil
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
+from tests.folders import until_exit
 from tests.promises.home import template
 
 
 @cache
 def home() -> Path:
     """A copy of the home of `tests.promises`, which tries may write to."""
-    folder = Path(mkdtemp(prefix="marquee-fuzzing-home-"))
+    folder = until_exit("fuzzing-home")
     return Path(shutil.copytree(template(), folder / "home"))
 
 

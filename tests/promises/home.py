@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 from app.audit import audit_consistency, audit_leakage
 from app.home import writing
@@ -23,6 +22,7 @@ from pipelines.features.jobs import run_job
 from pipelines.ingest import IngestReport, add, ingest
 from pipelines.sources.movielens import read_movielens
 from pipelines.sources.new_events import read_events
+from tests.folders import until_exit
 from tests.promises.model import Film, Rating, Row, Taken
 from tests.raw_rows import no_spark
 from tests.view_rows import seen_by_readers
@@ -165,7 +165,7 @@ def posters() -> Path:
     """A folder of the posters of three movies."""
     from PIL import Image
 
-    folder = Path(mkdtemp(prefix="marquee-posters-"))
+    folder = until_exit("posters")
     for movie in (1, 2, 4):
         colour = (40 * movie, 200 - 30 * movie, 90)
         Image.new("RGB", (4, 6), colour).save(folder / f"{movie}.jpg")
@@ -175,7 +175,7 @@ def posters() -> Path:
 @cache
 def template() -> Path:
     """A home on which the whole road was gone once, to be copied."""
-    folder = Path(mkdtemp(prefix="marquee-promises-template-"))
+    folder = until_exit("promises-template")
     first = Home(folder / "home", folder / "sources")
     lines = [Rating(user, movie, stars, second) for (user, movie, second), stars in EVENTS.items()]
     first.ingest(DOMAIN, lines, FIRST, adding=False)
