@@ -6,6 +6,8 @@ from tests.promises import planted
 from tests.promises.home import template
 from tests.promises.search import search
 
+# They go the whole road, again and again.
+pytestmark = pytest.mark.process
 PARTS, SEQUENCES, STEPS = 3, 5, 20
 
 
