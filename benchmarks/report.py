@@ -31,6 +31,24 @@ def number(value: float | None, form: str = ".1f") -> str:
     return "–" if value is None else format(value, form)
 
 
+def commands(results: Sequence[Result]) -> str:
+    """Commands down, beside what they cost at another commit."""
+    now = {result["command"]: result for result in results if result["commit"] == "now"}
+    before = {result["command"]: result for result in results if result["commit"] != "now"}
+    rows = []
+    for name, result in now.items():
+        other = before.get(name)
+        rows.append(
+            [
+                name,
+                *(number(result[what], ".2f") for what in ("seconds", "cpu", "peak_gb")),
+                number(other and other["seconds"], ".2f"),
+                number(other and result["seconds"] / other["seconds"], ".2f"),
+            ]
+        )
+    return table(["command", "seconds", "CPU s", "peak GB", "seconds before", "ratio"], rows)
+
+
 def pit_join(results: Sequence[Result]) -> str:
     rows = [
         [
@@ -166,7 +184,7 @@ def train_gpu(results: Sequence[Result]) -> str:
 
 TABLES: dict[str, Callable[[Sequence[Result]], str]] = {
     make.__name__: make
-    for make in (pit_join, feature_build, incremental, road, materialize, train_cpu, train_gpu)
+    for make in (commands, pit_join, feature_build, incremental, road, materialize, train_cpu, train_gpu)
 }
 
 
