@@ -43,7 +43,12 @@ def connection(
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         else:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=PREFIX))
-        options: dict[str, Any] = {"memory_limit": memory, "temp_directory": folder}
+        # A query names what was registered, and no variable of whoever runs it.
+        options: dict[str, Any] = {
+            "memory_limit": memory,
+            "temp_directory": folder,
+            "python_enable_replacements": False,
+        }
         if threads is not None:
             options["threads"] = threads
         try:

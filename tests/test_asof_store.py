@@ -4,6 +4,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from feast.on_demand_feature_view import on_demand_feature_view
 from feast.types import Float64
 
 from common.errors import MarqueeError
+from feature_repo.offline import duckdb_join
 from tests.asof_battery import (
     ENGINES,
     INSTANT,
@@ -231,6 +233,56 @@ def test_a_view_without_keys_is_answered_as_known_then(on_duckdb: FeatureStore) 
     assert ask(on_duckdb, ENGINES["duckdb"], case) == expected(case)
 
 
+def test_what_was_known_of_one_key_leaves_out_nothing_of_another(on_duckdb: FeatureStore) -> None:
+    columns = {"user_id": "int", "event_timestamp": "time", "created_timestamp": "time", "total": "int"}
+    rows = [(1, 20, 20, 1), (2, 10, 30, 2), (2, 9, 40, 3)]
+    table = Table(columns, [dict(zip(columns, row, strict=True)) for row in rows])
+    labels = Table(LABELS.columns, [{"user_id": user, "event_timestamp": 50} for user in (1, 2)])
+    case = Case({"some": table}, [AskedView("some", ["user_id"], ["total"])], labels, only_created=True)
+    assert [row["total"] for row in expected(case)] == [1, 2]
+    assert ask(on_duckdb, ENGINES["duckdb"], case) == expected(case)
+
+
+@pytest.mark.parametrize(("most", "at_once"), [(3, 2), (2, 1)])
+def test_views_of_few_labels_are_joined_side_by_side(
+    on_duckdb: FeatureStore, monkeypatch: pytest.MonkeyPatch, most: int, at_once: int
+) -> None:
+    build(on_duckdb, stats_case())
+    views = [AskedView("stats", ["user_id"], ["mean"], alias=name) for name in ("one", "two")]
+    case = Case({"stats": STATS}, views, LABELS, full_feature_names=True)
+    both, met, join_view = Barrier(2), list[bool](), duckdb_join._join_view
+
+    def meeting(*asked: Any) -> Any:
+        try:
+            both.wait(5 if at_once == 2 else 0.2)
+            met.append(True)
+        except BrokenBarrierError:
+            met.append(False)
+        return join_view(*asked)
+
+    monkeypatch.setattr(duckdb_join, "SIDE_BY_SIDE", most)
+    monkeypatch.setattr(duckdb_join, "_join_view", meeting)
+    assert plain(job(on_duckdb, ENGINES["duckdb"], case).to_arrow()) == expected(case)
+    assert met == [at_once == 2] * 2
+
+
+@pytest.mark.parametrize(("factor", "few"), [(1, True), (2, False)])
+def test_rows_of_other_keys_are_left_out_first_where_labels_are_few(
+    on_duckdb: FeatureStore, monkeypatch: pytest.MonkeyPatch, factor: int, few: bool
+) -> None:
+    build(on_duckdb, stats_case())
+    queries, write_query = list[str](), duckdb_join.as_of_query
+
+    def noted(*asked: Any) -> str:
+        queries.append(write_query(*asked))
+        return queries[-1]
+
+    monkeypatch.setattr(duckdb_join, "FEW_LABELS", factor)
+    monkeypatch.setattr(duckdb_join, "as_of_query", noted)
+    assert plain(job(on_duckdb, ENGINES["duckdb"], stats_case()).to_arrow()) == expected(stats_case())
+    assert ["IN (SELECT k0 FROM labels)" in query for query in queries] == [few]
+
+
 def test_without_labels_a_table_that_lacks_its_key_is_named(on_duckdb: FeatureStore) -> None:
     build(on_duckdb, stats_case())
     lacking = arrow(STATS).drop_columns(["user_id"])
@@ -278,6 +330,13 @@ def test_a_key_of_another_kind_is_refused(applied: FeatureStore) -> None:
     times = arrow(LABELS).column("event_timestamp")
     refuses(applied, pa.table({"user_id": ["1", "2", "x"], "event_timestamp": times}), "user_id", "string")
     refuses(applied, pa.table({"user_id": [1.5, 2.0, 3.0], "event_timestamp": times}), "user_id")
+
+
+def test_a_label_query_finds_no_variable_of_the_program(on_duckdb: FeatureStore) -> None:
+    build(on_duckdb, stats_case())
+    for variable in ("entities", "config"):
+        with pytest.raises(MarqueeError, match=r"^The label query fails in DuckDB: .*does not exist"):
+            job(on_duckdb, ENGINES["duckdb"], stats_case(), f"SELECT * FROM {variable}").to_arrow()
 
 
 def test_labels_without_any_instant_are_refused(applied: FeatureStore) -> None:
