@@ -20,6 +20,7 @@ from feature_repo.define.view import Over, View
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.posters import STATISTICS
 from feature_repo.spark import spark_schema
+from pipelines.features import kernels
 from pipelines.features.computation import computation, digest
 from pipelines.features.pieces import STATE
 from tests.feature_oracle import Movie, Rating, known_at_labels, movie_tables
@@ -186,7 +187,7 @@ def test_a_view_that_is_computed_otherwise_is_told_by_another_word(monkeypatch: 
         replace(recent, features=tuple(spoken(feature, "+") for feature in recent.features)),
     ]
     words = [digest(view) for view in others]
-    monkeypatch.setattr("pipelines.features.kernels.VERSION", 2)
+    monkeypatch.setattr(kernels, "VERSION", kernels.VERSION + 1)
     words.append(digest(stats))
     assert len(set(words)) == len(words)
     assert {len(word) for word in words} == {16}

@@ -18,7 +18,7 @@ from pipelines.features.computation import catalogue_columns
 from pipelines.features.in_arrow import InArrow
 from pipelines.features.incremental import oldest_seen
 from pipelines.features.jobs import run_job
-from pipelines.features.news import News, touched_keys
+from pipelines.features.news import News, news_since, touched_keys
 from tests.feature_oracle import Movie, Rating
 from tests.raw_rows import no_spark
 from tests.test_feature_jobs import MOVIES, tables
@@ -93,6 +93,15 @@ def test_the_table_furthest_behind_tells_what_was_seen(built: Path, tmp_path: Pa
     for view in DOMAIN.views_over("ratings"):
         run(no_spark, folder, view.name)
     assert oldest_seen(folder, DOMAIN, "ratings") == 1
+
+
+def test_a_catalogue_rewritten_without_a_change_is_no_news(built: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(built, tmp_path / "lake"))
+    write(folder, {"movies": movies(dict(reversed(MOVIES.items())))})
+    view = DOMAIN.view(NAME)
+    news = news_since(folder, view, {"ratings": 0, "movies": 0}, {"ratings": 0, "movies": 1})
+    assert news is not None
+    assert news.touched is None
 
 
 def test_a_changed_row_that_decides_what_counts_is_found_wherever_it_stands() -> None:

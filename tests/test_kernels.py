@@ -71,6 +71,7 @@ def test_totals_are_those_of_all_events_of_the_key_up_to_the_instant(drawn: Draw
     pairs = [(int(keys[last]), int(instants[last])) for last in found.last]
     assert pairs == sorted(set(zip(keys.tolist(), instants.tolist(), strict=True)))
     assert len(found.joined) == 0, "there is no catalogue"
+    assert found.of_earlier.tolist() == [-1] * len(pairs), "nothing went before"
     assert found.newest.tolist() == [
         not any(other > at for key_of_other, other in pairs if key_of_other == key) for key, at in pairs
     ]
@@ -94,9 +95,14 @@ def test_totals_go_on_from_those_of_an_earlier_row(drawn: Drawn, state: dict[int
     found = piece_of(
         both.sort_by([("key", "ascending"), ("event_timestamp", "ascending")]), "key", None, None
     )
+    keys_of_rows = found.events.column("key").to_numpy()[found.last]
+    known = found.earlier.column("key").to_pylist()
+    assert found.of_earlier.tolist() == [
+        known.index(key) if key in known else -1 for key in keys_of_rows.tolist()
+    ]
     alone = piece(drawn)
     values = columns(drawn)[2][None]
-    earlier = np.array([state.get(int(key), 0) for key in found.events.column("key").to_numpy()[found.last]])
+    earlier = np.array([state.get(int(key), 0) for key in keys_of_rows])
     assert found.totals(values, ["sum"]).tolist() == (alone.totals(values, ["sum"]) + earlier).tolist()
 
 
@@ -192,6 +198,23 @@ def test_words_of_the_events_themselves_count_as_those_of_a_catalogue(
         kernels.last_k(own, "words", None, "last", k, "", "|").columns["last"].to_pylist()
         == kernels.last_k(joined, "words", texts, "last", k, "", "|").columns["last"].to_pylist()
     )
+
+
+def test_the_last_of_each_key_go_on_from_its_own_earlier_row() -> None:
+    new = sorted_rows([(1, 7, 70), (2, 8, 80), (2, 9, 90), (3, 9, 99)])
+    before = pa.table(
+        {
+            "key": [1, 2],
+            "event_timestamp": pa.array([5, 6], pa.timestamp("us", "UTC")),
+            "last": [[50, 40, 30], [60, 0, 0]],
+            STATE: pa.array([[], []], STATE_TYPE),
+        }
+    )
+    both = pa.concat_tables(
+        [before.slice(0, 1), new.slice(0, 1), before.slice(1), new.slice(1)], promote_options="default"
+    )
+    found = kernels.last_k(piece_of(both, "key", None, None), "x", None, "last", 3, 0, "")
+    assert found.columns["last"].to_pylist() == [[70, 50, 40], [80, 60, 0], [90, 80, 60], [99, 0, 0]]
 
 
 def mean_std(

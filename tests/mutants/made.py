@@ -5,7 +5,7 @@
 Prints them in JSON. Runs in an environment of mutmut's own, so it imports nothing of ours. Of mutmut's
 changes the blunt ones are not made. Beside the others, conditions are turned, calls for their effect and
 named arguments are left out, and words of SQL are changed, which for mutmut are letters. What decorates,
-annotates, is raised or imported stays.
+annotates, is raised or imported stays, and so does what `zip` asserts.
 """
 
 import ast
@@ -70,7 +70,7 @@ def call_left_out(node: cst.Expr) -> Iterator[cst.CSTNode]:
 def named_argument_left_out(node: cst.Call) -> Iterator[cst.CSTNode]:
     """An argument that has a name is not given."""
     for place, argument in enumerate(node.args):
-        if argument.keyword is not None:
+        if argument.keyword is not None and not is_strict(argument):
             yield node.with_changes(args=[*node.args[:place], *node.args[place + 1 :]])
 
 
@@ -104,7 +104,7 @@ class Places(cst.CSTVisitor):
         self.lines: list[range] = []
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, STAYS) or calls_what_stays(node) or (not self.names and is_no_constant(node)):
+        if stays(node) or (not self.names and is_no_constant(node)):
             return False
         if isinstance(node, cst.FunctionDef | cst.ClassDef):
             self.names.append(node.name.value)
@@ -128,8 +128,16 @@ class Places(cst.CSTVisitor):
         return range(place.start.line, place.end.line + 1) if place else range(0)
 
 
-def calls_what_stays(node: cst.CSTNode) -> bool:
-    return isinstance(node, cst.Call) and isinstance(node.func, cst.Name) and node.func.value in CALLS_STAY
+def stays(node: cst.CSTNode) -> bool:
+    """Whether a node and all in it stay as they are."""
+    if isinstance(node, cst.Call):
+        return isinstance(node.func, cst.Name) and node.func.value in CALLS_STAY
+    return isinstance(node, STAYS) or (isinstance(node, cst.Arg) and is_strict(node))
+
+
+def is_strict(argument: cst.Arg) -> bool:
+    """Whether it is what `zip` asserts: nothing depends on it as long as that holds."""
+    return argument.keyword is not None and argument.keyword.value == "strict"
 
 
 def is_no_constant(node: cst.CSTNode) -> bool:
