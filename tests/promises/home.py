@@ -1,6 +1,7 @@
 """A home and the commands on it, as the command line gives them; none starts Spark."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -71,6 +72,7 @@ class Home:
         self.settings = Settings(home=folder)
         self.sources = sources
         self.files = 0
+        self.read: dict[Hashable, tuple[Hashable, list[Row]]] = {}
 
     @property
     def lake(self) -> Path:
@@ -151,13 +153,38 @@ class Home:
 
     def table(self, name: str) -> list[Row]:
         """All rows of a source table."""
-        rows: list[Row] = open_table(self.lake, name).to_pyarrow_table().to_pylist()
-        return rows
+        return self._unless_read(
+            name, name, lambda: open_table(self.lake, name).to_pyarrow_table().to_pylist()
+        )
 
     def rows(self, view: View) -> list[Row]:
         """What readers see of a feature table."""
-        stored = open_table(self.lake, view.name).to_pyarrow_table()
-        return seen_by_readers(view, stored.select(view.table.column_names))
+
+        def seen() -> list[Row]:
+            stored = open_table(self.lake, view.name).to_pyarrow_table()
+            return seen_by_readers(view, stored.select(view.table.column_names))
+
+        return self._unless_read((view.name, *view.table.column_names), view.name, seen)
+
+    def _unless_read(self, what: Hashable, table: str, read: Callable[[], list[Row]]) -> list[Row]:
+        """Rows of a table, read again only where its files are others: half of all steps write none."""
+        files = files_of(str(self.lake / table))
+        known, rows = self.read.get(what, (None, []))
+        if known != files:
+            rows = read()
+            self.read[what] = files, rows
+        return rows
+
+
+def files_of(folder: str) -> Hashable:
+    """Names, lengths and instants of all files of a folder, equal to those of a copy of it."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            state = entry.stat()
+            inside = files_of(entry.path) if entry.is_dir() else ()
+            found.append((entry.name, state.st_size, state.st_mtime_ns, inside))
+    return tuple(sorted(found))
 
 
 @cache

@@ -1,6 +1,7 @@
 """Where a home has its registry and online rows, in files or on servers, and how they go."""
 
 import sqlite3
+from collections.abc import Hashable
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -28,6 +29,9 @@ class Stores(Protocol):
     def lose(self, home: Path, what: str) -> None:
         """Lose `ROWS` or `REGISTRY` as a whole."""
 
+    def files(self, home: Path) -> Hashable:
+        """What tells whether they were written; None where nothing does."""
+
     def copied(self, home: Path, as_new: bool) -> bool:
         """Say what a home is that is elsewhere now, where that is asked; whether it has nothing yet."""
 
@@ -54,6 +58,10 @@ class Files:
         name = {ROWS: "online.db", REGISTRY: "registry.db"}[what]
         (home / name).unlink(missing_ok=True)  # it may be gone already
 
+    def files(self, home: Path) -> Hashable:
+        states = [file.stat() for file in home.glob("*.db*")]
+        return tuple(sorted((state.st_size, state.st_mtime_ns) for state in states))
+
     def copied(self, home: Path, as_new: bool) -> bool:  # noqa: ARG002
         return False
 
@@ -79,6 +87,9 @@ class OnServers:
         registry = profile_settings(Settings(home=home))["registry"]
         with server_engine(registry).begin() as connection:
             connection.execute(text(f"DROP SCHEMA IF EXISTS {space_of(home)} CASCADE"))
+
+    def files(self, home: Path) -> Hashable:  # noqa: ARG002
+        return None
 
     def copied(self, home: Path, as_new: bool) -> bool:
         (say_new if as_new else say_moved)(home)
