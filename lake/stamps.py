@@ -10,11 +10,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
+from deltalake import DeltaTable
 
-from lake.tables import rows_of
+from lake.tables import open_table
 
 _STEP = timedelta(microseconds=1)
 _MICROSECONDS = pa.timestamp("us", "UTC")
+_BLUNT = timedelta(milliseconds=1)
+"""By which the greatest instant of a file, as a table's log has it, may be too small."""
 
 
 def growing(lake: Path, name: str, column: str, now: datetime) -> datetime:
@@ -28,14 +31,28 @@ def growing(lake: Path, name: str, column: str, now: datetime) -> datetime:
     Raises:
         MarqueeError: the table is not there.
     """
-    return later_than(rows_of(lake, name), column, now)
+    return later_than(open_table(lake, name), column, now)
 
 
-def later_than(held: pads.Dataset, column: str, now: datetime) -> datetime:
-    """`now`, or one microsecond after the newest instant of a column where that is not before it."""
-    if column not in held.schema.names:
+def later_than(held: DeltaTable, column: str, now: datetime) -> datetime:
+    """`now`, or one microsecond after the newest instant of a column where that is not before it.
+
+    Rows are read only where the table's log does not show that all are older than `now`.
+    """
+    names = {field.name for field in held.schema().fields}
+    if column not in names or _are_all_before(held, column, now):
         return now
+    rows = held.to_pyarrow_dataset()
     stamps = {column: pads.field(column).cast(_MICROSECONDS)}
-    found = (pc.max(batch.column(0)).as_py() for batch in held.scanner(stamps).to_batches())
+    found = (pc.max(batch.column(0)).as_py() for batch in rows.scanner(stamps).to_batches())
     newest = max((stamp for stamp in found if stamp is not None), default=None)
     return now if newest is None else max(now.astimezone(UTC), newest + _STEP)
+
+
+def _are_all_before(held: DeltaTable, column: str, now: datetime) -> bool:
+    """Whether the log says so of each file."""
+    files, known = pa.table(held.get_add_actions(flatten=True)), f"max.{column}"
+    if known not in files.column_names or files[known].null_count:
+        return False
+    newest = pc.max(files[known].cast(_MICROSECONDS)).as_py()
+    return newest is None or newest + _BLUNT < now

@@ -5,8 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
@@ -106,15 +106,37 @@ def test_what_was_known_before_a_correction_can_still_be_told(tmp_path: Path) ->
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", None])
-def test_stamps_of_any_resolution_and_zone_are_understood(unit: str, zone: str | None) -> None:
+@pytest.mark.parametrize("columns_told", [0, 32], ids=["the log tells none", "the log tells"])
+def test_stamps_of_any_resolution_and_zone_are_understood(
+    unit: str, zone: str | None, columns_told: int, tmp_path: Path
+) -> None:
     newest = datetime(2024, 5, 1, 12, 0, 0, 1000, tzinfo=UTC)
-    held = pads.dataset(pa.table({"at": pa.array([None, newest], pa.timestamp(unit, zone))}))
+    for stamps in ([newest - timedelta(days=1)], [None, newest]):
+        rows = pa.table({"at": pa.array(stamps, pa.timestamp(unit, zone))})
+        told = {"delta.dataSkippingNumIndexedCols": str(columns_told)}
+        write_deltalake(tmp_path, rows, mode="append", configuration=told)
+    held = DeltaTable(tmp_path)
+    told_of = [value.is_valid for value in held.get_add_actions(flatten=True)["max.at"]]
+    assert told_of == [columns_told > 0] * 2
     assert later_than(held, "at", newest - timedelta(hours=9)) == newest + timedelta(microseconds=1)
     assert later_than(held, "at", newest) == newest + timedelta(microseconds=1)
+    close = newest + timedelta(microseconds=7)
+    assert later_than(held, "at", close) == close
     assert later_than(held, "at", newest + timedelta(hours=1)) == newest + timedelta(hours=1)
 
 
-def test_a_table_without_stamps_or_rows_leaves_the_clock_as_it_is() -> None:
+def test_a_log_that_knows_stamps_by_the_millisecond_is_not_taken_at_its_word(tmp_path: Path) -> None:
+    newest = datetime(2024, 5, 1, 12, 0, 0, 1999, tzinfo=UTC)
+    write_deltalake(tmp_path, pa.table({"at": pa.array([newest], pa.timestamp("us", "UTC"))}))
+    (commit,) = (tmp_path / "_delta_log").glob("*.json")
+    told = commit.read_text()
+    assert "00.001999Z" in told
+    commit.write_text(told.replace("00.001999Z", "00.001Z"))  # as Spark writes it
+    between = newest - timedelta(microseconds=500)
+    assert later_than(DeltaTable(tmp_path), "at", between) == newest + timedelta(microseconds=1)
+
+
+def test_a_table_without_stamps_or_rows_leaves_the_clock_as_it_is(tmp_path: Path) -> None:
     for column in ("at", "other"):
-        held = pads.dataset(pa.table({column: pa.array([], pa.timestamp("us", "UTC"))}))
-        assert later_than(held, "at", NOW) == NOW
+        write_deltalake(tmp_path / column, pa.table({column: pa.array([], pa.timestamp("us", "UTC"))}))
+        assert later_than(DeltaTable(tmp_path / column), "at", NOW) == NOW

@@ -183,7 +183,7 @@ def append(config: RepoConfig, feature_view: FeatureView, table: pa.Table) -> No
     created = source.created_timestamp_column
     if created and created not in table.column_names:
         now = datetime.now(UTC)
-        stamp = now if held is None else later_than(held.to_pyarrow_dataset(), created, now)
+        stamp = now if held is None else later_than(held, created, now)
         stamps = pa.repeat(pa.scalar(stamp, pa.timestamp("us", "UTC")), table.num_rows)
         table = table.append_column(created, stamps)
     if held is not None:

@@ -25,7 +25,7 @@ from feature_repo.define.domain import Domain
 from feature_repo.define.view import View
 from lake import session
 from lake.session import StartSpark
-from lake.tables import count_rows, require_rows, rows_of
+from lake.tables import count_rows, open_table, require_rows
 from pipelines.features import facts, in_arrow
 from pipelines.features.in_arrow import InArrow, TooManyError
 from pipelines.features.news import everything, news_since
@@ -117,7 +117,7 @@ def update(start: StartSpark, folder: Path, view: View, created: datetime) -> Up
     seen = seen_by(folder, view)
     if seen is None:
         return rebuild(start, folder, view, created)
-    require_rows(folder, view.name)
+    held = require_rows(folder, view.name)
     if seen == now:
         return Update(view.name, "nothing new", 0)
     if view.is_timeless:
@@ -128,10 +128,9 @@ def update(start: StartSpark, folder: Path, view: View, created: datetime) -> Up
         return rebuild(start, folder, view, created)
     assert news.added is not None
     new_events = news.added.count_rows()
-    events, stored = (
-        rows_of(folder, name, version)
-        for name, version in ((view.over.table.name, now[view.over.table.name]), (view.name, None))
-    )
+    source = view.over.table.name
+    # `versions` found that the source can be read.
+    events, stored = (table.to_pyarrow_dataset() for table in (open_table(folder, source, now[source]), held))
     try:
         found, late_keys = take_in(InArrow(news, events, stored, session.FEW, FEW_AGAIN))
         rows = in_arrow.write(found, folder, view, now, created, replace=False)
@@ -160,7 +159,7 @@ def rebuild(start: StartSpark, folder: Path, view: View, created: datetime) -> U
         return Update(view.name, "rebuilt", facts.rebuild(start, folder, view, now, created))
     news, events = everything(folder, view, now), view.over.table.name
     if count_rows(folder, events) <= session.FEW:
-        dataset = rows_of(folder, events, now[events])
+        dataset = open_table(folder, events, now[events]).to_pyarrow_dataset()
         do = InArrow(news, dataset, None, session.FEW, FEW_AGAIN)
         rows = in_arrow.write(do.compute(do.all_events()), folder, view, now, created, replace=True)
     else:
