@@ -30,11 +30,12 @@ from uuid import uuid4
 
 from app.spark import start_spark
 from common.settings import Settings
+from tests.forks import Forks
 from tests.home_state import differences, made_ready, online_differs, remains, state
 from tests.marquee import COMMAND, ROOT, Refused, environment, in_process
 from tests.small_home import dataset, small_home
 from tests.small_movielens import write_small_movielens
-from tests.steps import EIO, ENOSPC, KILLED, TAKES_SPACE, WRITES, Ended, Step, watched
+from tests.steps import EIO, ENOSPC, KILLED, TAKES_SPACE, WRITES, Begin, Ended, Step, spawned, watched
 
 UP_TO_DATE = ("pipeline run", "features apply", "features materialize")
 JOURNAL = "-journal"
@@ -140,10 +141,11 @@ class Trial:
     Args:
         site: where.
         task: which.
+        begin: begins it.
     """
 
-    def __init__(self, site: Site, task: Task) -> None:
-        self.site, self.task = site, task
+    def __init__(self, site: Site, task: Task, begin: Begin = spawned) -> None:
+        self.site, self.task, self.begin = site, task, begin
         if task.spark:  # the session of this process must outlive the homes that it is used on
             start_spark(Settings(home=site.home.with_name("spark")))
         self.home = made_ready(site.copy(site.home), task.before, self.must)
@@ -175,7 +177,8 @@ class Trial:
     def run(self, home: Path, judge: Callable[[Step], int | None] = lambda _: None) -> Ended:
         """The command, as a process that is watched."""
         words = self.site.typed(self.task.words, home)
-        return watched([*self.task.program, *words], home.parent, environment(home), judge, ROOT)
+        command = [*self.task.program, *words]
+        return watched(command, home.parent, environment(home), judge, ROOT, self.begin)
 
     def disturbed(self, at: Step, fault: str) -> list[str] | None:
         """Disturb the command at a step; all that is not right. None where it did not come so far."""
@@ -320,10 +323,10 @@ def main() -> None:
     told: list[dict[str, Any]] = []
     steps: dict[str, int] = {}
     faults = options.faults.split(",")
-    with tempfile.TemporaryDirectory(prefix="marquee-steps-") as folder:
+    with tempfile.TemporaryDirectory(prefix="marquee-steps-") as folder, Forks() as forks:
         site = Site(Path(folder).resolve())
         for name in options.only.split(","):
-            trial = Trial(site, TASKS[name])
+            trial = Trial(site, TASKS[name], forks.begin)
             steps[name] = len(trial.steps)
             for step, fault in points(trial, faults, options.share, options.seed):
                 began = time.monotonic()

@@ -25,7 +25,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 # --- what is watched --------------------------------------------------------------------------------------
 
@@ -138,12 +138,11 @@ def _program() -> bytes:
     return b"".join(struct.pack("HBBI", *line) for line in code)
 
 
-def _become(channel: int, command: Sequence[str]) -> None:
-    """Put the filter on this process, hand whom it asks over, and become the command."""
+def put_filter(sender: socket.socket) -> None:
+    """Put the filter on this process, and hand over whom it asks."""
     libc = ctypes.CDLL(None, use_errno=True)
     code = ctypes.create_string_buffer(_program())
     program = struct.pack("HxxxxxxP", len(code.raw) // 8, ctypes.addressof(code))
-    sender = socket.socket(fileno=channel)
     libc.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     asks = libc.syscall(SECCOMP, SET_FILTER, WITH_LISTENER, program)
     if asks < 0:
@@ -151,7 +150,6 @@ def _become(channel: int, command: Sequence[str]) -> None:
     socket.send_fds(sender, [b"."], [asks])
     os.close(asks)
     sender.close()
-    os.execvp(command[0], list(command))
 
 
 # --- our side ---------------------------------------------------------------------------------------------
@@ -182,43 +180,66 @@ class Ended:
     steps: list[Step] = field(default_factory=list)
 
 
+class Begun(Protocol):
+    """A command that has begun."""
+
+    pid: int
+
+    def wait(self) -> int:
+        """Its exit code, negative for that of a signal that ended it."""
+
+
+Begin = Callable[[Sequence[str], Path | None, Mapping[str, str], Sequence[int]], Begun]
+"""Begins a command in a folder and an environment, given descriptors of output, errors, and a socket over
+which it hands over whom its filter asks."""
+
+
+def spawned(
+    command: Sequence[str],
+    cwd: Path | None,
+    environment: Mapping[str, str],
+    descriptors: Sequence[int],
+) -> subprocess.Popen[bytes]:
+    """Begin a command as a new process."""
+    output, errors, channel = descriptors
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", __file__, str(channel), *command],
+        cwd=cwd,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=errors,
+        pass_fds=[channel],
+    )
+
+
 def watched(
     command: Sequence[str],
     folder: Path,
     environment: Mapping[str, str],
     judge: Judge = lambda _: None,
     cwd: Path | None = None,
+    begin: Begin = spawned,
 ) -> Ended:
     """Run a command and all that it starts, and judge each of its steps in a folder before it is taken.
 
     Args:
         folder: without symbolic links in its path; what the command says is kept there meanwhile.
         cwd: the command's working folder; ours where None.
+        begin: begins it.
     """
     ours, theirs = socket.socketpair()
-    start = [sys.executable, "-I", "-S", __file__, str(theirs.fileno()), *command]
-    with (
-        (folder / "stdout").open("w+") as output,
-        (folder / "stderr").open("w+") as errors,
-        ours,
-        subprocess.Popen(
-            start,
-            cwd=cwd,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=errors,
-            pass_fds=[theirs.fileno()],
-        ) as process,
-    ):
-        theirs.close()
-        message, (*descriptors,), _, _ = socket.recv_fds(ours, 1, 1)
+    with (folder / "stdout").open("w+") as output, (folder / "stderr").open("w+") as errors, ours:
+        with theirs:
+            descriptors = [output.fileno(), errors.fileno(), theirs.fileno()]
+            process = begin(command, cwd, environment, descriptors)
+        message, (*asks,), _, _ = socket.recv_fds(ours, 1, 1)
         steps: list[Step] = []
         if message:
             try:
-                steps = _answer(descriptors[0], folder, process.pid, judge)
+                steps = _answer(asks[0], folder, process.pid, judge)
             finally:
-                os.close(descriptors[0])
+                os.close(asks[0])
         code = process.wait()
         output.seek(0)
         errors.seek(0)
@@ -305,4 +326,5 @@ def _named(thread: int, arguments: Sequence[int], folder: int | None, name: int)
 ENOSPC, EIO = errno.ENOSPC, errno.EIO
 
 if __name__ == "__main__":
-    _become(int(sys.argv[1]), sys.argv[2:])
+    put_filter(socket.socket(fileno=int(sys.argv[1])))
+    os.execvp(sys.argv[2], sys.argv[2:])
