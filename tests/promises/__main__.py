@@ -1,6 +1,6 @@
 """The machine for as long as one likes, and the faults that it has to find.
 
-python -m tests.promises [--sequences 3000] [--steps 20] [--seed 0] [--no-proofs] [--json FILE]
+python -m tests.promises [--sequences 3000] [--steps 20] [--seed 0] [--no-proofs] [--maintain] [--json FILE]
 python -m tests.promises --servers [--sequences 200]
 python -m tests.promises --planted [--sequences 200]
 """
@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from app.spark import start_spark
+from common.settings import Settings
+from tests.folders import until_exit
 from tests.promises.home import template
 from tests.promises.planted import PLANTED, Plant
 from tests.promises.search import search
@@ -37,6 +40,7 @@ def main() -> int:
     parser.add_argument("--json", help="where to write what was found", type=Path)
     parser.add_argument("--servers", action="store_true", help="in the profile `scale`, without kills")
     parser.add_argument("--no-proofs", action="store_true", help="draw no audits and trainings")
+    parser.add_argument("--maintain", action="store_true", help="draw maintenance, by Spark, too")
     asked = parser.parse_args()
     with on_servers() if asked.servers else nullcontext() as stores:
         return hunt(asked, stores)
@@ -45,6 +49,8 @@ def main() -> int:
 def hunt(asked: argparse.Namespace, stores: Stores | None) -> int:
     """Draw the sequences, or plant the faults, that were asked for."""
     template()
+    if asked.maintain:  # the session must outlive the homes that it is used on
+        start_spark(Settings(home=until_exit("promises-spark")))
     if asked.planted:
         missed = [plant.__name__ for plant in PLANTED if not found(plant, asked.sequences, asked.steps)]
         print(
@@ -58,7 +64,12 @@ def hunt(asked: argparse.Namespace, stores: Stores | None) -> int:
         started = time.perf_counter()
         now = min(AT_ONCE, asked.sequences - begun)
         try:
-            search(now, asked.steps, asked.seed + begun, on=stores, proofs=not asked.no_proofs)
+            search(
+                *(now, asked.steps, asked.seed + begun),
+                on=stores,
+                proofs=not asked.no_proofs,
+                maintains=asked.maintain,
+            )
         except AssertionError:
             note(asked, done, broken=1)
             raise

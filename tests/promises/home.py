@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 from app.audit import audit_consistency, audit_leakage
 from app.home import writing
+from app.maintain import maintain_lake
 from app.push import push
 from app.train import TrainOptions, evaluate, train, train_again
 from common.errors import MarqueeError
@@ -140,12 +142,14 @@ class Home:
         else:
             assert consistency.passed, consistency
 
-    def train(self, domain: Domain, out: Path) -> Metrics:
-        """`train logistic --split random --out OUT`."""
-        return train(self.settings, domain, "logistic", out, TrainOptions(split="random"), SILENT).metrics
+    def train(self, domain: Domain, name: str) -> Metrics:
+        """`train logistic --split random --out OUT`, a model of this name among the home's."""
+        options = TrainOptions(split="random")
+        return train(self.settings, domain, "logistic", self.model(name), options, SILENT).metrics
 
-    def train_again(self, domain: Domain, run: Path, out: Path) -> Metrics:
+    def train_again(self, domain: Domain, name: str, out: Path) -> Metrics:
         """`train --like RUN --out OUT`, and `evaluate RUN`."""
+        run = self.model(name)
         again = train_again(self.settings, domain, run, out, SILENT)
         assert again.changed == ()
         assert evaluate(self.settings, domain, run, SILENT) == again.metrics
@@ -165,6 +169,14 @@ class Home:
             return seen_by_readers(view, stored.select(view.table.column_names))
 
         return self._unless_read((view.name, *view.table.column_names), view.name, seen)
+
+    def model(self, name: str) -> Path:
+        """The folder of a model."""
+        return self.settings.home / "models" / name
+
+    def maintain(self, domain: Domain, names: list[str]) -> None:
+        """`pipeline maintain NAMES --retain-days 0`."""
+        maintain_lake(self.settings, domain, names, timedelta(0), SILENT)
 
     def _unless_read(self, what: Hashable, table: str, read: Callable[[], list[Row]]) -> list[Row]:
         """Rows of a table, read again only where its files are others: half of all steps write none."""

@@ -65,6 +65,8 @@ class Machine(RuleBasedStateMachine):
     stores: Stores = Files()
     proofs = True
     """Whether there are audits and trainings among the steps, which take longer than all others."""
+    maintains = False
+    """Whether there is maintenance among the steps, which starts Spark."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +76,7 @@ class Machine(RuleBasedStateMachine):
         self.home = Home(self.folder / "home", self.folder / "sources")
         self.copies = 0
         self.recorded: list[tuple[dict[str, int], Domain, pa.Table, pa.Table]] = []
-        self.trained: list[tuple[Path, Domain, Metrics]] = []
+        self.trained: list[tuple[str, Domain, Metrics]] = []
         self.looked_up: Hashable = None
 
     def teardown(self) -> None:
@@ -252,9 +254,9 @@ class Machine(RuleBasedStateMachine):
         self.push([Rating(*one, draw.randint(0, SECONDS)) for one in enough], kill=None)
         if not self.is_fresh:
             return  # the catalogue lacks what was rated
-        folder = self.folder / f"model {len(self.trained)}"
+        name = f"model {len(self.trained)}"
         try:
-            self.trained.append((folder, self.model.domain, self.home.train(self.model.domain, folder)))
+            self.trained.append((name, self.model.domain, self.home.train(self.model.domain, name)))
         except MarqueeError as error:
             assert "metrics need both" in str(error)
 
@@ -262,8 +264,15 @@ class Machine(RuleBasedStateMachine):
     @rule(data=st.data())
     def train_again(self, data: st.DataObject) -> None:
         """A model trained like another one, and one that is scored again, is what it was."""
-        run, domain, metrics = data.draw(st.sampled_from(self.trained))
-        assert self.home.train_again(domain, run, self.folder / "again") == metrics
+        name, domain, metrics = data.draw(st.sampled_from(self.trained))
+        assert self.home.train_again(domain, name, self.folder / "again") == metrics
+
+    @precondition(lambda self: self.maintains)
+    @rule(names=st.lists(st.sampled_from([*DOMAIN.tables]), min_size=1, max_size=2, unique=True))
+    def maintain(self, names: list[str]) -> None:
+        """Few files are made of many, and the versions that no model was made of go."""
+        self.home.maintain(self.model.domain, names)
+        self.recorded = []
 
     # --- kills --------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ def search(
     shrink: bool = True,
     on: Stores | None = None,
     proofs: bool = True,
+    maintains: bool = False,
 ) -> None:
     """Draw sequences of steps, and check the promises after each step.
 
@@ -24,6 +25,7 @@ def search(
         shrink: look for the shortest sequence that breaks the same promise.
         on: where registries and online rows are; in files where None.
         proofs: draw audits and trainings, too.
+        maintains: and maintenance, by Spark.
 
     Raises:
         AssertionError: a promise was broken; the steps are printed.
@@ -34,8 +36,7 @@ def search(
 
         stores = on or Machine.stores
 
-    Drawn.proofs = proofs
-
+    Drawn.proofs, Drawn.maintains = proofs, maintains
     phases = [Phase.generate, Phase.shrink] if shrink else [Phase.generate]
     run_state_machine_as_test(
         seed(start)(Drawn),
