@@ -62,7 +62,8 @@ def roll_back(lake: Path) -> bool:
             if version is None:
                 shutil.rmtree(lake / name, ignore_errors=True)
             elif _version(lake, name) != version:
-                open_table(lake, name).restore(version)
+                # As it was, word for word: of another protocol deltalake says what Spark does not read.
+                open_table(lake, name).restore(version, protocol_downgrade_allowed=True)
     except (MarqueeError, ValueError) as error:
         raise MarqueeError(
             f"What a killed command wrote cannot be undone ({in_words(error)}): remove {journal}, and read"

@@ -109,11 +109,18 @@ class Ending:
     left: tuple[str, ...]
     early: bool = False
 
+    def is_young(self, number: int) -> bool:
+        """Whether the command ended before any code of ours ran: the system ends it, without a line, and the
+        interpreter, while it starts, with a traceback of its own."""
+        if self.code == -number:
+            return not self.errors
+        ours = any(place in line for place in (str(ROOT), "<string>") for line in self.errors)
+        return self.code == 1 and self.errors[-1:] == (KeyboardInterrupt.__name__,) and not ours
+
     def faults(self, number: int) -> list[str]:
         """What is not as it ought to be after this signal."""
         found = []
-        # Before the interpreter has begun, the system ends it, without a line.
-        young = self.code == -number and not self.errors
+        young = self.is_young(number)
         if not young and self.code != 128 + number:
             found.append(f"exit code {self.code}")
         if not young and self.errors != (f"{WORDS[number]}: {STATE}",):

@@ -4,17 +4,20 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyspark.sql import SparkSession
 
 from feature_repo.arrow import arrow_schema, arrow_schema_of
 from feature_repo.define.table import QUARANTINE, QUARANTINE_COLUMNS
 from feature_repo.domains.movies import DOMAIN
-from lake import tables
+from feature_repo.spark import spark_schema
+from lake import spark_tables, tables
 from lake.journal import JOURNAL, all_or_none, roll_back
 from lake.session import StartSpark
 from pipelines.features.jobs import run_job
@@ -164,7 +167,8 @@ DYING = """
 import os, sys
 from pathlib import Path
 from feature_repo.domains.movies import DOMAIN
-from lake import tables
+from feature_repo.spark import spark_schema
+from lake import spark_tables, tables
 from pipelines.ingest import add, ingest
 from pipelines.sources.movielens import read_movielens
 
@@ -243,6 +247,26 @@ def test_an_error_between_tables_undoes_what_was_written(grown: Path) -> None:
         raise RuntimeError("the disk is full")
     assert state(lake) == before
     assert not (lake / JOURNAL).exists()
+
+
+@pytest.mark.parametrize("undone", [tables.overwrite, spark_tables.overwrite], ids=["deltalake", "Spark"])
+def test_spark_reads_and_writes_what_was_undone(
+    grown: Path, spark: SparkSession, undone: Callable[..., None]
+) -> None:
+    lake, schema = grown / "lake", DOMAIN.tables["ratings"]
+    rows = table_rows(lake, "ratings")
+    frame = spark.read.format("delta").load(str(lake / "ratings")).limit(1)
+    one, columns = frame.toArrow().cast(arrow_schema(schema)), spark_schema(schema)
+    with pytest.raises(RuntimeError, match="full"), all_or_none(lake, ["ratings"]):
+        if undone is tables.overwrite:
+            tables.overwrite(one, lake, "ratings")
+        else:
+            spark_tables.overwrite(frame, lake, "ratings", columns)
+        assert len(table_rows(lake, "ratings")) == 1
+        raise RuntimeError("the disk is full")
+    assert spark.read.format("delta").load(str(lake / "ratings")).count() == len(rows)
+    spark_tables.append(spark.createDataFrame(one), lake, "ratings", columns)
+    assert len(table_rows(lake, "ratings")) == len(rows) + 1
 
 
 @pytest.mark.process
