@@ -160,6 +160,7 @@ def interrupted(command: Sequence[str], home: Path, number: int, delay: float, a
         except subprocess.TimeoutExpired:
             pass
         else:
+            still_running(mark)  # the JVM removes its files when the command has ended
             return Ending(process.returncode, (), 0, (), early=True)
         began = time.monotonic()
         if number == signal.SIGINT:
@@ -168,12 +169,18 @@ def interrupted(command: Sequence[str], home: Path, number: int, delay: float, a
             process.send_signal(number)
         _, errors = process.communicate(timeout=120)
         seconds = time.monotonic() - began
-    until = time.monotonic() + PATIENCE
-    while (left := processes(mark)) and time.monotonic() < until:
-        time.sleep(0.1)
+    left = still_running(mark)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     return Ending(process.returncode, tuple(errors.strip().splitlines()), seconds, tuple(left.values()))
+
+
+def still_running(mark: str) -> dict[int, str]:
+    """The processes that have a mark and do not end in time."""
+    until = time.monotonic() + PATIENCE
+    while (left := processes(mark)) and time.monotonic() < until:
+        time.sleep(0.1)
+    return left
 
 
 class Site:
