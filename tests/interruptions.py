@@ -280,7 +280,7 @@ class Trial:
         assert done.returncode == 0 or self.task.words == "doctor", f"{self.task.name}: {done.stderr}"
         self.code = done.returncode
         self.expected = state(home)
-        shutil.rmtree(home.parent)
+        shutil.rmtree(home.parent, ignore_errors=True)  # the JVM may be removing its files, too
 
     def interrupted(self, number: int, share: float) -> list[str]:
         """Interrupt the task at a share of its run, then run it again; all that is not right.
@@ -304,7 +304,7 @@ class Trial:
                 faults.append(f"remains: {left}")
             return faults
         finally:
-            shutil.rmtree(home.parent)
+            shutil.rmtree(home.parent, ignore_errors=True)  # the JVM may be removing its files, too
 
 
 def trials(
