@@ -125,6 +125,8 @@ def train_stage(
         else:
             stage.report(f"reading {options.data}", 0, 0)
             prepared = prepare_file(options.data, domain, recipe, block=options.block_rows or BLOCK)
+        for note in prepared.notes:
+            stages.note(note)
         result = train_on(prepared, recipe, folder, truth=truth, on_epoch=_epochs(stage))
         stage.outcome = _outcome(result)
     return result

@@ -26,7 +26,7 @@ from feast.repo_config import RepoConfig
 from feast.type_map import feast_value_type_to_python_type
 from feast.utils import _convert_arrow_to_proto, compute_non_entity_date_range
 
-Row = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+OnlineRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 """Key, values by feature, event and created timestamp, as Feast hands rows to a store; naive ones are UTC."""
 Held = tuple[datetime | None, dict[str, Value] | None]
 """What an online store has for a key: event timestamp and values by feature; None, None for no row."""
@@ -60,7 +60,7 @@ def read_online(
     return list(store._get_provider().online_read(store.config, view, list(keys), [*features]))
 
 
-def write_online(store: FeatureStore, view: FeatureView, rows: list[Row]) -> None:
+def write_online(store: FeatureStore, view: FeatureView, rows: list[OnlineRow]) -> None:
     """Write rows as they are; `write_to_online_store` takes pandas frames only."""
     store._get_provider().online_write_batch(store.config, view, rows, None)
 
@@ -104,7 +104,7 @@ def entity_key(view: FeatureView, values: Sequence[int | str]) -> EntityKey:
     return EntityKey(join_keys=list(key_types(view)), entity_values=parts)
 
 
-def rows_of(table: pa.Table, view: FeatureView) -> list[Row]:
+def rows_of(table: pa.Table, view: FeatureView) -> list[OnlineRow]:
     """Rows of a view's table as online stores take them."""
     return list(_convert_arrow_to_proto(table, view, key_types(view)))
 

@@ -263,6 +263,34 @@ def test_no_file_runs_code() -> None:
     assert offending == {}
 
 
+FEASTS_OWN = re.compile(r"\._get_provider\(|\._get_conn\(|\b(?:store|registry|online|offline)\._(?!_)\w+\(")
+"""Calls of what Feast keeps to itself, and may change at any time."""
+
+
+@pytest.mark.parametrize(
+    ("source", "is_private"),
+    [
+        ("store._get_provider().offline_store", True),
+        ("return online._get_conn(config)", True),
+        ("registry._refresh_cached_registry_if_necessary()", True),
+        ("self._store(x)", False),
+        ("online_store(store).tallies(config)", False),
+    ],
+)
+def test_private_calls_of_feast_are_seen(source: str, is_private: bool) -> None:
+    assert bool(FEASTS_OWN.search(source)) is is_private
+
+
+def test_private_calls_of_feast_stand_in_one_file() -> None:
+    offending = {
+        place(module)
+        for package in ALLOWED
+        for module in modules_of(package)
+        if FEASTS_OWN.search(module.read_text())
+    }
+    assert offending == {"feature_repo/feast_internals.py"}
+
+
 @pytest.mark.parametrize("folder", ["define", "domains"])
 def test_declarations_use_the_standard_library_only(folder: str) -> None:
     for module in modules_of(f"feature_repo/{folder}"):

@@ -171,6 +171,24 @@ def test_bad_files_are_refused(file: Path, tmp_path: Path) -> None:
         train_on(prepare_file(file, DOMAIN, recipe("gbt")), recipe("gbt"), tmp_path / "x")
 
 
+def test_numbers_that_no_model_can_read_are_told_of(file: Path, tmp_path: Path) -> None:
+    table, odd = pq.read_table(file), tmp_path / "odd.parquet"
+    mean, count = (table[name].to_pylist() for name in ("movie_rating_mean", "movie_rating_count"))
+    mean[70], mean[71], mean[400], mean[5] = float("inf"), -1e300, float("-inf"), float("nan")
+    count[9], count[10] = -1, None
+    table = changed(table, "movie_rating_mean", pa.array(mean))
+    pq.write_table(changed(table, "movie_rating_count", pa.array(count)), odd, row_group_size=50)
+    assert from_file(file).notes == ()
+    of_count, of_mean = prepare_file(odd, DOMAIN, recipe("din", config={"inputs.min_count": 2})).notes
+    missing = "it counts as missing"
+    assert (
+        of_count
+        == f"movie_rating_count in row 10 of {odd} is infinite, beyond float32, or negative: {missing}"
+    )
+    where = f"in 3 rows, first in row 71, of {odd}"
+    assert of_mean == f"movie_rating_mean {where} is infinite, or beyond float32: {missing}"
+
+
 def changed(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     return table.set_column(table.column_names.index(name), name, values)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from feast import FeatureView
 from feast.repo_config import RepoConfig
 
-from feature_repo.feast_internals import Row
+from feature_repo.feast_internals import OnlineRow
 
 NEVER = -(2**63)
 """The order of an instant that is missing."""
@@ -33,7 +33,7 @@ class Tally:
 class KeepsNewest(Protocol):
     """A store in which an older row never replaces a newer one."""
 
-    def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[Row], whatever: bool) -> int:
+    def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[OnlineRow], whatever: bool) -> int:
         """Write rows; return how many were refused as older than what is there.
 
         Args:
@@ -60,7 +60,7 @@ class WritesNewest:
         self: KeepsNewest,
         config: RepoConfig,
         table: FeatureView,
-        data: list[Row],
+        data: list[OnlineRow],
         progress: Callable[[int], Any] | None,
     ) -> None:
         """Write rows; those that are older than what is there are left out."""
@@ -69,7 +69,7 @@ class WritesNewest:
             progress(len(data))
 
 
-def order(row: Row) -> tuple[int, int]:
+def order(row: OnlineRow) -> tuple[int, int]:
     """What rows of one key compare by: event and created timestamp in microseconds since 1970."""
     _, _, event, created = row
     return microseconds(event), microseconds(created)

@@ -12,7 +12,14 @@ from feast import FeatureStore, FeatureView
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
-from feature_repo.feast_internals import Row, entity_key, key_types, online_store, read_online, write_online
+from feature_repo.feast_internals import (
+    OnlineRow,
+    entity_key,
+    key_types,
+    online_store,
+    read_online,
+    write_online,
+)
 from feature_repo.online.newest import KeepsNewest
 
 RECORD = "marquee_sent"
@@ -49,7 +56,7 @@ def sent_record(store: FeatureStore, view: FeatureView) -> Record | None:
 def write_record(store: FeatureStore, view: FeatureView, record: Record) -> None:
     """Say what a view's online rows are up to date with; to be written after them."""
     online, now = online_store(store), datetime.now(UTC)
-    row: Row = (record_key(view), {RECORD: Value(string_val=json.dumps(asdict(record)))}, now, now)
+    row: OnlineRow = (record_key(view), {RECORD: Value(string_val=json.dumps(asdict(record)))}, now, now)
     if isinstance(online, KeepsNewest):
         online.write(store.config, view, [row], whatever=True)
     else:

@@ -23,7 +23,7 @@ from feast.protos.feast.types.Value_pb2 import Map
 from feast.repo_config import RepoConfig
 from pydantic import Field
 
-from feature_repo.feast_internals import Held, Row, redis_client, redis_name, serialised_key
+from feature_repo.feast_internals import Held, OnlineRow, redis_client, redis_name, serialised_key
 from feature_repo.home import space_for
 from feature_repo.limits import default, limited, repeats
 from feature_repo.online.newest import NEVER, Tally, WritesNewest, instant, order
@@ -126,7 +126,7 @@ class NewestRedisOnlineStore(WritesNewest, RedisOnlineStore):
             super()._get_client(config).set_retry(repeats())
         return self._client
 
-    def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[Row], whatever: bool) -> int:
+    def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[OnlineRow], whatever: bool) -> int:
         """Write rows, as `KeepsNewest` says."""
         client, name = redis_client(self, config.online_store), _name(config, view)
         expected, mode = _expected(config, view), "newest"

@@ -23,7 +23,7 @@ from common.errors import MarqueeError
 from common.progress import Progress
 from feature_repo.applied import applied_views
 from feature_repo.feast_internals import (
-    Row,
+    OnlineRow,
     entity_key,
     key_types,
     online_store,
@@ -189,7 +189,7 @@ def _settle(store: FeatureStore, view: FeatureView, newest: pa.Table) -> None:
         online.expect(config, view, rows)
 
 
-def _not_older(store: FeatureStore, view: FeatureView, rows: list[Row]) -> list[Row]:
+def _not_older(store: FeatureStore, view: FeatureView, rows: list[OnlineRow]) -> list[OnlineRow]:
     """For a store that would take anything: the rows that are not older than what it has.
 
     It tells event timestamps only; of rows with the same, the one to be sent is the table's newest.

@@ -22,7 +22,7 @@ from pydantic import field_validator
 
 from feature_repo.feast_internals import (
     Held,
-    Row,
+    OnlineRow,
     serialised_key,
     sqlite_connection,
     sqlite_file,
@@ -50,7 +50,7 @@ class NewestSqliteOnlineStore(WritesNewest, SqliteOnlineStore):
 
     _lock = threading.Lock()  # the threads of a process share one connection
 
-    def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[Row], whatever: bool) -> int:
+    def write(self, config: RepoConfig, view: FeatureView, rows: Sequence[OnlineRow], whatever: bool) -> int:
         """Write rows, as `KeepsNewest` says."""
         table = _order_table(config, view)
         upsert = (

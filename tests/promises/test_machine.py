@@ -1,4 +1,7 @@
-"""The promises hold under sequences of whatever people, clocks and disks do to a home."""
+"""The promises hold under sequences of whatever people, clocks and disks do to a home.
+
+Half of them are in `test_machine_with_proofs.py`, so that two processes share them.
+"""
 
 import pytest
 
@@ -8,16 +11,12 @@ from tests.promises.search import search
 
 # They go the whole road, again and again.
 pytestmark = pytest.mark.process
-PARTS, SEQUENCES, STEPS = 3, 5, 20
+PARTS, SEQUENCES, STEPS = 11, 5, 20
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 def test_promises_hold_under_any_sequence(part: int) -> None:
     search(SEQUENCES, STEPS, start=part, proofs=False)
-
-
-def test_promises_hold_between_audits_and_trainings() -> None:
-    search(SEQUENCES // 2, STEPS, start=PARTS)
 
 
 def test_a_planted_fault_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

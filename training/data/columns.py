@@ -48,7 +48,7 @@ def key_values(values: pa.ChunkedArray, key: Column) -> pa.ChunkedArray:
         if _is_text(kind) or pa.types.is_null(kind):
             return column.cast(pa.string())
         raise MarqueeError(f"Label column {key.name} holds {kind}, not text: convert it to strings.")
-    if not (_is_number(kind) or pa.types.is_null(kind)):
+    if not (is_number(kind) or pa.types.is_null(kind)):
         raise MarqueeError(
             f"Label column {key.name} holds {kind}, not whole numbers: convert it to integers."
         )
@@ -102,7 +102,7 @@ def number_values(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         MarqueeError: it holds no numbers, one that is not finite, or a row has none.
     """
     column = decoded(values)
-    if not (_is_number(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type)):
+    if not (is_number(column.type) or pa.types.is_boolean(column.type) or pa.types.is_null(column.type)):
         raise MarqueeError(f"Column {name} holds {column.type}, which is no label: convert it to numbers.")
     column = _without_nan(column.cast(pa.float64()))
     if column.null_count:
@@ -210,7 +210,8 @@ def _without_nan(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.is_nan(wide), pa.scalar(None, pa.float64()), wide) if len(wide) else wide
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether an Arrow type holds numbers, whole ones, with a fraction or decimal."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 

@@ -1,6 +1,6 @@
 """Labels with the features of a service, ready to train any of its models on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +10,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.errors import MarqueeError
+from feature_repo.define import role
 from feature_repo.define.column import EVENT_TIMESTAMP, Type
 from feature_repo.define.domain import Domain
 from feature_repo.define.task import Task
+from training.data.columns import is_number
 from training.data.labels import read_labels
+from training.data.parquet import opened
 from training.data.service import Service, service_of
-from training.data.storage import BLOCK, read_label_columns
+from training.data.storage import BLOCK, READ, read_label_columns
+from training.inputs.columns import without_meaning
 from training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ class Prepared:
         asked: label rows that went into the join.
         file: Parquet that the features are streamed from, with the rows of `table`; None where that has them.
         block: rows of the file that memory holds at once.
+        notes: what to tell people of the rows.
     """
 
     table: pa.Table
@@ -47,6 +52,7 @@ class Prepared:
     asked: int
     file: Path | None = None
     block: int = BLOCK
+    notes: tuple[str, ...] = ()
 
     def check_recipe(self, recipe: Recipe) -> None:
         """Refuse a recipe that these rows were not made for.
@@ -145,7 +151,49 @@ def prepare_file(file: Path, domain: Domain, recipe: Recipe, *, block: int = BLO
     """
     table = read_label_columns(file, domain.events, recipe.task)
     service = service_of(domain, recipe.service)
-    return Prepared(table, domain, service, recipe.task, recipe.protocol, {}, table.num_rows, file, block)
+    return Prepared(
+        table=table,
+        domain=domain,
+        service=service,
+        task=recipe.task,
+        protocol=recipe.protocol,
+        versions={},
+        asked=table.num_rows,
+        file=file,
+        block=block,
+        notes=tuple(numbers_without_meaning(file, service)),
+    )
+
+
+def numbers_without_meaning(file: Path, service: Service) -> Iterator[str]:
+    """A sentence for each number or count of a service that some rows of a file have in vain: where it is
+    infinite or beyond float32, or a count is negative, models take it for missing.
+
+    Raises:
+        MarqueeError: the file cannot be read.
+    """
+    asked = {
+        column.name: isinstance(column.role, role.Count)
+        for view in service.views
+        for column in view.columns
+        if isinstance(column.role, role.Count | role.Number)
+    }
+    found: dict[str, tuple[int, int]] = {}  # how many, and the first
+    start = 0
+    with opened(file) as parquet:
+        kinds = parquet.schema_arrow
+        names = [name for name in asked if name in kinds.names and is_number(kinds.field(name).type)]
+        for batch in parquet.iter_batches(READ, columns=names):
+            for name in names:
+                places = without_meaning(batch.column(name), asked[name])
+                if len(places):
+                    number, first = found.get(name, (0, start + int(places[0])))
+                    found[name] = (number + len(places), first)
+            start += batch.num_rows
+    for name, (number, first) in found.items():
+        why = "infinite, beyond float32, or negative" if asked[name] else "infinite, or beyond float32"
+        rows = f"{number:,} rows, first in row {first + 1}," if number > 1 else f"row {first + 1}"
+        yield f"{name} in {rows} of {file} is {why}: it counts as missing"
 
 
 def joined(store: "FeatureStore", domain: Domain, service: str, labels: pa.Table, protocol: str) -> pa.Table:

@@ -129,9 +129,17 @@ def days_since(table: pa.Table, name: str, fill: float | None) -> np.ndarray:
     return x if fill is None else np.nan_to_num(x, nan=fill)
 
 
+def without_meaning(values: pa.Array, is_count: bool) -> np.ndarray:
+    """Places of the numbers that are there, and yet no value: see `numbers` and `logarithms`."""
+    x: np.ndarray = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    odd = (np.abs(x) > LARGEST) | (is_count & (x < 0))
+    found: np.ndarray = np.flatnonzero(odd)
+    return found
+
+
 def logarithms(x: np.ndarray) -> np.ndarray:
-    """log(1 + x) of counts or days; NaN of a number of -1 or less, which is neither."""
-    found: np.ndarray = np.log1p(np.where(x > -1, x, np.nan))
+    """log(1 + x) of counts or days; NaN of a negative number, which is neither."""
+    found: np.ndarray = np.log1p(np.where(x >= 0, x, np.nan))
     return found
 
 

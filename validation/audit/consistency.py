@@ -32,6 +32,7 @@ from common.progress import Progress
 from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER, Column
 from feature_repo.define.domain import Domain
 from feature_repo.define.view import View
+from feature_repo.feast_internals import offline_store, online_store
 from feature_repo.online.served import served_rows
 from lake.duckdb import MEMORY
 from validation.audit.consistency_plan import Plan, make_plan
@@ -190,8 +191,8 @@ def audit_consistency(
         truth.take_in(batch)
         _compare(plan, truth, replay, place, tallies)
     return ConsistencyReport(
-        offline=type(store._get_provider().offline_store).__name__,
-        online=type(store._get_provider().online_store).__name__,
+        offline=type(offline_store(store)).__name__,
+        online=type(online_store(store)).__name__,
         start=moment(plan.cut),
         end=moment(plan.end) - KNOWN_AFTER,
         events=plan.events.num_rows,

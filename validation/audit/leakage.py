@@ -27,6 +27,7 @@ from common.progress import Progress
 from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP, KNOWN_AFTER
 from feature_repo.define.domain import Domain
 from feature_repo.define.view import View
+from feature_repo.feast_internals import offline_store
 from lake.duckdb import MEMORY
 from validation.audit.leakage_cost import LeakCost, leak_costs
 from validation.audit.leakage_report import FeatureFinding, LeakageReport, ViewFinding
@@ -112,7 +113,7 @@ def audit_leakage(
         told("what the papers' protocol leaks")
         found_costs = leak_costs(store, domain, labels, seed)
     return LeakageReport(
-        engine=type(store._get_provider().offline_store).__name__,
+        engine=type(offline_store(store)).__name__,
         labels=labels.num_rows,
         sample=chosen.num_rows,
         seed=seed,

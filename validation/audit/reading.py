@@ -17,6 +17,7 @@ from feature_repo.define.column import EVENT_TIMESTAMP, quoted
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
 from feature_repo.define.view import View
+from feature_repo.feast_internals import offline_store
 from feature_repo.offline.tables import require_columns, tables_named
 from lake.duckdb import MEMORY, connection
 from validation.audit.oracle import Row, events_by_key
@@ -95,7 +96,7 @@ def offline_rows(store: FeatureStore, domain: Domain, labels: pa.Table, features
         names += [*wanted, known_since(view)]
     parts = []
     for start in range(0, max(labels.num_rows, 1), LABELS_AT_ONCE):
-        job = store._get_provider().offline_store.get_historical_features(
+        job = offline_store(store).get_historical_features(
             config=store.config,
             feature_views=views,
             feature_refs=references,
