@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from app.home import writing
-from app.spark import start_spark
+from app.spark import start_spark, starting
 from common.errors import MarqueeError
 from common.progress import Stages
 from common.settings import Settings
@@ -88,20 +88,21 @@ def names(settings: Settings) -> Finding:
 
 
 def versions(_: Settings) -> Finding:
-    """The packages whose versions must fit each other."""
-    wrong = []
+    """The packages whose versions must fit each other; no others are looked at."""
+    wrong = {}
     for package, pinned in PINNED.items():
         try:
             found = metadata.version(package)
         except metadata.PackageNotFoundError:
             found = "none"
         if found != pinned:
-            wrong.append(f"{package} {found} (not {pinned})")
+            wrong[package] = f"{package} {found} (not {pinned})"
+    install = " ".join(f"{package}=={PINNED[package]}" for package in wrong)
     return Finding(
         "packages",
         not wrong,
-        ", ".join(wrong) or "as in the lock file",
-        "install from requirements.lock (./setup.sh)",
+        ", ".join(wrong.values() or (f"{package} {version}" for package, version in PINNED.items())),
+        f"pip install {install}",
     )
 
 
@@ -217,7 +218,7 @@ def fetch_jars(settings: Settings, stages: Stages) -> None:
     if not java(settings).well:
         return
     if not delta_jars():
-        stages.note("Starting Spark once, which downloads Delta's jars (some 90 MB)")
+        stages.note(starting())
         with writing(settings.home):
             start_spark(settings).stop()
     if not archive_of(delta_jars()).exists():

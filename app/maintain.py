@@ -12,6 +12,7 @@ from app.spark import spark_stage
 from common.errors import MarqueeError, unknown
 from common.progress import Stages
 from common.settings import Settings
+from common.words import count_of
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
 
@@ -58,9 +59,16 @@ def maintain_lake(
                 done.append(
                     maintain(spark, settings.lake, domain, name, retain, 0 if unread else kept.get(name))
                 )
-            saved = sum(table.size[0] - table.size[1] for table in done)
-            stage.outcome = f"{len(done)} tables, {saved / 1e6:.1f} MB freed"
+            stage.outcome = f"{count_of(len(done), 'table')}, {space_line(done)}"
     return done
+
+
+def space_line(done: "list[Maintained]") -> str:
+    """What maintenance changed on disk: it takes space where replaced files stay for older versions."""
+    more = sum(table.size[1] - table.size[0] for table in done) / 1e6
+    if more > 0:
+        return f"{more:.1f} MB more on disk, as the files of older versions stay beside the new ones"
+    return f"{-more:.1f} MB freed"
 
 
 def recorded_versions(home: Path) -> tuple[dict[str, int], list[Path]]:

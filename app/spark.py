@@ -34,9 +34,16 @@ def start_spark(settings: Settings) -> "SparkSession":
     )
 
 
+def starting() -> str:
+    """What is said before Spark starts: the first start ever takes long."""
+    from lake.spark_java import delta_jars
+
+    return "Starting Spark" if delta_jars() else "Starting Spark, which downloads Delta's jars (some 90 MB)"
+
+
 def spark_stage(settings: Settings, stages: Stages) -> "SparkSession":
-    """Start Spark, and say so: the first start ever downloads jars."""
-    stages.note("Starting Spark (the first start downloads Delta's jars)")
+    """Start Spark, and say so."""
+    stages.note(starting())
     with stages.stage("Spark") as stage:
         spark = start_spark(settings)
         stage.outcome = f"{settings.spark_master}, {settings.spark_memory} heap"
@@ -48,7 +55,7 @@ def spark_on_demand(settings: Settings, stages: Stages) -> StartSpark:
 
     @cache
     def start() -> "SparkSession":
-        stages.note("Starting Spark (the first start downloads Delta's jars)")
+        stages.note(starting())
         return start_spark(settings)
 
     return start

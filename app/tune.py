@@ -71,8 +71,7 @@ def tune(
         prepared = prepare(open_store(settings), settings.lake, domain, recipe)
 
         def told(number: int, of: int, best: float) -> None:
-            left = stage.seconds / max(number, 1) * (of - number)
-            stage.report(f"best validation value {best:.4f}, at most {left / 60:.0f} min left", number, of)
+            stage.report(*trial_line(number, of, best))
 
         with _kept_in(study):
             found = tune(
@@ -104,6 +103,12 @@ def tune(
         file,
     )
     return file
+
+
+def trial_line(number: int, of: int, best: float) -> tuple[str, int, int]:
+    """What is reported after a trial. After the last, the best are trained again, which is not counted."""
+    word = f"best validation value {best:.4f}"
+    return (word, number, of) if number < of else (f"{word}, all {of} trials done, choosing", 0, 0)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from common.errors import MarqueeError
+from common.files import unusable_name
 from feature_repo.domains.movies import DOMAIN as DOMAIN
 
 GROUP: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": "rich"}
@@ -42,15 +43,15 @@ def read_path(text: str) -> Path:
     """A path that was typed.
 
     Raises:
-        typer.BadParameter: it is empty, which would be the folder where it was typed, no text in UTF-8, or
-            longer than the system takes.
+        typer.BadParameter: it is empty, which would be the folder where it was typed, longer than the system
+            takes, no text in UTF-8, or in a locale of another encoding.
     """
     if not text:
         raise typer.BadParameter("it is empty; name a file or a folder.")
-    try:
-        bytes_ = text.encode()
-    except UnicodeEncodeError:
-        raise typer.BadParameter("a path is text in UTF-8.") from None
+    why = unusable_name(text)
+    if why is not None:
+        raise typer.BadParameter(f"{why}.")
+    bytes_ = text.encode()
     if len(bytes_) > LONGEST_PATH or any(len(name) > LONGEST_NAME for name in bytes_.split(b"/")):
         raise typer.BadParameter(
             f"it is too long; names have at most {LONGEST_NAME} bytes, and paths {LONGEST_PATH}."

@@ -9,6 +9,7 @@
 """
 
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from common import signals
@@ -17,6 +18,8 @@ from common import signals
 def run() -> int:
     """Run the command that was typed; its exit code."""
     chosen = None
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(errors="replace")  # such as the ticks of a table, in an old locale
     try:
         import logging
 

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -123,6 +124,17 @@ def _remove_unless_held(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def unusable_name(path: str) -> str | None:
+    """Why a path cannot be used, such as it was typed; None where it can."""
+    if sys.getfilesystemencoding() != "utf-8" and not path.isascii():
+        return "this locale does not name files in UTF-8: export LC_ALL=C.UTF-8"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "a path is text in UTF-8"
+    return None
 
 
 def file_to_write(path: Path) -> Path:

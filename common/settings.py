@@ -5,7 +5,6 @@ make one themselves: they get no arguments.
 """
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.errors import MarqueeError
-from common.files import folder_to_write
+from common.files import folder_to_write, unusable_name
 
 
 class Settings(BaseSettings):
@@ -52,13 +51,11 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _usable(cls, home: Path) -> Path:
-        if sys.getfilesystemencoding() != "utf-8" and not str(home).isascii():
-            raise ValueError("in this locale, files are not named in UTF-8: export LC_ALL=C.UTF-8")
-        try:
-            str(home).encode()
-        except UnicodeEncodeError as error:
-            raise ValueError("a path is text in UTF-8") from error
-        return home.expanduser().absolute()
+        place = home.expanduser().absolute()
+        why = unusable_name(str(place))
+        if why is not None:
+            raise ValueError(why)
+        return place
 
     @property
     def lake(self) -> Path:
@@ -92,7 +89,10 @@ def load_settings(home: Path | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
-        raise MarqueeError(f"MARQUEE_{name}={first['input']!r} cannot be used: {first['msg']}.") from error
+        # What cannot be printed would be numbers in place of its letters.
+        given = f"={str(first['input'])!r}" if str(first["input"]).isprintable() else ""
+        why = first["msg"].removeprefix("Value error, ")
+        raise MarqueeError(f"MARQUEE_{name}{given} cannot be used: {why}.") from error
     folder_to_write(settings.home)
     return settings
 

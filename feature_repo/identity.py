@@ -127,8 +127,9 @@ def _asked(home: Path) -> Identity:
     found = identity_of(home)
     if found is None:
         raise MarqueeError(
-            f"Nothing on the servers belongs to {home}: there is nothing to say of it before marquee features"
-            " apply."
+            f"Nothing on the servers belongs to {home}: {' and '.join(ANSWERS)} are for homes of the profile"
+            " scale, whose registry and rows are on servers, and say nothing before marquee features apply;"
+            " an embedded home may be copied or moved freely."
         )
     if _lives_here(found, home):
         raise MarqueeError(f"{home} is neither a copy nor moved: there is nothing to say of it.")

@@ -5,19 +5,20 @@ import json
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from app import summary
+from app import doctor, spark, summary
 from app.home import writing
 from app.run import new_run
 from cli.display import Terminal
 from common.errors import MarqueeError
 from common.progress import StageCost, Stages
-from common.settings import load_settings
+from common.settings import Settings, load_settings
 from tests.marquee import ROOT, in_process, marquee, refused
 
 
@@ -151,10 +152,35 @@ def test_describe_lists_tables_that_are_not_there_yet_and_makes_no_home(tmp_path
     assert not (tmp_path / "home").exists()
 
 
+def test_doctor_names_the_packages_that_it_compares_as_they_are_pinned(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pinned = dict(package.split("==") for package in declared if "==" in package)
+    assert doctor.PINNED.items() <= pinned.items()
+    found = doctor.versions(Settings(home=tmp_path))
+    assert found.well and found.found == ", ".join(f"{name} {pinned[name]}" for name in doctor.PINNED)
+    monkeypatch.setitem(doctor.PINNED, "feast", "0.1")
+    found = doctor.versions(Settings(home=tmp_path))
+    assert (found.well, found.remedy) == (False, "pip install feast==0.1")
+    assert found.found == f"feast {pinned['feast']} (not 0.1)"
+
+
 @pytest.mark.process
 def test_doctor_makes_no_home(tmp_path: Path) -> None:
     assert "Delta's jars" in marquee(tmp_path / "home", "doctor").stdout
     assert not (tmp_path / "home").exists()
+
+
+def test_jars_are_said_to_be_downloaded_only_where_they_are_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said = {}
+    for jars in ([], [Path("delta.jar")]):
+        monkeypatch.setattr("lake.spark_java.delta_jars", lambda jars=jars: jars)
+        said[bool(jars)] = spark.starting()
+    assert "downloads Delta's jars" in said[False]
+    assert said[True] == "Starting Spark"
 
 
 @pytest.mark.process

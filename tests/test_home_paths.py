@@ -188,8 +188,22 @@ def test_spark_works_in_such_a_home_in_the_locale_c(tmp_path: Path, monkeypatch:
     assert any((home / "sources").rglob("*.parquet"))
 
 
+@pytest.mark.process
+def test_a_locale_without_utf8_is_named_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    why = "this locale does not name files in UTF-8: export LC_ALL=C.UTF-8."
+    by_option = marquee(tmp_path, "doctor", "--home", tmp_path / "a hömé")
+    assert by_option.stderr == f"Error: Invalid value for '--home': {why}\n"
+    by_variable = marquee(tmp_path / "a hömé", "doctor")
+    assert by_variable.stderr == f"Error: MARQUEE_HOME cannot be used: {why}\n"
+    assert "Delta's jars" in marquee(tmp_path, "doctor").stdout  # whose table has ticks
+
+
 def test_a_home_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MarqueeError, match=r"MARQUEE_HOME=.* text in UTF-8"):
+    with pytest.raises(MarqueeError, match=r"^MARQUEE_HOME cannot be used: a path is text in UTF-8\.$"):
         load_settings(tmp_path / os.fsdecode(b"\xff"))
 
 

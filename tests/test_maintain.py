@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from app import maintain as app_maintain
-from app.maintain import maintain_lake, recorded_versions
+from app.maintain import maintain_lake, recorded_versions, space_line
 from common.errors import MarqueeError
 from common.progress import Stages
 from common.settings import Settings
@@ -20,7 +20,7 @@ from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.tables import RATINGS
 from pipelines.features.jobs import run_job
 from pipelines.ingest import add, ingest
-from pipelines.maintain import maintain
+from pipelines.maintain import Maintained, maintain
 from pipelines.sources.movielens import read_movielens
 from tests.test_adding import movielens
 from tests.test_incremental import content
@@ -103,6 +103,15 @@ def test_what_cannot_be_maintained_is_one_sentence(spark: SparkSession, tmp_path
         maintain(spark, tmp_path, DOMAIN, "movies")
     with pytest.raises(MarqueeError, match="cannot be kept for -1 days"):
         maintain(spark, tmp_path, DOMAIN, "movies", timedelta(days=-1))
+
+
+def test_space_that_maintenance_takes_is_not_said_to_be_freed() -> None:
+    grown, shrunk = (
+        Maintained(TABLE, (2, 1), size, (0, 3)) for size in ((3_000_000, 5_500_000), (9_000_000, 2))
+    )
+    assert space_line([grown]).startswith("2.5 MB more on disk, as the files of older versions stay")
+    assert space_line([shrunk]) == "9.0 MB freed"
+    assert space_line([grown, shrunk]) == "6.5 MB freed"
 
 
 # --- what models and runs need ----------------------------------------------------------------------------

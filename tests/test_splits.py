@@ -83,9 +83,19 @@ def test_split_refuses_what_it_cannot_do() -> None:
         split(at([0, 0, 0, 1]))
     with pytest.raises(MarqueeError, match="no row is left for test"):
         split(at([0, 1, 2, 2]), shares=(0.25, 0.5, 0.25))
+    with pytest.raises(MarqueeError, match=r"^100 labels are too few .* Give more events"):
+        split(table, shares=(0.001, 0.499, 0.5))
     missing = pa.table({"event_timestamp": pa.array([None, datetime.now(UTC)], pa.timestamp("us", "UTC"))})
     with pytest.raises(MarqueeError, match="1 of 2 labels have no event_timestamp"):
         split(missing)
+
+
+def test_labels_that_share_their_instants_are_not_said_to_be_too_few() -> None:
+    with pytest.raises(MarqueeError, match=r"^All 472 labels share one instant, and .* --split random"):
+        split(at([7] * 472))
+    with pytest.raises(MarqueeError, match=r"^1,000 labels share 3 instants, and .* left for validation"):
+        split(at([0] * 900 + [1, 2] * 50))
+    assert len(split(at([7] * 472), "random").test)
 
 
 def test_shares_may_miss_1_by_what_floats_do_and_be_small() -> None:

@@ -66,7 +66,7 @@ def test_one_class_only_is_said_of_the_part_that_has_it() -> None:
     objective.check(LIKES, "test")
     with pytest.raises(MarqueeError, match="All 4 validation rows are liked: metrics need both"):
         objective.check(np.ones(4, bool), "validation")
-    with pytest.raises(MarqueeError, match="All 3 test rows are not liked"):
+    with pytest.raises(MarqueeError, match=r"All 3 test rows are not liked: .* Give more events, some"):
         objective.check(np.zeros(3, bool), "test")
     ordinal = objective_of(STARS)
     ordinal.check(np.zeros(3, np.int64), "test")

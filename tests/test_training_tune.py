@@ -8,6 +8,7 @@ import optuna
 import pyarrow as pa
 import pytest
 
+from app.tune import trial_line
 from common.errors import MarqueeError
 from feature_repo.define.task import Regression
 from tests.toy_features import toy_table
@@ -84,6 +85,11 @@ def test_never_looks_at_a_test_row(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     # Of each training: fitted to, trained on, scored. Both trials are trained twice on each cut at the end.
     assert len(seen) == 3 * (2 + 2 * 2 * tuning.CUTS)
     assert all(max(table["event_timestamp"].to_pylist()) < first_of_test for table in seen)
+
+
+def test_no_share_is_told_while_the_best_are_trained_again() -> None:
+    assert trial_line(1, 2, 0.75) == ("best validation value 0.7500", 1, 2)
+    assert trial_line(2, 2, 0.75) == ("best validation value 0.7500, all 2 trials done, choosing", 0, 0)
 
 
 def test_networks_are_tuned_and_pruned_by_epoch(tmp_path: Path) -> None:

@@ -118,8 +118,8 @@ class BinaryObjective:
             says = self.task.says or self.task.name
             what = says if len(targets) and targets.all() else f"not {says}"
             raise MarqueeError(
-                f"All {len(targets)} {part} rows are {what}: metrics need both, and so does training."
-                " Give more rows, or another threshold."
+                f"All {len(targets)} {part} rows are {what}: metrics need both kinds, and so does training."
+                f" Give more events, some of them {says} and some not."
             )
 
     def link(self, outputs: np.ndarray) -> np.ndarray:

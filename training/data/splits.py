@@ -6,8 +6,10 @@ from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from common.errors import MarqueeError, unknown
+from common.words import count, count_of
 from feature_repo.define.column import EVENT_TIMESTAMP
 
 Strategy = Literal["time", "random"]
@@ -106,12 +108,27 @@ def split(
     parts = [np.sort(part) for part in np.split(order, cuts)]
     for name, part in zip(("training", "validation", "test"), parts, strict=True):
         if not len(part):
-            raise MarqueeError(
-                f"{rows} labels are too few to split by {strategy}: no row is left for {name}. "
-                "Give more events."
-            )
+            raise MarqueeError(_nothing_left(table, strategy, shares, name))
     train, valid, test = parts
     return Split(train, valid, test, strategy)
+
+
+def _nothing_left(table: pa.Table, strategy: Strategy, shares: tuple[float, float, float], part: str) -> str:
+    """Why a part would be empty: there are too few labels, or they share their instants, which stay whole."""
+    rows = table.num_rows
+    if 0 < round(rows * shares[0]) < round(rows * (shares[0] + shares[1])) < rows:
+        instants = len(pc.unique(table[EVENT_TIMESTAMP]))
+        labels = f"All {count(rows)} labels share one instant"
+        if instants > 1:
+            labels = f"{count(rows)} labels share {count(instants)} instants"
+        return (
+            f"{labels}, and a split by {strategy} tears none apart: no row is left for {part}. Give events of"
+            " more instants, or train with --split random, which leaks the future."
+        )
+    return (
+        f"{count_of(rows, 'label')} {'is' if rows == 1 else 'are'} too few to split by {strategy}: no row is"
+        f" left for {part}. Give more events."
+    )
 
 
 @dataclass(frozen=True, slots=True)
