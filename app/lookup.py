@@ -23,7 +23,7 @@ MAX_KEYS = 10_000
 """Keys asked for at a time; SQLite allows some 32,000."""
 
 Key = int | str
-Served = tuple[datetime | None, dict[str, Any]]
+OnlineValues = tuple[datetime | None, dict[str, Any]]
 """Known since, and values by feature; None, {} where there is no row."""
 
 
@@ -155,13 +155,13 @@ def lookup_many(store: FeatureStore, service: str | None, pairs: pa.Table) -> pa
 
 def _read(
     store: FeatureStore, view: FeatureView, keys: Sequence[tuple[Key, ...]], names: list[str]
-) -> dict[tuple[Key, ...], Served]:
+) -> dict[tuple[Key, ...], OnlineValues]:
     """One view's rows for distinct keys.
 
     Stores differ in how they say that there is none: SQLite and PostgreSQL give nothing, Redis gives a row
     without values, stamped 1970.
     """
-    rows: dict[tuple[Key, ...], Served] = {}
+    rows: dict[tuple[Key, ...], OnlineValues] = {}
     for start in range(0, len(keys), MAX_KEYS):
         part = keys[start : start + MAX_KEYS]
         read = read_online(store, view, [entity_key(view, key) for key in part], names)

@@ -10,17 +10,17 @@ from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS
-from validation.audit.oracle import Features, Row, Tables, events_by_key, known_from
+from validation.audit.oracle import Known, Row, Tables, events_by_key, known_from
 
 
 def known_at_labels(domain: Domain, tables: Tables) -> list[dict[str, Any]]:
     """Each event of a domain in the order of time, with all features from strictly earlier events: None where
     nothing is known."""
     arrivals = defaultdict(list)
-    known: dict[tuple[str, Any], Features] = {}
+    known: dict[tuple[str, Any], Known] = {}
     for view in domain.views:
         for key, events in events_by_key(view, tables).items():
-            known[view.name, key] = Features(view)
+            known[view.name, key] = Known(view)
             for instant, together in groupby(events, key=lambda event, view=view: known_from(view, event)):
                 arrivals[instant].append((view.name, key, list(together)))
     values = {(view.name, None): dict.fromkeys(c.name for c in view.columns) for view in domain.views}

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.features import kernels, pieces
-from pipelines.features.pieces import STATE, STATE_TYPE, Catalogue, Piece, piece_of
+from pipelines.features.pieces import STATE, STATE_TYPE, JoinedRows, Piece, piece_of
 
 Drawn = list[tuple[int, int, int]]
 rows = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5), st.integers(1, 10)), max_size=30).map(sorted)
@@ -171,7 +171,7 @@ def test_words_of_the_events_themselves_count_as_those_of_a_catalogue(
     )
     where = None if least is None else ("stars", float(least))
     own = piece_of(rows, "key", None, None)
-    joined = piece_of(rows.drop_columns("words"), "key", Catalogue("number", numbers, {}), None)
+    joined = piece_of(rows.drop_columns("words"), "key", JoinedRows("number", numbers, {}), None)
     expected, counted = [], []
     for key, instant in sorted(set(zip(keys, instants, strict=True))):
         times = Counter(

@@ -28,7 +28,7 @@ from feature_repo.offline.duckdb_sql import (
 )
 from feature_repo.offline.labels import EVENT_TIMESTAMP, Labels, frame_to_arrow, key_column, utc
 from feature_repo.offline.tables import dataset, tables_named
-from feature_repo.offline.views import FEW_LABELS, View, check_columns
+from feature_repo.offline.views import FEW_LABELS, RetrievedView, check_columns
 
 SIDE_BY_SIDE = 1_000_000
 """So many labels at most have their views joined at the same time, which takes more memory and less time."""
@@ -59,7 +59,7 @@ def label_table(config: RepoConfig, entities: pd.DataFrame | pa.Table | str) -> 
     )
 
 
-def keys_seen(config: RepoConfig, views: Sequence[View], start: datetime, end: datetime) -> pa.Table:
+def keys_seen(config: RepoConfig, views: Sequence[RetrievedView], start: datetime, end: datetime) -> pa.Table:
     """Labels for all keys that a view has a row of in [start, end], at `end`, in order of the keys.
 
     Views of different keys contribute rows of their own, in which the other keys are null.
@@ -90,7 +90,7 @@ def keys_seen(config: RepoConfig, views: Sequence[View], start: datetime, end: d
 
 
 def point_in_time_join(
-    config: RepoConfig, labels: Labels, views: Sequence[View], filter_by_created: bool
+    config: RepoConfig, labels: Labels, views: Sequence[RetrievedView], filter_by_created: bool
 ) -> pa.Table:
     """The labels' columns as they are, then the features of each view, one row per label, in order.
 
@@ -114,7 +114,11 @@ def point_in_time_join(
 
 
 def _join_view(
-    con: duckdb.DuckDBPyConnection, config: RepoConfig, labels: Labels, view: View, filter_by_created: bool
+    con: duckdb.DuckDBPyConnection,
+    config: RepoConfig,
+    labels: Labels,
+    view: RetrievedView,
+    filter_by_created: bool,
 ) -> list[pa.ChunkedArray]:
     """A view's features in their stored types, one for each label, in order."""
     rows = dataset(config, view.source)
@@ -134,7 +138,7 @@ def _join_view(
 
 
 def as_of_query(
-    view: View, schema: pa.Schema, window: Sequence[str], few_labels: bool, filter_by_created: bool
+    view: RetrievedView, schema: pa.Schema, window: Sequence[str], few_labels: bool, filter_by_created: bool
 ) -> str:
     """SQL for one view: `row` and its features for each row of `labels`, in no order.
 
@@ -162,7 +166,7 @@ def as_of_query(
     return f"SELECT {', '.join(['l.row', *outputs])} FROM ({asking}) l ASOF LEFT JOIN ({found}) r ON {on}"
 
 
-def _known_by_rank(view: View, schema: pa.Schema, where: list[str]) -> str:
+def _known_by_rank(view: RetrievedView, schema: pa.Schema, where: list[str]) -> str:
     """The rows of a view, ranked by when they were both in effect and written.
 
     As time goes on, a row replaces the one before it when it becomes known, unless it is older than that
@@ -188,7 +192,7 @@ def _known_by_rank(view: View, schema: pa.Schema, where: list[str]) -> str:
     )
 
 
-def _join_table(labels: Labels, view: View, schema: pa.Schema) -> pa.Table:
+def _join_table(labels: Labels, view: RetrievedView, schema: pa.Schema) -> pa.Table:
     """What of the labels enters DuckDB: row number, rank, keys."""
     n = len(labels.instants)
     columns: dict[str, Any] = {"row": np.arange(n), "instant": labels.instants}
@@ -199,7 +203,7 @@ def _join_table(labels: Labels, view: View, schema: pa.Schema) -> pa.Table:
     return pa.table(columns)
 
 
-def _window(labels: Labels, view: View, schema: pa.Schema) -> list[str]:
+def _window(labels: Labels, view: RetrievedView, schema: pa.Schema) -> list[str]:
     """Conditions that leave out rows which no label can see, so that whole files may be skipped."""
     if not len(labels.instants):
         return []

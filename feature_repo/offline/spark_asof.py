@@ -61,7 +61,13 @@ from feature_repo.offline.tables import (
     file_source,
     saved_path,
 )
-from feature_repo.offline.views import View, check_outputs, pulled_columns, requested_views, with_dummy_key
+from feature_repo.offline.views import (
+    RetrievedView,
+    check_outputs,
+    pulled_columns,
+    requested_views,
+    with_dummy_key,
+)
 
 
 class AsOfSparkOfflineStoreConfig(AsOfConfig):
@@ -267,7 +273,7 @@ def _pull_job(config: RepoConfig, source: DataSource, frame: DataFrame, keys: li
     return SparkJob(config, lambda: frame, collected)
 
 
-def _named(frame: DataFrame, given: Given, views: Sequence[View], parts: int) -> DataFrame:
+def _named(frame: DataFrame, given: Given, views: Sequence[RetrievedView], parts: int) -> DataFrame:
     """The join's result in the labels' order, under the columns' right names."""
     if isinstance(given, Labels):
         part = F.floor(F.col("row") * parts / max(given.table.num_rows, 1))
@@ -278,7 +284,7 @@ def _named(frame: DataFrame, given: Given, views: Sequence[View], parts: int) ->
 
 
 def _collected(
-    config: RepoConfig, join: Callable[..., DataFrame], given: Given, views: Sequence[View]
+    config: RepoConfig, join: Callable[..., DataFrame], given: Given, views: Sequence[RetrievedView]
 ) -> pa.Table:
     """The result on the driver, features in their stored types, labels from the driver as they were."""
     table = join(whole=isinstance(given, GivenFrame)).toArrow()

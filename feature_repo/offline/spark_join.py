@@ -29,7 +29,7 @@ from feature_repo.offline.spark_frames import (
     spark_session,
 )
 from feature_repo.offline.tables import dataset, locate, tables_named
-from feature_repo.offline.views import FEW_LABELS, View, check_columns
+from feature_repo.offline.views import FEW_LABELS, RetrievedView, check_columns
 
 cloudpickle.register_pickle_by_value(merging)  # type: ignore[no-untyped-call]
 
@@ -86,7 +86,7 @@ def query_labels(config: RepoConfig, spark: SparkSession, query: str) -> DataFra
 
 
 def keys_seen(
-    config: RepoConfig, spark: SparkSession, views: Sequence[View], start: datetime, end: datetime
+    config: RepoConfig, spark: SparkSession, views: Sequence[RetrievedView], start: datetime, end: datetime
 ) -> DataFrame:
     """Labels for all keys that a view has a row of in [start, end], at `end`, in order of the keys.
 
@@ -121,11 +121,11 @@ class Pass:
 
     name: str
     keys: tuple[tuple[str, pa.DataType], ...]
-    views: tuple[View, ...]
+    views: tuple[RetrievedView, ...]
 
 
-def _passes(views: Sequence[View], schemas: dict[str, pa.Schema]) -> list[Pass]:
-    found: dict[tuple[tuple[str, pa.DataType], ...], list[View]] = {}
+def _passes(views: Sequence[RetrievedView], schemas: dict[str, pa.Schema]) -> list[Pass]:
+    found: dict[tuple[tuple[str, pa.DataType], ...], list[RetrievedView]] = {}
     for view in views:
         keys = tuple((label, schemas[view.name].field(stored).type) for label, stored in view.keys)
         found.setdefault(keys, []).append(view)
@@ -133,7 +133,7 @@ def _passes(views: Sequence[View], schemas: dict[str, pa.Schema]) -> list[Pass]:
 
 
 def point_in_time_join(
-    config: RepoConfig, given: Given, views: Sequence[View], by_created: bool, whole: bool
+    config: RepoConfig, given: Given, views: Sequence[RetrievedView], by_created: bool, whole: bool
 ) -> DataFrame:
     """The labels and the features of each view, one row per label, in no order.
 
@@ -197,7 +197,7 @@ def _labels_in_spark(given: GivenFrame, passes: Sequence[Pass]) -> DataFrame:
     return frame.select(*columns)
 
 
-def _spark_key(frame: DataFrame, name: str, view: View, kind: pa.DataType) -> Column:
+def _spark_key(frame: DataFrame, name: str, view: RetrievedView, kind: pa.DataType) -> Column:
     """A label column as keys in the type of a view's; what does not fit that type matches nothing."""
     if name not in frame.columns:
         raise MarqueeError(
@@ -254,7 +254,12 @@ def _join_pass(
 
 
 def _view_rows(
-    config: RepoConfig, view: View, labels: DataFrame, given: Given, label_keys: list[str], by_created: bool
+    config: RepoConfig,
+    view: RetrievedView,
+    labels: DataFrame,
+    given: Given,
+    label_keys: list[str],
+    by_created: bool,
 ) -> DataFrame:
     """A view's rows as the merge wants them: `k0, …, at, instant, version, features`."""
     frame = read_source(config, view.source)
@@ -285,7 +290,7 @@ def _view_rows(
     return rows
 
 
-def _few(config: RepoConfig, view: View, labels: Labels) -> bool:
+def _few(config: RepoConfig, view: RetrievedView, labels: Labels) -> bool:
     n = labels.table.num_rows
     if n > MOST_BROADCAST:
         return False

@@ -19,7 +19,7 @@ look-up per row and saves sorting the others."""
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class RetrievedView:
     """One view of a retrieval, in terms of its source's columns.
 
     Args:
@@ -56,7 +56,7 @@ class View:
 
 def requested_views(
     feature_views: Sequence[FeatureView], feature_refs: Sequence[str], full_feature_names: bool
-) -> list[View]:
+) -> list[RetrievedView]:
     """What is asked of each view, in the order of `feature_views` and then of `feature_refs`.
 
     References of on-demand views are left to Feast.
@@ -69,7 +69,7 @@ def requested_views(
         stored = {new: old for old, new in (source.field_mapping or {}).items()}
         prefix = f"{feature_view.projection.name_alias or feature_view.name}__" if full_feature_names else ""
         views.append(
-            View(
+            RetrievedView(
                 name=name,
                 source=source,
                 keys=tuple(
@@ -89,7 +89,7 @@ def requested_views(
     return views
 
 
-def check_columns(config: RepoConfig, view: View, schema: pa.Schema) -> None:
+def check_columns(config: RepoConfig, view: RetrievedView, schema: pa.Schema) -> None:
     """Every column that the join reads is in the source.
 
     Raises:
@@ -98,7 +98,7 @@ def check_columns(config: RepoConfig, view: View, schema: pa.Schema) -> None:
     require_columns(config, view.name, view.source.path, schema, view.source_columns)
 
 
-def check_outputs(label_columns: Sequence[str], views: Sequence[View]) -> None:
+def check_outputs(label_columns: Sequence[str], views: Sequence[RetrievedView]) -> None:
     """No two columns of the result have one name.
 
     Raises:

@@ -21,7 +21,7 @@ from feature_repo.define.column import (
 from feature_repo.define.view import View
 from pipelines.features import kernels
 from pipelines.features.kernels import Kernel
-from pipelines.features.pieces import STATE, STATE_TYPE, Catalogue, counted
+from pipelines.features.pieces import STATE, STATE_TYPE, JoinedRows, counted
 
 INSTANT = pa.timestamp("us", "UTC")
 FIRST = "_first"
@@ -142,7 +142,7 @@ class Computation:
             the view's rows.
     """
 
-    catalogue: Catalogue | None
+    catalogue: JoinedRows | None
     where: tuple[str, float] | None
     rows: partial[pa.Table]
 
@@ -168,11 +168,11 @@ def computation(view: View, joined: pa.Table | None = None) -> Computation:
     return Computation(catalogue, where, rows)
 
 
-def catalogue_of(joined: pa.Table) -> Catalogue:
+def catalogue_of(joined: pa.Table) -> JoinedRows:
     """A catalogue to join; its key is the first column."""
     key, *names = joined.column_names
     columns = {name: joined.column(name).combine_chunks() for name in names if name not in _lists(joined)}
-    return Catalogue(key, joined.column(key).combine_chunks(), columns)
+    return JoinedRows(key, joined.column(key).combine_chunks(), columns)
 
 
 def _lists(joined: pa.Table) -> dict[str, pa.Array]:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.features.pieces import EVENT_TIMESTAMP, STATE, Catalogue, Flags, Ints, Piece, piece_of
+from pipelines.features.pieces import EVENT_TIMESTAMP, STATE, Flags, Ints, JoinedRows, Piece, piece_of
 
 VERSION = 1
 """Raised where kernels make other rows of the same events, or call their totals otherwise: tables are then
@@ -217,7 +217,7 @@ def lists_of(flat: pa.Array, length: int) -> pa.Array:
 def rows_of_piece(
     rows: pa.Table,
     key: str,
-    catalogue: Catalogue | None,
+    catalogue: JoinedRows | None,
     where: tuple[str, float] | None,
     kernels: Sequence[Kernel],
     schema: pa.Schema,

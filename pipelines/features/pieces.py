@@ -23,7 +23,7 @@ ROWS_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class JoinedRows:
     """What is joined to events.
 
     Args:
@@ -76,7 +76,7 @@ class Piece:
     """
 
     events: pa.Table
-    catalogue: Catalogue | None
+    catalogue: JoinedRows | None
     joined: Ints
     instants: Ints
     begin: Ints
@@ -132,7 +132,7 @@ def _entries(earlier: pa.Table) -> tuple[Ints, pa.Array, Ints]:
 
 
 def counted(
-    events: pa.Table, catalogue: Catalogue | None, where: tuple[str, float] | None
+    events: pa.Table, catalogue: JoinedRows | None, where: tuple[str, float] | None
 ) -> tuple[pa.Table, Ints]:
     """The events that count: those with a counterpart in the catalogue whose value is at least so much.
 
@@ -157,7 +157,9 @@ def counted(
     return events, place.to_numpy().astype(np.int64)
 
 
-def piece_of(rows: pa.Table, key: str, catalogue: Catalogue | None, where: tuple[str, float] | None) -> Piece:
+def piece_of(
+    rows: pa.Table, key: str, catalogue: JoinedRows | None, where: tuple[str, float] | None
+) -> Piece:
     """A piece of whole keys, sorted by key and instant: events, and rows with `state` that went before."""
     earlier = rows.slice(0, 0).append_column(STATE, pa.nulls(0, STATE_TYPE))
     if STATE in rows.column_names:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BestFound:
     """What a search found.
 
     Args:
@@ -55,7 +55,7 @@ def tune(
     seed: int = 0,
     fixed: Mapping[str, Any] | None = None,
     on_trial: Callable[[int, int, float], None] | None = None,
-) -> Found:
+) -> BestFound:
     """Search by TPE; a trial that is worse than the median at the same epoch is given up.
 
     The best epoch of the best of many trials is partly luck. So the `FINALISTS` best are trained again on
@@ -167,14 +167,14 @@ def tune(
     pruned = len(study.get_trials(states=(optuna.trial.TrialState.PRUNED,)))
     finalists = sorted(finished, key=lambda trial: -sign * (trial.value or 0.0))[:FINALISTS]
     if len(finalists) == 1:
-        return Found({**study.best_params, **kept}, metric, study.best_value, 1, pruned)
+        return BestFound({**study.best_params, **kept}, metric, study.best_value, 1, pruned)
     scores: list[float] = []
     for trial in finalists:
         scores.append(float(np.mean([as_used(trial.params, cut, n) for n, cut in enumerate(cuts)])))
         if on_trial is not None:
             on_trial(trials, trials, max(scores, key=lambda value: sign * value))
     best = int(np.argmax(sign * np.array(scores)))
-    return Found({**finalists[best].params, **kept}, metric, scores[best], len(finished), pruned)
+    return BestFound({**finalists[best].params, **kept}, metric, scores[best], len(finished), pruned)
 
 
 def pruner(fixed: ModelConfig) -> "optuna.pruners.BasePruner":

@@ -31,7 +31,7 @@ def features_at(view: View, events: Iterable[Row], instant: datetime) -> dict[st
     Returns:
         The features by name; None where nothing is known.
     """
-    known = Features(view)
+    known = Known(view)
     for event in events:
         if known_from(view, event) > instant:
             break  # so are all after it
@@ -43,7 +43,7 @@ def feature_rows(view: View, tables: Tables) -> list[dict[str, Any]]:
     """All rows of a view: key, `event_timestamp` and features, sorted by key and instant."""
     rows = []
     for key, events in sorted(events_by_key(view, tables).items()):
-        known = Features(view)
+        known = Known(view)
         for instant, together in groupby(events, key=lambda event: known_from(view, event)):
             for event in together:
                 known.take_in(event)
@@ -90,7 +90,7 @@ def _holds(condition: op.AtLeast, row: Row) -> bool:
 # --- what is known of a key -------------------------------------------------------------------------------
 
 
-class Tally(Protocol):
+class Memory(Protocol):
     """What one operation remembers of a key's events."""
 
     def take_in(self, event: Row) -> None:
@@ -100,7 +100,7 @@ class Tally(Protocol):
         """The operation's features now, in the order of its columns; after at least one event."""
 
 
-class Features:
+class Known:
     """What is known of one key of a view: nothing at first.
 
     Args:
@@ -124,7 +124,7 @@ class Features:
         return dict(zip((column.name for column in self.view.columns), values, strict=True))
 
 
-def tally(operation: op.Operation, over: Over) -> Tally:
+def tally(operation: op.Operation, over: Over) -> Memory:
     """An operation, before its first event."""
     match operation:
         case op.Count():

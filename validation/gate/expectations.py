@@ -22,7 +22,7 @@ from feature_repo.define.table import Table
 from validation.gate.checks import Check
 from validation.gate.measure import Measured
 
-Result = dict[str, Any]
+Answers = dict[str, Any]
 
 
 def measured_frame(measured: Mapping[str, Measured]) -> pd.DataFrame:
@@ -41,10 +41,10 @@ class MeasuredOfCheck(TableMetricProvider):
     def _pandas(
         cls,  # noqa: N805 - a metric function is called with its provider class
         execution_engine: PandasExecutionEngine,
-        metric_domain_kwargs: Result,
-        metric_value_kwargs: Result,
+        metric_domain_kwargs: Answers,
+        metric_value_kwargs: Answers,
         **_: Any,
-    ) -> Result:
+    ) -> Answers:
         frame, _domain, _accessor = execution_engine.get_compute_domain(
             metric_domain_kwargs, domain_type=MetricDomainTypes.TABLE
         )
@@ -76,10 +76,10 @@ class ExpectCheckToHold(BatchExpectation):
 
     def _validate(
         self,
-        metrics: Result,
-        runtime_configuration: Result | None = None,  # noqa: ARG002
+        metrics: Answers,
+        runtime_configuration: Answers | None = None,  # noqa: ARG002
         execution_engine: ExecutionEngine[Any] | None = None,  # noqa: ARG002
-    ) -> Result:
+    ) -> Answers:
         row = metrics["table.measured_of_check"]
         return {
             "success": bool(row["holds"]),

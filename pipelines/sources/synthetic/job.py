@@ -66,7 +66,7 @@ POSTERS_PER_TASK = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Portion:
     """What one task does: `units` are blocks of users (kind RATINGS) or movie ids (kind POSTERS)."""
 
     kind: str
@@ -127,16 +127,18 @@ def made_from(folder: Path) -> dict[str, Any] | None:
     return marker if isinstance(marker, dict) and "config" in marker else None
 
 
-def tasks(config: SyntheticConfig) -> list[Task]:
+def tasks(config: SyntheticConfig) -> list[Portion]:
     """The work, cut into files by the config alone."""
     count = blocks(config)
     files = min(count, max(LEAST_FILES, -(-config.ratings // RATINGS_PER_FILE)))
     cuts = [count * number // files for number in range(files + 1)]
-    ratings = [Task(RATINGS, number, tuple(range(cuts[number], cuts[number + 1]))) for number in range(files)]
+    ratings = [
+        Portion(RATINGS, number, tuple(range(cuts[number], cuts[number + 1]))) for number in range(files)
+    ]
     shown = [int(row) + 1 for row in catalogue(config).has_poster.nonzero()[0]]
     starts = range(0, len(shown), POSTERS_PER_TASK)
     posters = [
-        Task(POSTERS, number, tuple(shown[start : start + POSTERS_PER_TASK]))
+        Portion(POSTERS, number, tuple(shown[start : start + POSTERS_PER_TASK]))
         for number, start in enumerate(starts)
     ]
     return ratings + posters
@@ -155,7 +157,9 @@ def block_tables(config: SyntheticConfig, calibration: Calibration, block: int) 
     return ratings, likelihood
 
 
-def _run_here(work: list[Task], config: SyntheticConfig, calibration: Calibration, folder: Path) -> list[str]:
+def _run_here(
+    work: list[Portion], config: SyntheticConfig, calibration: Calibration, folder: Path
+) -> list[str]:
     """Do all tasks in a process a core; what the disk refused, in words."""
     with ProcessPoolExecutor(
         os.cpu_count(), get_context("spawn"), initializer=end_with_parent, initargs=(os.getpid(),)
@@ -175,7 +179,11 @@ def _run_here(work: list[Task], config: SyntheticConfig, calibration: Calibratio
 
 
 def _run_on_spark(
-    spark: "SparkSession", work: list[Task], config: SyntheticConfig, calibration: Calibration, folder: Path
+    spark: "SparkSession",
+    work: list[Portion],
+    config: SyntheticConfig,
+    calibration: Calibration,
+    folder: Path,
 ) -> list[str]:
     """Do all tasks, one Spark partition each; what the disk refused, in words."""
     target = str(folder)
@@ -193,7 +201,7 @@ def _run_on_spark(
     return [row["failure"] for row in rows]
 
 
-def _do(task: Task, config: SyntheticConfig, calibration: Calibration, folder: Path) -> None:
+def _do(task: Portion, config: SyntheticConfig, calibration: Calibration, folder: Path) -> None:
     """Write the files of one task."""
     if task.kind == POSTERS:
         for movie_id in task.units:
