@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from app.home import writing
 from app.ingest import require_sources
 from app.spark import spark_on_demand
-from common.files import file_to_write
+from common.files import file_to_write, refuse_to_replace
 from common.progress import Stages
 from common.settings import Settings
-from common.words import count
+from common.words import count, count_of
 from feature_repo.define.domain import Domain
 from lake.session import StartSpark
 
@@ -53,7 +53,7 @@ def compute_stage(
             stage.report(name, position, len(jobs))
             updates.append(run_job(spark, settings.lake, domain, name, full))
         written = sum(update.rows for update in updates)
-        stage.outcome = f"{count(written)} rows written to {len(updates)} tables"
+        stage.outcome = f"{count_of(written, 'row')} written to {count_of(len(updates), 'table')}"
     return updates
 
 
@@ -62,7 +62,7 @@ def apply_stage(settings: Settings, domain: Domain, stages: Stages) -> None:
     from feature_repo import store
 
     with stages.stage("apply") as stage:
-        stage.outcome = f"{len(store.apply(settings, domain))} changes in the registry"
+        stage.outcome = f"{count_of(len(store.apply(settings, domain)), 'change')} in the registry"
 
 
 def materialize_stage(settings: Settings, stages: Stages) -> "list[Sent]":
@@ -85,12 +85,12 @@ def materialize_stage(settings: Settings, stages: Stages) -> "list[Sent]":
 def online_line(sent: "list[Sent]") -> str:
     """What went online, as one line."""
     if all(part.since == part.version for part in sent):
-        return f"nothing changed in {len(sent)} views"
+        return f"nothing changed in {count_of(len(sent), 'view')}"
     rows, refused = sum(part.rows for part in sent), sum(part.refused for part in sent)
     older = f"; {count(refused)} were older than what is there" if refused else ""
     missing = sum(part.missing for part in sent)
     back = f"; {count(missing)} had gone and are back" if missing else ""
-    return f"{count(rows)} keys of {len(sent)} views online{older}{back}"
+    return f"{count_of(rows, 'key')} of {count_of(len(sent), 'view')} online{older}{back}"
 
 
 def require_features(settings: Settings, domain: Domain) -> None:
@@ -111,13 +111,14 @@ def join_labels(
     """Join a service's features to the labels of a Parquet file; how many rows `out` then has.
 
     Raises:
-        MarqueeError: nothing is applied, the service is unknown, or the labels cannot be used.
+        MarqueeError: nothing is applied, the service is unknown, or the labels cannot be used, or would be
+            replaced.
     """
     from feature_repo.store import open_store
     from training.data.dataset import dataset_file
 
-    file_to_write(out)
+    refuse_to_replace({"--labels": labels}, file_to_write(out))
     with stages.stage("dataset") as stage:
         rows = dataset_file(open_store(settings), domain, service, labels, out)
-        stage.outcome = f"{count(rows)} labels with the features of {service} in {out}"
+        stage.outcome = f"{count_of(rows, 'label')} with the features of {service} in {out}"
     return rows

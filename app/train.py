@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from app.features import require_features
 from app.home import writing
 from common.errors import MarqueeError
+from common.files import refuse_to_replace
 from common.progress import Stage, Stages
 from common.settings import Settings
-from common.words import count
+from common.words import count_of
 from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def train(
     recipe = recipe_for(domain, model, options)
     folder = out or settings.home / "models" / model
     check_replaceable(folder)
+    refuse_to_replace({"--data": options.data, "--config": options.config}, folder)
     if options.data is None:
         require_features(settings, domain)
     with writing(settings.home):
@@ -150,6 +152,7 @@ def train_again(
     model = read_manifest(run).recipe.model
     folder = out or settings.home / "models" / f"{run.absolute().name}-again"
     check_replaceable(folder)
+    refuse_to_replace({"--like": run}, folder)
     require_features(settings, domain)
     with writing(settings.home), stages.stage(f"train {model} like {run}") as stage:
         stage.report("joining features as of the recorded versions", 0, 0)
@@ -190,7 +193,7 @@ def evaluate(
             lambda versions: open_store(settings, versions),
             now=now,
         )
-        stage.outcome = f"{count(metrics['rows'])} test rows"
+        stage.outcome = count_of(metrics["rows"], "test row")
     return metrics
 
 

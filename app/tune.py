@@ -9,10 +9,10 @@ from pathlib import Path
 from app.features import require_features
 from app.home import writing
 from common.errors import MarqueeError, causes
-from common.files import file_to_write
+from common.files import file_to_write, refuse_to_replace
 from common.progress import Stages
 from common.settings import Settings
-from common.words import count
+from common.words import count_of
 from feature_repo.define.domain import Domain
 
 
@@ -64,6 +64,7 @@ def tune(
     fixed = {} if options.config is None else read_configuration(options.config, model).config
     file = file_to_write(options.out or settings.home / "tuned" / f"{model}.{options.protocol}.yaml")
     study = file_to_write(options.study or settings.home / "tuned" / "studies.db")
+    refuse_to_replace({"--config": options.config, "--study": study}, file)
     check_study(study)
     require_features(settings, domain)
     with writing(settings.home), stages.stage(f"tune {model}") as stage:
@@ -94,7 +95,7 @@ def tune(
             config=found.config,
             command=command,
             protocol=options.protocol,
-            data=f"{count(prepared.asked)} labels; versions of tables: {versions}",
+            data=f"{count_of(prepared.asked, 'label')}; versions of tables: {versions}",
             metric=found.metric,
             validation=found.value,
             trials=found.trials,

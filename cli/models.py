@@ -137,12 +137,12 @@ def print_metrics(models: dict[str, dict[str, Any]], how: str = "") -> None:
     from rich.table import Table
 
     from cli.console import console
-    from common.words import count
+    from common.words import count_of
     from training.evaluate.metrics import TITLES
 
     first = next(iter(models.values()))
     shown = [name for name in SHOWN if name in first]
-    title = f"On the {count(first['rows'])} test rows{how}"
+    title = f"On the {count_of(first['rows'], 'test row')}{how}"
     listing = Table("model", *(TITLES[name] for name in shown), title=title, title_justify="left")
     for model, metrics in models.items():
         listing.add_row(model, *(f"{metrics[name]:.4f}" for name in shown))

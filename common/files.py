@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -147,6 +147,26 @@ def file_to_write(path: Path) -> Path:
         raise MarqueeError(f"{path} is a folder: name a file in it.")
     _refuse_below_a_file(path)
     return path
+
+
+def refuse_to_replace(inputs: Mapping[str, Path | None], out: Path, option: str = "--out") -> None:
+    """Refuse an output, file or folder, that would replace what it is made from, however they are spelt.
+
+    Args:
+        inputs: files and folders that are read, by the option that names them; None for none.
+        option: that names the output.
+
+    Raises:
+        MarqueeError: naming both options.
+    """
+    place = Path(os.path.realpath(out))
+    for name, given in inputs.items():
+        read = None if given is None else Path(os.path.realpath(given))
+        if read is not None and read.is_relative_to(place):
+            what = "is" if read == place else "holds"
+            raise MarqueeError(
+                f"{option} {out} {what} what {name} reads, and would replace it: name another place."
+            )
 
 
 def folder_to_write(path: Path) -> Path:

@@ -74,6 +74,49 @@ def test_what_is_not_there_or_of_another_kind_is_refused_before_any_work(command
         said_of(command, path, home)
 
 
+SPELLINGS = {
+    "the same": "labels.parquet",
+    "another spelling": "home/../labels.parquet",
+    "a link": "link.parquet",
+    "in a linked folder": "linked/labels.parquet",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_labels_are_not_replaced_by_their_data_set(spelling: str, home: Path) -> None:
+    for link, place in (("link.parquet", "labels.parquet"), ("linked", ".")):
+        home.with_name(link).unlink(missing_ok=True)
+        home.with_name(link).symlink_to(place)
+    out = str(home.parent / SPELLINGS[spelling])
+    said = said_of("features dataset --service gbt_v1 --labels LABELS --out P", out, home)
+    assert f"--out {out} is what --labels reads" in said
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("tune gbt --trials 1 --config P --out P", "--config"),
+        ("tune gbt --trials 1 --study P --out P", "--study"),
+        ("train --like P --out P", "--like"),
+        ("train gbt --config P/gbt.yaml --out P", "--config"),
+        ("train gbt --data P/predictions.parquet --out P", "--data"),
+    ],
+)
+def test_nothing_is_replaced_by_what_is_made_from_it(
+    command: str, option: str, home: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "given"
+    if command.startswith("train"):
+        assert in_process(home, "train", "gbt", "--out", place).code == 0
+    settings = place / "gbt.yaml" if place.is_dir() else place
+    if option != "--study":
+        settings.write_text("model: gbt\nconfig:\n  iterations: 9\n")
+    before = tree(tmp_path)
+    said = refused(home, *(word.replace("P", str(place), 1) for word in command.split()))
+    assert option in said and "would replace it" in said
+    assert tree(tmp_path) == before
+
+
 HOMES = (
     "data describe",
     "features lookup --user 1",
