@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from common.progress import Stages
 from common.settings import Settings
-from common.words import count
+from common.words import count, count_of
 from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def audit_leakage(
             on_progress=stage.report,
         )
         stage.outcome = (
-            f"{len(report.features)} features at {count(report.labels)} labels ({count(report.sample)}"
-            f" recomputed): {'no leak' if report.passed else 'failed'}"
+            f"{count_of(len(report.features), 'feature')} at {count_of(report.labels, 'label')}"
+            f" ({count(report.sample)} recomputed): {'no leak' if report.passed else 'failed'}"
         )
     return report, write_audit(settings.home / AUDITS, "leakage", report, domain)
 
@@ -103,8 +103,9 @@ def audit_consistency(
             on_progress=stage.report,
         )
         stage.outcome = (
-            f"{count(report.events)} events, {count(report.late)} of them late; {count(report.labels)} labels"
-            f" at {report.instants} instants and the end, {count(report.home_rows)} rows of this home:"
+            f"{count_of(report.events, 'event')}, {count(report.late)} of them late;"
+            f" {count_of(report.labels, 'label')} at {count_of(report.instants, 'instant')} and the end,"
+            f" {count_of(report.home_rows, 'row')} of this home:"
             f" {report.rate:.2%} of values match"
         )
     return report, write_audit(settings.home / AUDITS, "consistency", report, domain)

@@ -64,7 +64,7 @@ def event_facts(lake: Path, domain: Domain, memory: str, version: int | None = N
     from lake.duckdb import connection as duckdb
 
     events, task = domain.events, domain.tasks[0]
-    user = quoted(next(column.name for column in events.key if column.side == "user"))
+    user = quoted(user_key(domain).name)
     value = quoted(task.of)
     positive = f"avg(({value} >= {task.at_least})::INT)" if isinstance(task, Binary) else "NULL"
 
@@ -91,6 +91,11 @@ def event_facts(lake: Path, domain: Domain, memory: str, version: int | None = N
     return EventFacts(
         rows, keys, first, last, share, shared[0], values if len(values) <= MOST_VALUES else {}, by_year
     )
+
+
+def user_key(domain: Domain) -> Column:
+    """The key of the events that says whose they are."""
+    return next(column for column in domain.events.key if column.side == "user")
 
 
 def identified(key: Column) -> str:

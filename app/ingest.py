@@ -9,7 +9,7 @@ from app.spark import spark_on_demand
 from common.errors import MarqueeError
 from common.progress import Stages
 from common.settings import Settings
-from common.words import count
+from common.words import count, count_of
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
 from lake.session import StartSpark
@@ -64,14 +64,18 @@ def ingest_stage(
 
     with stages.stage("ingest") as stage:
         report = (add if adding else ingest)(spark, source, settings.lake, domain)
-        accepted = ", ".join(f"{count(table.accepted)} {name}" for name, table in report.tables.items())
+        accepted = ", ".join(
+            f"{count_of(table.accepted, 'row')} of {name}" for name, table in report.tables.items()
+        )
         quarantined = sum(table.quarantined for table in report.tables.values())
-        stage.outcome = f"{accepted}; {count(quarantined)} rows quarantined"
+        stage.outcome = f"{accepted}; {count_of(quarantined, 'row')} quarantined"
         if adding:
             known = sum(table.known for table in report.tables.values())
             stage.outcome += f"; {count(known)} were there already"
             changed = {name: table.changed for name, table in report.tables.items() if table.changed}
-            stage.outcome += "".join(f"; {count(rows)} {name} changed" for name, rows in changed.items())
+            stage.outcome += "".join(
+                f"; {count_of(rows, 'row')} of {name} changed" for name, rows in changed.items()
+            )
     for note in report.notes:
         stages.note(note)
     return report

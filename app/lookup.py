@@ -15,7 +15,7 @@ from feature_repo.define.column import Type
 from feature_repo.define.domain import Domain
 from feature_repo.feast_internals import entity_key, key_types, plain_value, read_online
 from feature_repo.offline.labels import key_column
-from feature_repo.online.record import never_sent
+from feature_repo.online.record import never_sent, sent_record
 from feature_repo.publish import arrow_type
 
 MAX_ID = 2**63 - 1
@@ -54,12 +54,14 @@ class Lookup:
         values: by feature; None where the view has no row, or the row no value.
         views: one status per view, in the service's order.
         unknown: names of the keys of which no view has a row.
+        unsent: features, None here, that were applied after their view was last brought online.
     """
 
     keys: dict[str, Key]
     values: dict[str, Any]
     views: tuple[ViewStatus, ...]
     unknown: tuple[str, ...]
+    unsent: tuple[str, ...] = ()
 
 
 def asked_keys(domain: Domain, given: Mapping[str, Any]) -> dict[str, Key]:
@@ -87,6 +89,7 @@ def lookup(store: FeatureStore, service: str | None, keys: Mapping[str, Any]) ->
     given = _checked(whole, keys)
     values: dict[str, Any] = {}
     statuses: list[ViewStatus] = []
+    unsent: list[str] = []
     by_key: dict[str, list[FeatureView]] = {name: [] for name in given}
     found = dict.fromkeys(given, False)
     for view, names in asked:
@@ -96,6 +99,8 @@ def lookup(store: FeatureStore, service: str | None, keys: Mapping[str, Any]) ->
         key = tuple(given[name] for name in joined)
         known_since, row = _read(store, view, [key], names)[key]
         values |= {name: row.get(name) for name in names}
+        if row:
+            unsent += _unsent(store, view, [name for name in names if row.get(name) is None])
         statuses.append(ViewStatus(view.name, known_since))
         for name in joined:
             by_key[name].append(view)
@@ -103,7 +108,7 @@ def lookup(store: FeatureStore, service: str | None, keys: Mapping[str, Any]) ->
     missing = tuple(name for name, known in found.items() if not known)
     for name in missing:
         _require_online(store, name, by_key[name])
-    return Lookup(given, values, tuple(statuses), missing)
+    return Lookup(given, values, tuple(statuses), missing, tuple(unsent))
 
 
 def lookup_many(store: FeatureStore, service: str | None, pairs: pa.Table) -> pa.Table:
@@ -172,6 +177,12 @@ def _read(
                 plain = {name: plain_value(value) for name, value in values.items()}
                 rows[key] = (moment.astimezone(UTC), plain)
     return rows
+
+
+def _unsent(store: FeatureStore, view: FeatureView, empty: Sequence[str]) -> list[str]:
+    """Which of a view's features without a value were not among those that were last sent."""
+    record = sent_record(store, view) if empty else None
+    return [] if record is None else [name for name in empty if name not in record.features]
 
 
 def _require_online(store: FeatureStore, key: str, views: Sequence[FeatureView]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app import summary as summaries
-from app.facts import EventFacts, event_facts, refusals
+from app.facts import EventFacts, event_facts, identified, refusals, user_key
 from app.summary import Summary
 from common.files import write_atomically
 from common.progress import Stages
@@ -56,6 +56,7 @@ def write_report(settings: Settings, domain: Domain, summary: Summary, folder: P
         "summary": summary,
         "events": domain.events.name,
         "facts": facts,
+        "user": identified(user_key(domain)),
         "label": task.name,
         "left_out": summary.tables[domain.events.name].left_out,
         "quarantine": refusals(settings.lake, memory, versions[QUARANTINE]),

@@ -13,6 +13,7 @@ from app.sources import SourceOptions, check_source
 from common.files import file_to_write, folder_to_write, write_atomically
 from common.progress import Stage, Stages
 from common.settings import Settings
+from common.words import count_of
 from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def reproduce(
                 truth=truth,
                 on_cell=_cells(stage),
             )
-            stage.outcome = f"{len(results.rows)} rows of {options.seeds} seeds"
+            stage.outcome = f"{count_of(len(results.rows), 'row')} of {count_of(options.seeds, 'seed')}"
         with stages.stage("pages") as stage:
             page = write_pages(paper, results, folder, source, command, doc)
             stage.outcome = str(page)

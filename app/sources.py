@@ -10,7 +10,7 @@ from app.spark import spark_on_demand
 from common.errors import MarqueeError
 from common.progress import Stage, Stages
 from common.settings import Settings
-from common.words import count
+from common.words import count_of
 from lake.session import StartSpark
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _generate_once(spark: StartSpark, settings: Settings, config: "SyntheticConf
     folder = synthetic_folder(settings, config)
     generate(spark, config, folder, on_progress=stage.report)
     stage.outcome = (
-        f"{count(config.ratings)} ratings by {count(config.users)} users of {count(config.movies)} movies, "
-        f"seed {config.seed}, in {folder}"
+        f"{count_of(config.ratings, 'rating')} by {count_of(config.users, 'user')} of"
+        f" {count_of(config.movies, 'movie')}, seed {config.seed}, in {folder}"
     )
     return folder

@@ -9,6 +9,7 @@ from app.ingest import require_sources
 from app.spark import spark_on_demand
 from common.progress import Stages
 from common.settings import Settings
+from common.words import count_of
 from feature_repo.define.column import STATE
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
@@ -54,5 +55,5 @@ def validation_stage(
         with open_tables(spark, settings.lake, wanted, [STATE], settings.duckdb_memory) as tables:
             report = validate(tables, names, out, domain, stage.report, before)
         verdict = "all rules hold" if report.passed else "rules are broken"
-        stage.outcome = f"{len(names)} tables, {verdict}: {out / PAGE}"
+        stage.outcome = f"{count_of(len(names), 'table')}, {verdict}: {out / PAGE}"
     return report

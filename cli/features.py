@@ -94,8 +94,8 @@ def push(
             taken = done.events
             if not taken.accepted and not taken.known:
                 raise MarqueeError(
-                    f"None of the {taken.read} new ratings can be used ({'; '.join(taken.reasons)}): "
-                    f"they are in {settings.lake / QUARANTINE}."
+                    f"None of {count_of(taken.read, 'new rating')} can be used ({'; '.join(taken.reasons)}): "
+                    f"see {settings.lake / QUARANTINE}."
                 )
             stage.outcome = (
                 f"{count_of(taken.accepted, 'rating')} accepted, {count(taken.known)} were there already, "
@@ -157,11 +157,14 @@ def lookup(
     from feature_repo.domains.movies import DOMAIN
     from feature_repo.store import open_store
 
+    if user is None and movie is None:
+        raise MarqueeError("There is nothing to look up: give --user (user_id), --movie (movie_id), or both.")
     keys = asked_keys(DOMAIN, {"user_id": user, "movie_id": movie})
     found = look_up(open_store(load_settings(home)), None, keys)
     if as_json:
         since = {status.view: status.known_since.isoformat() for status in found.views if status.known_since}
         answer = {"features": found.values, "known_since": since, "unknown": found.unknown}
+        answer["unsent"] = found.unsent
         console.print_json(json.dumps(answer, default=str))  # a feature may be an instant
         return
     listing = Table("feature")
@@ -171,6 +174,9 @@ def lookup(
     console.print(listing)
     for key in found.unknown:
         console.print(f"[yellow]{key} {found.keys[key]} is unknown:[/] the online store has no row for it.")
+    if found.unsent:
+        names = ", ".join(found.unsent)
+        console.print(f"[yellow]Not online yet:[/] {names}; marquee features materialize brings what is new.")
 
 
 @app.command()

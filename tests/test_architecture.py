@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
 
 ALLOWED = {
     "common": set[str](),
@@ -56,6 +57,9 @@ SPEAKS_OF_MOVIES = (
     "cli/run.py",
 )
 """Where a word of the movies may stand."""
+PAPERS_CONFIGURATIONS = ("training/configs/*.paper.yaml", "training/configs/mmdin.*.yaml")
+"""These say on which data they were found, and those of the papers were found on movies."""
+WITH_WORDS = {".py", ".html", ".css", ".yaml"}
 OTHER_MEANING = {"common/page.py": {"poster"}}
 """Words that mean something else there: HTML's attribute."""
 
@@ -171,6 +175,11 @@ def test_only_the_edge_imports_a_domain() -> None:
     assert offending == set()
 
 
+def test_the_readme_says_who_may_import_a_domain() -> None:
+    (said,) = re.findall(r"the domain is an argument, and only (.*?) may import one", README, re.DOTALL)
+    assert set(re.findall("`(.*?)`", said)) == set(EDGE)
+
+
 def test_no_file_is_long() -> None:
     long = {
         place(module)
@@ -202,12 +211,18 @@ def test_words_are_told_apart(text: str, expected: set[str]) -> None:
     assert words(text) == expected
 
 
+def speaks_of_movies(file: Path) -> bool:
+    return place(file).startswith(SPEAKS_OF_MOVIES) or any(
+        file.relative_to(ROOT).match(pattern) for pattern in PAPERS_CONFIGURATIONS
+    )
+
+
 def test_general_code_speaks_of_no_domain() -> None:
-    """Names, strings, docstrings, comments, and the pages' templates."""
+    """Names, strings, docstrings, comments, the pages' templates, and configurations."""
     offending = {}
     for package in ALLOWED:
         for file in sorted((ROOT / package).rglob("*")):
-            if file.suffix in {".py", ".html", ".css"} and not place(file).startswith(SPEAKS_OF_MOVIES):
+            if file.suffix in WITH_WORDS and not speaks_of_movies(file):
                 found = (words(file.read_text()) & DOMAIN_WORDS) - OTHER_MEANING.get(place(file), set())
                 if found:
                     offending[place(file)] = found

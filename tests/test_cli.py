@@ -13,12 +13,14 @@ import pytest
 from rich.console import Console
 
 from app import doctor, spark, summary
+from app.features import online_line
 from app.home import writing
 from app.run import new_run
 from cli.display import Terminal
 from common.errors import MarqueeError
 from common.progress import StageCost, Stages
 from common.settings import Settings, load_settings
+from feature_repo.online.send import Sent
 from tests.marquee import ROOT, in_process, marquee, refused
 
 
@@ -69,7 +71,7 @@ REFUSED = [
     ("report", "no finished run"),
     ("report --run ABSENT", "no finished run"),
     ("report --run FILE", "no finished run"),
-    ("features lookup", "user_id"),
+    ("features lookup", "give --user (user_id), --movie (movie_id), or both"),
     ("features lookup --user 0", "positive"),
     ("features lookup --user 9223372036854775808", "at most"),
     ("features lookup --user 1", "marquee features apply"),
@@ -222,6 +224,15 @@ def test_home_is_written_by_one_command_at_a_time(tmp_path: Path) -> None:
         holder.kill()
     with writing(tmp_path):
         pass  # a killed command holds nothing
+
+
+def test_one_thing_is_not_counted_in_the_plural() -> None:
+    def sent(views: int, rows: int, since: int | None) -> list[Sent]:
+        return [Sent(f"view{view}", since, 3, rows, 0, 0, 0, 0.1) for view in range(views)]
+
+    assert online_line(sent(1, 1, None)) == "1 key of 1 view online"
+    assert online_line(sent(2, 600, 1)) == "1,200 keys of 2 views online"
+    assert online_line(sent(1, 0, 3)) == "nothing changed in 1 view"
 
 
 def test_new_run_removes_what_unfinished_runs_left(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the online store serves is the newest offline row; who is unknown is said to be."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from feature_repo import store
 from feature_repo.define.view import View
 from feature_repo.domains.movies import DOMAIN
 from tests.lake import build_lake
+from tests.marquee import in_process
 
 USERS, MOVIES = 220, 230
 
@@ -113,6 +115,30 @@ def test_a_known_key_without_a_row_in_one_view_is_known(tmp_path: Path) -> None:
         "movie_content": False,
     }
     assert found.values["user_recent_liked_movie_ids"] is None
+
+
+def test_a_feature_that_was_applied_and_not_materialised_is_told_from_one_without_a_value(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = Settings(home=tmp_path)
+    build_lake(tmp_path, users=3, movies=3)
+    view = next(view for view in DOMAIN.views if view.name == "movie_rating_stats")
+    fewer = replace(view, features=view.features[:1])
+    first = replace(
+        DOMAIN, views=tuple(fewer if each is view else each for each in DOMAIN.views), services={}
+    )
+    store.apply(settings, first)
+    store.materialize(settings)
+    assert lookup(store.open_store(settings), None, asked(None, 1)).unsent == ()
+    store.apply(settings, DOMAIN)
+    new = {column.name for column in view.columns} - {column.name for column in fewer.columns}
+    found = lookup(store.open_store(settings), None, asked(None, 1))
+    assert set(found.unsent) == new
+    assert in_process(tmp_path, "features", "lookup", "--movie", 1).code == 0
+    said = capsys.readouterr().out
+    assert f"Not online yet: {', '.join(found.unsent)}; marquee features materialize" in said
+    store.materialize(settings)
+    assert lookup(store.open_store(settings), None, asked(None, 1)).unsent == ()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Another domain goes the whole road: from a source to online lookup, and from labels to logits, with both
 audits. Rows are few, so nothing of it needs Spark."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,13 +13,16 @@ from feast import FeatureStore
 
 from app.audit import audit_consistency, audit_leakage
 from app.lookup import lookup
+from app.report import write_report
+from app.summary import Summary, TableCount
 from app.train import TrainOptions, train
 from app.validate import validate_lake
-from common.progress import Stages
+from common.progress import StageCost, Stages
 from common.settings import Settings
 from feature_repo.define.column import BEGINNING, EVENT_TIMESTAMP
+from feature_repo.define.table import QUARANTINE
 from feature_repo.store import apply, materialize, open_store
-from lake.tables import open_table
+from lake.tables import newest_version, open_table
 from pipelines.features.jobs import job_names, run_job
 from pipelines.ingest import ingest
 from pipelines.sources.readings import instant, number, text, whole_number, words
@@ -180,6 +184,23 @@ def test_a_model_is_trained_from_labels_to_scores_that_come_back(settings: Setti
     assert artefact.manifest.recipe.domain == PRESS.name
     rows = point_in_time(open_store(settings), PRESS, "press_v1", artefact.predictions.select(KEYS))
     assert np.array_equal(artefact.score(rows), artefact.predictions["score"].to_numpy())
+
+
+def test_the_page_of_a_run_speaks_of_the_domain(settings: Settings, tmp_path: Path) -> None:
+    names = (*PRESS.tables, QUARANTINE)
+    summary = Summary(
+        run="r",
+        options={"source": "press", "seed": 0, "path": None, "data": None},
+        tables={name: TableCount(rows=3, read=3, quarantined=0) for name in PRESS.tables},
+        models={},
+        stages=[StageCost("ingest", 1.5, 1024)],
+        versions={name: newest_version(settings.lake, name) for name in names},
+    )
+    write_report(settings, PRESS, summary, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    said = re.sub("<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL)
+    assert "share reader and instant with another one" in said
+    assert not {"user", "users", "movie", "movies", "item", "items"} & set(re.findall("[a-z]+", said.lower()))
 
 
 def test_no_feature_holds_the_future(settings: Settings) -> None:

@@ -42,7 +42,7 @@ def test_from_a_source_to_a_pushed_rating_no_java_is_started(tmp_path: Path) -> 
     with (data / "ratings.csv").open("a") as file:
         file.write("1000,1,3.5,1400000000\n")
     added = marquee(home, "pipeline", "ingest", "--add", "--source", "movielens", "--path", data)
-    assert "1 movies changed" in added
+    assert "1 row of movies changed" in added
     marquee(home, "pipeline", "run")
     marquee(home, "features", "materialize")
     found = marquee(home, "features", "lookup", "--user", 1000, "--movie", 1)
