@@ -1,7 +1,9 @@
 """Delta tables without Spark, and that Spark reads what this wrote and the other way round."""
 
+import os
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
@@ -101,6 +103,56 @@ def test_what_is_spilled_is_in_the_folder_given_and_gone_afterwards(
             (spilled,) = (tmp_path / place).iterdir()
             assert list(spilled.iterdir())
         assert sorted(path.name for path in tmp_path.rglob("*")) == ["home", "system"]
+
+
+def test_a_connection_has_nothing_of_the_one_before(tmp_path: Path) -> None:
+    rows = pa.table({"n": [1]})
+    with connection("1GB", tmp_path) as con:
+        con.register("rows", rows)
+        con.execute("SET TimeZone = 'Asia/Tokyo'")
+        con.execute("CREATE TEMP TABLE held AS SELECT 1 AS n")
+        con.execute("CREATE TEMP MACRO twice(n) AS 2 * n")
+        con.execute("CREATE TEMP VIEW seen AS SELECT 1 AS n")
+    with connection("1GB", tmp_path) as con:
+        assert con.sql("SELECT current_setting('TimeZone')").fetchall() == [("UTC",)]
+        for query in ("FROM rows", "FROM held", "SELECT twice(1)", "FROM seen"):
+            with pytest.raises(duckdb.CatalogException):
+                con.sql(query)
+
+
+def test_connections_at_once_have_nothing_in_common(tmp_path: Path) -> None:
+    with connection("1GB", tmp_path) as first, connection("1GB", tmp_path) as second:
+        first.execute("CREATE TABLE held AS SELECT 1 AS n")
+        with pytest.raises(duckdb.CatalogException):
+            second.sql("FROM held")
+
+
+def test_after_an_error_or_a_spill_the_next_connection_is_a_new_one(tmp_path: Path) -> None:
+    much = "CREATE TEMP TABLE much AS SELECT range AS n, repeat('x', 100) AS text FROM range(1_000_000)"
+    with pytest.raises(RuntimeError), connection("50MB", tmp_path) as con:
+        con.execute("CREATE TABLE held AS SELECT 1 AS n")
+        raise RuntimeError
+    with connection("50MB", tmp_path) as con:
+        with pytest.raises(duckdb.CatalogException):
+            con.sql("FROM held")
+        con.execute(much)
+        con.execute("CREATE TABLE held AS SELECT 1 AS n")
+    with connection("50MB", tmp_path) as con:
+        with pytest.raises(duckdb.CatalogException):
+            con.sql("FROM held")
+        con.execute(much)
+
+
+@pytest.mark.process
+def test_a_fork_opens_a_database_of_its_own(tmp_path: Path) -> None:
+    many = "SELECT sum(range) FROM range(10_000_000)"
+    with connection("1GB", tmp_path, threads=2) as con:
+        con.sql(many).fetchall()
+    fork = os.fork()
+    if not fork:
+        with connection("1GB", tmp_path, threads=2) as con:
+            os._exit(con.sql(many).fetchall() != [(49_999_995_000_000,)])
+    assert os.waitpid(fork, 0)[1] == 0
 
 
 @pytest.mark.parametrize(
