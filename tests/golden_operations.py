@@ -16,11 +16,12 @@ import pyarrow as pa
 
 from feature_repo.arrow import arrow_schema
 from feature_repo.define import operation as op
+from feature_repo.define.check import check_view
 from feature_repo.define.column import Column, Type
 from feature_repo.define.role import Sequence as SequenceRole
 from feature_repo.define.role import Unread
 from feature_repo.define.table import Table
-from feature_repo.define.view import Over, View, check_view
+from feature_repo.define.view import Over, View
 from tests.toy_domain import ARTICLE, ARTICLES, READER, READERS, READS
 
 FOLDER = Path(__file__).parent / "golden" / "operations"

@@ -308,9 +308,11 @@ def test_private_calls_of_feast_stand_in_one_file() -> None:
 
 @pytest.mark.parametrize("folder", ["define", "domains"])
 def test_declarations_use_the_standard_library_only(folder: str) -> None:
-    for module in modules_of(f"feature_repo/{folder}"):
+    errors = ROOT / "common" / "errors.py"  # what a mistake reaches people with
+    for module in (*modules_of(f"feature_repo/{folder}"), errors):
         for name in imports_of(module):
-            allowed = {"feature_repo.define"} | ({"feature_repo.domains"} if folder == "domains" else set())
+            allowed = {"feature_repo.define", "common.errors"}
+            allowed |= {"feature_repo.domains"} if folder == "domains" else set()
             assert name.split(".")[0] in sys.stdlib_module_names or within(name, allowed), name
 
 

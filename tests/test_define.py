@@ -32,7 +32,12 @@ ARTICLES = Table(
     "articles",
     "catalogue",
     (ARTICLE,),
-    (Column("words", Type.INT64, "Length.", step=1), Column("pages", Type.INT64, "Length.")),
+    (
+        Column("words", Type.INT64, "Length.", step=1),
+        Column("pages", Type.INT64, "Length."),
+        Column("topics", Type.STRING_LIST, "Topics."),
+        Column("price", Type.FLOAT64, "Of a copy.", nullable=True, step=0.5),
+    ),
     "What there is to read.",
     ("article_id",),
 )
@@ -47,11 +52,16 @@ def number(name: str) -> Column:
     return Column(name, Type.FLOAT64, "A number.", role=Number())
 
 
-FACTS = View("facts", ARTICLE, Over(ARTICLES), (Fact("words", number("length")),), "Facts.")
+def price(name: str) -> Column:
+    return replace(number(name), nullable=True)
+
+
+FACTS = View("facts", ARTICLE, Over(ARTICLES), (Fact("price", price("article_price")),), "Facts.")
 
 
 def domain(*views: View, **changes: object) -> Domain:
-    return replace(Domain("press", "Articles.", (READS, ARTICLES), views), **changes)  # type: ignore[arg-type]
+    told = {"sources": (READS, ARTICLES), "views": views, "tasks": (Binary("long", "minutes", 3),)} | changes
+    return Domain("press", "Articles.", **told)  # type: ignore[arg-type]
 
 
 def test_a_view_makes_the_columns_of_its_operations_in_order() -> None:

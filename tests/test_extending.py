@@ -5,10 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from feature_repo.define.column import Column
+from feature_repo.define.operation import Operation
 from tests.marquee import ROOT
 from tests.test_architecture import ALLOWED
 
@@ -42,6 +46,25 @@ def run(folder: Path, *arguments: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def call(kind: type) -> str:
+    """How a declaration is written: its arguments, with their defaults."""
+    told = [f.name if f.default is MISSING else f"{f.name}={f.default!r}" for f in fields(kind)]
+    return f"{kind.__name__}({', '.join(told)})"
+
+
+def test_guide_gives_the_arguments_of_operations_and_of_columns() -> None:
+    guide = GUIDE.read_text()
+    for kind in get_args(Operation):
+        assert f"`{call(kind)}`" in guide
+    _, table = guide.split("| argument of `Column`")
+    rows = [line.split("|")[1:3] for line in table.split("\n\n")[0].splitlines()[2:]]
+    told = {name: default.strip(" `") for names, default in rows for name in re.findall(r"\w+", names)}
+    for field in fields(Column):
+        default = "" if field.default is MISSING else str(field.default) or '""'
+        assert told.pop(field.name) == default, field.name
+    assert not told
 
 
 @pytest.mark.process

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 from common.errors import MarqueeError
 from feature_repo.define.column import CREATED_TIMESTAMP, EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
-from feature_repo.define.operation import AtLeast, Count
+from feature_repo.define.operation import AtLeast
 from feature_repo.define.view import View
 from feature_repo.domains.movies import DOMAIN
 from lake import tables as lake
@@ -30,7 +30,7 @@ from tests.marquee import ROOT
 from tests.raw_rows import no_spark
 from tests.test_feature_jobs import MOVIES, START, instant, tables
 from tests.toy_domain import PRESS
-from tests.view_rows import computed, seen_by_readers
+from tests.view_rows import seen_by_readers
 
 NOW = START + timedelta(days=9000)
 
@@ -177,15 +177,6 @@ def test_what_only_people_read_makes_no_table_anew(start: StartSpark, one_user: 
     domain = replace(DOMAIN, views=views, services={})
     for name in job_names(domain):
         assert run(start, one_user, name, domain=domain).how == "nothing new"
-
-
-def test_the_name_of_the_totals_is_taken() -> None:
-    view = DOMAIN.view("movie_rating_stats")
-    count = view.features[0]
-    assert isinstance(count, Count)
-    named = replace(view, features=(Count(replace(count.column, name=STATE)),))
-    with pytest.raises(ValueError, match="no column may be called state"):
-        computed(named, tables([]))
 
 
 # --- a catalogue that changes -----------------------------------------------------------------------------

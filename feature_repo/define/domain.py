@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from feature_repo.define.column import Column
-from feature_repo.define.table import Table
+from feature_repo.define.check import check_table, check_view, check_vocabularies
+from feature_repo.define.column import EVENT_TIMESTAMP, Column
+from feature_repo.define.mistake import refused
+from feature_repo.define.table import QUARANTINE, Table
 from feature_repo.define.task import Task
-from feature_repo.define.view import View, check_view, check_vocabularies
+from feature_repo.define.view import View
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Domain:
         tasks: what can be predicted from the events; the first is the default.
 
     Raises:
-        ValueError: the declarations contradict each other.
+        DeclarationError: the declarations contradict each other.
     """
 
     name: str
@@ -35,27 +37,27 @@ class Domain:
     tasks: tuple[Task, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [table.name for table in self.sources] + [view.name for view in self.views]
-        if len(set(names)) != len(names):
-            raise ValueError(f"{self.name}: two tables have one name")
+        names = [QUARANTINE, *(table.name for table in self.sources), *(view.name for view in self.views)]
+        if len({name.lower() for name in names}) != len(names):
+            raise refused(self.name, "two tables have one name")
         for table in self.sources:
+            check_table(table)
             for reference in table.references:
                 if reference.table not in names:
-                    raise ValueError(f"{table.name}: there is no table {reference.table} to refer to")
+                    raise refused(table.name, f"there is no table {reference.table} to refer to")
+        _check_events(self)
         for view in self.views:
             check_view(view)
             if not set(view.over.tables) <= set(self.sources):
-                raise ValueError(f"{view.name}: it is computed from tables that {self.name} does not have")
+                raise refused(view.name, f"it is computed from tables that {self.name} does not have")
+            _check_beside_labels(self, view)
         check_vocabularies([*self.keys, *(column for view in self.views for column in view.columns)])
         for service, views in self.services.items():
             if not all(any(_is_part(one, whole) for whole in self.views) for one in views):
-                raise ValueError(f"{service}: it joins views that {self.name} does not have")
-            features = [column.name for view in views for column in view.columns]
+                raise refused(service, f"it joins views that {self.name} does not have")
+            features = [column.name.lower() for view in views for column in view.columns]
             if len(set(features)) != len(features):
-                raise ValueError(f"{service}: two of its features have one name")
-        for task in self.tasks:
-            if task.of not in self.events.column_names:
-                raise ValueError(f"{task.name}: {self.events.name} has no column {task.of}")
+                raise refused(service, "two of its features have one name")
 
     @cached_property
     def tables(self) -> dict[str, Table]:
@@ -67,11 +69,11 @@ class Domain:
         """The table of events.
 
         Raises:
-            ValueError: there is not just one.
+            DeclarationError: there is not just one.
         """
         (*found,) = (table for table in self.sources if table.kind == "event")
         if len(found) != 1:
-            raise ValueError(f"{self.name} has {len(found)} tables of events, not one")
+            raise refused(self.name, f"it has {len(found)} tables of events, not one")
         return found[0]
 
     @cached_property
@@ -98,3 +100,29 @@ class Domain:
 def _is_part(view: View, whole: View) -> bool:
     """Whether a view is another, or that without some of its features."""
     return set(view.features) <= set(whole.features) and replace(view, features=whole.features) == whole
+
+
+def _check_events(domain: Domain) -> None:
+    """What general code relies on: events tell who acts, and there is something to predict of them."""
+    events = domain.events
+    if not any(column.side == "user" for column in events.key):
+        raise refused(events.name, "none of its keys has the side user, so nothing says who acts")
+    if not domain.tasks:
+        raise refused(domain.name, "it has no task, so there is nothing to predict")
+    for task in domain.tasks:
+        if task.of not in events.column_names:
+            raise refused(task.name, f"{events.name} has no column {task.of}")
+        if not events.column(task.of).type.is_number:
+            raise refused(
+                task.name, f"{task.of} is {events.column(task.of).type.value}, so it gives no label"
+            )
+
+
+def _check_beside_labels(domain: Domain, view: View) -> None:
+    """Features are joined to labels: to the keys and the instant of events, and to what is made of them."""
+    events, tasks = domain.events, domain.tasks
+    labels = [*(key.name for key in events.key), EVENT_TIMESTAMP]
+    labels += [name for task in tasks for name in (task.of, task.name)]
+    for column in view.columns:
+        if column.name.lower() in [name.lower() for name in labels]:
+            raise refused(view.name, f"no feature may be called {column.name}, which labels have already")

@@ -32,16 +32,9 @@ def stored_schema(view: View) -> pa.Schema:
     """A view's table as it is stored: the declared columns and, where it runs along with events, `state`.
 
     The newest row of each key keeps its totals there: the next events go on from them. Readers never see it.
-
-    Raises:
-        ValueError: a column has the name that is kept for this.
     """
     declared = arrow_schema(view.table)
-    if view.is_timeless:
-        return declared
-    if STATE in declared.names or STATE in event_columns(view):
-        raise ValueError(f"{view.name}: no column may be called {STATE}, where totals are kept")
-    return declared.append(pa.field(STATE, STATE_TYPE))
+    return declared if view.is_timeless else declared.append(pa.field(STATE, STATE_TYPE))
 
 
 def computed_schema(view: View) -> pa.Schema:

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from common.errors import MarqueeError
 from feature_repo.define import role
+from feature_repo.define.check import check_view, check_vocabularies
 from feature_repo.define.column import EVENT, EVENT_TIMESTAMP, Column
-from feature_repo.define.view import BEHAVIOUR, View, check_view, check_vocabularies
+from feature_repo.define.view import BEHAVIOUR, View
 from training.inputs.columns import check_shape, days_since, logarithms, numbers, read
 from training.inputs.config import InputConfig
 from training.inputs.kinds import (
@@ -76,12 +77,9 @@ def features_of(views: Sequence[View], config: InputConfig) -> Features:
     Raises:
         MarqueeError: a declaration contradicts itself, or no input reads a column.
     """
-    try:
-        for view in views:
-            check_view(view)
-        check_vocabularies(column for view in views for column in (view.by, *view.columns))
-    except ValueError as error:
-        raise MarqueeError(f"{error}.") from error
+    for view in views:
+        check_view(view)
+    check_vocabularies(column for view in views for column in (view.by, *view.columns))
     found = Features(context=config.context)
     if config.ids:
         for key in {view.by.name: view.by for view in views}.values():
