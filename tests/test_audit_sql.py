@@ -35,9 +35,9 @@ def by_sql(con: duckdb.DuckDBPyConnection, view: View, tables: Tables) -> list[d
     """A view's rows, sorted by key and instant."""
     for table in view.over.tables:
         con.register(table.name, pa.Table.from_pylist(list(tables[table.name]), arrow_schema(table)))
-    query = f"SELECT * FROM ({restated(view, words_of(con, view))}) ORDER BY k, stamp"
+    query = f"SELECT * FROM ({restated(view, words_of(con, view))}) ORDER BY _k, _stamp"
     rows = con.sql(query).to_arrow_table().to_pylist()
-    return [{view.by.name: row.pop("k"), EVENT_TIMESTAMP: moment(row.pop("stamp"))} | row for row in rows]
+    return [{view.by.name: row.pop("_k"), EVENT_TIMESTAMP: moment(row.pop("_stamp"))} | row for row in rows]
 
 
 def assert_same(found: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> None:

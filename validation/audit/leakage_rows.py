@@ -12,12 +12,12 @@ from validation.audit.reading import instant_in_words, moment, value_in_words
 
 
 def _held(view: View) -> str:
-    """The rows in force as `k`, `stamp` and the features: per key and stamp, all that were written last."""
+    """The rows in force as `_k`, `_stamp` and the features: per key and stamp, all that were written last."""
     columns = ", ".join(quoted(column.name) for column in view.columns)
     return (
-        f"SELECT {quoted(view.by.name)} AS k, epoch_us({EVENT_TIMESTAMP}) AS stamp, {columns}"
+        f"SELECT {quoted(view.by.name)} AS _k, epoch_us({EVENT_TIMESTAMP}) AS _stamp, {columns}"
         f" FROM {quoted(view.name)}"
-        f" QUALIFY rank() OVER (PARTITION BY k, stamp ORDER BY {CREATED_TIMESTAMP} DESC NULLS LAST) = 1"
+        f" QUALIFY rank() OVER (PARTITION BY _k, _stamp ORDER BY {CREATED_TIMESTAMP} DESC NULLS LAST) = 1"
     )
 
 
@@ -35,14 +35,14 @@ def wrong_rows(con: duckdb.DuckDBPyConnection, view: View, should_be: str) -> di
         con: from `reading.lake`.
         should_be: from `sql.restated`.
     """
-    same_stamp = "h.k = t.k AND h.stamp = t.stamp"
+    same_stamp = "h._k = t._k AND h._stamp = t._stamp"
     stray = (
-        f"SELECT * FROM ({_held(view)}) h ANTI JOIN (SELECT k, stamp FROM ({should_be})) t ON {same_stamp}"
+        f"SELECT * FROM ({_held(view)}) h ANTI JOIN (SELECT _k, _stamp FROM ({should_be})) t ON {same_stamp}"
     )
     # Rows that stand right after an event need no search for the latest one before them: an equality will do.
     found = _compare(con, view, f"({_held(view)}) h JOIN ({should_be}) t ON {same_stamp}")
     if con.sql(f"SELECT count(*) FROM ({stray})").fetchall()[0][0]:
-        latest = f"({stray}) h ASOF LEFT JOIN ({should_be}) t ON h.k = t.k AND h.stamp >= t.stamp"
+        latest = f"({stray}) h ASOF LEFT JOIN ({should_be}) t ON h._k = t._k AND h._stamp >= t._stamp"
         strays = _compare(con, view, latest)
         found = {name: (n + strays[name][0], strays[name][1] or first) for name, (n, first) in found.items()}
     return found
@@ -54,9 +54,9 @@ def _compare(con: duckdb.DuckDBPyConnection, view: View, pairs: str) -> dict[str
     for i, column in enumerate(view.columns):
         held, told = f"h.{quoted(column.name)}", f"t.{quoted(column.name)}"
         differs = _differs(held, told, column)
-        example = f"{{'k': h.k, 'stamp': h.stamp, 'held': {held}::VARCHAR, 'told': {told}::VARCHAR}}"
+        example = f"{{'_k': h._k, '_stamp': h._stamp, 'held': {held}::VARCHAR, 'told': {told}::VARCHAR}}"
         parts.append(f"count(*) FILTER (WHERE {differs}) AS n{i}")
-        parts.append(f"arg_min({example}, (h.stamp, h.k)) FILTER (WHERE {differs}) AS e{i}")
+        parts.append(f"arg_min({example}, (h._stamp, h._k)) FILTER (WHERE {differs}) AS e{i}")
     row = con.sql(f"SELECT {', '.join(parts)} FROM {pairs}").fetchall()[0]
     key = view.by.name
     return {
@@ -74,7 +74,7 @@ def _differs(held: str, told: str, column: Column) -> str:
 
 def _in_words(key: str, example: Mapping[str, Any]) -> str:
     return (
-        f"{key} {example['k']} known from {instant_in_words(moment(example['stamp']))}:"
+        f"{key} {example['_k']} known from {instant_in_words(moment(example['_stamp']))}:"
         f" {value_in_words(example['held'])} instead of {value_in_words(example['told'])}"
     )
 
@@ -84,13 +84,13 @@ def missing_rows(con: duckdb.DuckDBPyConnection, view: View, should_be: str) -> 
     are those of `wrong_rows`."""
     key = view.by.name
     query = (
-        "SELECT count(*), arg_min({'k': t.k, 'stamp': t.stamp}, (t.stamp, t.k))"
-        f" FROM (SELECT k, stamp FROM ({should_be})) t"
-        f" ANTI JOIN (SELECT {quoted(key)} AS k, epoch_us({EVENT_TIMESTAMP}) AS stamp"
+        "SELECT count(*), arg_min({'_k': t._k, '_stamp': t._stamp}, (t._stamp, t._k))"
+        f" FROM (SELECT _k, _stamp FROM ({should_be})) t"
+        f" ANTI JOIN (SELECT {quoted(key)} AS _k, epoch_us({EVENT_TIMESTAMP}) AS _stamp"
         f" FROM {quoted(view.name)}) h"
-        " ON t.k = h.k AND t.stamp = h.stamp"
+        " ON t._k = h._k AND t._stamp = h._stamp"
     )
     missing, first = con.sql(query).fetchall()[0]
     if not missing:
         return 0, ""
-    return missing, f"{key} {first['k']} has no row known from {instant_in_words(moment(first['stamp']))}"
+    return missing, f"{key} {first['_k']} has no row known from {instant_in_words(moment(first['_stamp']))}"

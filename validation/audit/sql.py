@@ -35,8 +35,8 @@ def words_of(con: duckdb.DuckDBPyConnection, view: View) -> dict[str, list[str]]
 
 
 def restated(view: View, words: Words) -> str:
-    """A query for `k` (the key), `stamp` (the instant from which the row is known) and a view's features, one
-    row per key and instant.
+    """A query for `_k` (the key), `_stamp` (the instant from which the row is known) and a view's features,
+    one row per key and instant. No feature's name begins so.
 
     Args:
         words: from `words_of`.
@@ -49,7 +49,7 @@ def restated(view: View, words: Words) -> str:
         }
         key = _value(view.over, view.by.name)
         beginning = f"{int(BEGINNING.timestamp()) * SECOND}::BIGINT"
-        return f"SELECT {_listed({'k': key, 'stamp': beginning} | facts)} {_from(view.over)}"
+        return f"SELECT {_listed({'_k': key, '_stamp': beginning} | facts)} {_from(view.over)}"
     recent = [each for each in view.features if isinstance(each, op.LastK)]
     if len(recent) == len(view.features):
         return _recent(view, recent)
@@ -62,8 +62,8 @@ def restated(view: View, words: Words) -> str:
         return _running(view, running)
     features = _listed({column.name: quoted(column.name) for column in view.columns})
     return (
-        f"SELECT k, stamp, {features} FROM ({_running(view, running)})"
-        f" JOIN ({_recent(view, recent)}) USING (k, stamp)"
+        f"SELECT _k, _stamp, {features} FROM ({_running(view, running)})"
+        f" JOIN ({_recent(view, recent)}) USING (_k, _stamp)"
     )
 
 
@@ -94,9 +94,9 @@ def _totals(tag: str, operation: op.Operation, over: Over, words: Words) -> _Tot
             return _summed({operation.column.name: f"c{tag}::BIGINT"}, {f"c{tag}": "count(*)"})
         case op.FirstAt():
             second = f"make_timestamptz(f{tag} // {SECOND} * {SECOND})"
-            return _Totals({operation.column.name: second}, {f"f{tag}": "min(instant)"})
+            return _Totals({operation.column.name: second}, {f"f{tag}": "min(_instant)"})
         case op.LastAt():
-            return _Totals({operation.column.name: f"make_timestamptz(instant // {SECOND} * {SECOND})"})
+            return _Totals({operation.column.name: f"make_timestamptz(_instant // {SECOND} * {SECOND})"})
         case op.MeanStd():
             return _moments(tag, operation, over)
         case op.TopK():
@@ -152,17 +152,17 @@ def _frequencies(tag: str, operation: op.TopK, over: Over, words: Sequence[str])
 
 def _running(view: View, totals: Iterable[_Totals]) -> str:
     """The rows of such operations; events of one instant count together."""
-    each: dict[str, str] = {"k": _value(view.over, view.by.name), "instant": _instant(view.over)}
-    at_once, so_far, features = ({name: name for name in ("k", "instant")} for _ in range(3))
-    features = {"k": "k", "stamp": f"instant + {KNOWN}"}
+    each: dict[str, str] = {"_k": _value(view.over, view.by.name), "_instant": _instant(view.over)}
+    at_once, so_far, features = ({name: name for name in ("_k", "_instant")} for _ in range(3))
+    features = {"_k": "_k", "_stamp": f"_instant + {KNOWN}"}
     for part in totals:
         each |= part.each
         at_once |= part.at_once
         so_far |= {name: f"{total} OVER w" for name, total in part.so_far.items()}
         features |= part.features
     events = f"SELECT {_listed(each)} {_from(view.over)}"
-    instants = f"SELECT {_listed(at_once)} FROM ({events}) GROUP BY k, instant"
-    window = "WINDOW w AS (PARTITION BY k ORDER BY instant ROWS UNBOUNDED PRECEDING)"
+    instants = f"SELECT {_listed(at_once)} FROM ({events}) GROUP BY _k, _instant"
+    window = "WINDOW w AS (PARTITION BY _k ORDER BY _instant ROWS UNBOUNDED PRECEDING)"
     return f"SELECT {_listed(features)} FROM (SELECT {_listed(so_far)} FROM ({instants}) {window})"
 
 
@@ -172,10 +172,10 @@ def _running(view: View, totals: Iterable[_Totals]) -> str:
 def _recent(view: View, operations: Iterable[op.LastK]) -> str:
     """The rows of such operations: at each instant, the values of the last events, newest first."""
     over = view.over
-    each = {"k": _value(over, view.by.name), "instant": _instant(over)}
+    each = {"_k": _value(over, view.by.name), "_instant": _instant(over)}
     others = [column.name for column in over.table.key if column.name != view.by.name]
     each |= {f"o{i}": _value(over, name) for i, name in enumerate(others)}
-    features = {"k": "k", "stamp": f"instant + {KNOWN}"}
+    features = {"_k": "_k", "_stamp": f"_instant + {KNOWN}"}
     for place, operation in enumerate(operations):
         column, value, name = operation.column, _value(over, operation.of), f"v{place}"
         if over.column(operation.of).type.is_list:
@@ -183,11 +183,11 @@ def _recent(view: View, operations: Iterable[op.LastK]) -> str:
         each[name] = value
         back = (f"lag({name}, {i}, {_padding(column)}) OVER w" for i in range(1, _length(column)))
         features[column.name] = f"[{', '.join([name, *back])}]"
-    order = ", ".join(["instant", *(f"o{i}" for i in range(len(others)))])
+    order = ", ".join(["_instant", *(f"o{i}" for i in range(len(others)))])
     return (
         f"SELECT {_listed(features)} FROM (SELECT {_listed(each)} {_from(over)})"
-        f" WINDOW w AS (PARTITION BY k ORDER BY {order})"
-        " QUALIFY lead(instant) OVER w IS DISTINCT FROM instant"
+        f" WINDOW w AS (PARTITION BY _k ORDER BY {order})"
+        " QUALIFY lead(_instant) OVER w IS DISTINCT FROM _instant"
     )
 
 
