@@ -68,7 +68,7 @@ def space_line(done: "list[Maintained]") -> str:
     more = sum(table.size[1] - table.size[0] for table in done) / 1e6
     if more > 0:
         return f"{more:.1f} MB more on disk, as the files of older versions stay beside the new ones"
-    return f"{-more:.1f} MB freed"
+    return f"{abs(more):.1f} MB freed"
 
 
 def recorded_versions(home: Path) -> tuple[dict[str, int], list[Path]]:

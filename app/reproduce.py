@@ -10,6 +10,7 @@ from app.features import apply_stage
 from app.home import writing
 from app.run import new_run, tables_of_run
 from app.sources import SourceOptions, check_source
+from common.errors import MarqueeError
 from common.files import file_to_write, folder_to_write, write_atomically
 from common.progress import Stage, Stages
 from common.settings import Settings
@@ -73,6 +74,10 @@ def reproduce(
     check_request(paper, options.seeds, options.protocols)
     check_source(source)
     doc = None if options.doc is None else file_to_write(options.doc)
+    if doc is not None and doc.exists():
+        for option, folder in source.folders.items():
+            if doc.resolve().is_relative_to(folder.resolve()):
+                raise MarqueeError(f"--doc {doc} is a file of {option}, which is read: name another place.")
     folder = folder_to_write(options.out or settings.home / "reproduce" / key)
     with writing(settings.home):
         truth = tables_in_place(settings, paper.domain, source, stages)

@@ -37,6 +37,12 @@ class SourceOptions:
     seed: int = 0
 
     @property
+    def folders(self) -> dict[str, Path]:
+        """The folders that are read, by the options that name them."""
+        given = {"--path": self.path, "--posters": self.posters}
+        return {option: folder for option, folder in given.items() if folder is not None}
+
+    @property
     def key(self) -> str:
         """A short name of the data, good for files; other data have another one."""
         name = re.sub(r"[^\w.]+", "-", self.path.resolve().name) if self.path else self.source

@@ -94,7 +94,7 @@ def push(
             taken = done.events
             if not taken.accepted and not taken.known:
                 raise MarqueeError(
-                    f"None of {count_of(taken.read, 'new rating')} can be used ({'; '.join(taken.reasons)}): "
+                    f"No new rating can be used ({'; '.join(taken.reasons)}): "
                     f"see {settings.lake / QUARANTINE}."
                 )
             stage.outcome = (

@@ -117,6 +117,12 @@ def test_nothing_is_replaced_by_what_is_made_from_it(
     assert tree(tmp_path) == before
 
 
+def test_a_page_is_not_written_into_a_file_of_the_data(home: Path) -> None:
+    doc = str(home.with_name("data") / "ratings.csv")
+    said = said_of("reproduce mmdin --source movielens --path DATA --doc P", doc, home)
+    assert "is a file of --path" in said
+
+
 HOMES = (
     "data describe",
     "features lookup --user 1",

@@ -111,6 +111,7 @@ def test_space_that_maintenance_takes_is_not_said_to_be_freed() -> None:
     )
     assert space_line([grown]).startswith("2.5 MB more on disk, as the files of older versions stay")
     assert space_line([shrunk]) == "9.0 MB freed"
+    assert space_line([]) == "0.0 MB freed"
     assert space_line([grown, shrunk]) == "6.5 MB freed"
 
 
