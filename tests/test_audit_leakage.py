@@ -300,7 +300,6 @@ def test_what_the_protocol_leaks_is_measured_on_the_labels_of_the_first_task(pre
     assert {cost.labels for cost in leak_costs(store, gap, labels)} == {wanted}
     assert leak_costs(store, replace(domain, tasks=(Regression("long", "minutes"),)), labels) == ()
     assert leak_costs(store, replace(domain, tasks=(Binary("none", "minutes", 1000.0),)), labels) == ()
-    assert leak_costs(store, replace(domain, tasks=()), labels) == ()
 
 
 def test_a_lake_without_tables_is_one_sentence(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class Domain:
         views: the feature tables.
         services: what each model reads: the views whose features a service joins, whole or `without` some,
             by the service's name. A published service does not change: a new one gets a new number.
-        tasks: what can be predicted from the events; the first is the default.
+        tasks: what can be predicted from the events, one at least; the first is the default.
 
     Raises:
         DeclarationError: the declarations contradict each other.

@@ -66,7 +66,7 @@ def leak_costs(store: FeatureStore, domain: Domain, labels: pa.Table, seed: int 
         Nothing where that task is not binary, or the labels are too few, or of one kind only, to train and
         test on.
     """
-    task = domain.tasks[0] if domain.tasks else None
+    task = domain.tasks[0]
     if not isinstance(task, Binary):
         return ()
     labels = labels.filter(_is_label(task, labels[task.of]))
