@@ -1,5 +1,6 @@
 """Each mistake in a declaration is one sentence, said where the declaration is made, which ends a command."""
 
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +22,12 @@ from feature_repo.define.operation import (
     Operation,
     TopK,
 )
-from feature_repo.define.role import Bag, Category, Instant, Number, Role, Sequence, Unread
+from feature_repo.define.role import Bag, Instant, Number, Role, Sequence, Unread
 from feature_repo.define.rule import Reference
 from feature_repo.define.table import Table
 from feature_repo.define.task import Binary, Regression
 from feature_repo.define.view import Over, View
-from feature_repo.domains.movies import features as movie_features
-from tests.marquee import refused
+from tests.marquee import ROOT, environment
 from tests.test_define import (
     ARTICLE,
     ARTICLES,
@@ -286,24 +286,53 @@ def test_a_domain_has_what_general_code_relies_on(changes: dict[str, Any], says:
     assert says in said(FACTS, **changes)
 
 
-MISTAKES: list[tuple[Operation, str]] = [
-    (Count(Column("user_id", Type.INT64, "Likes.", role=Number())), "no feature may be called user_id"),
-    (TopK("title", of(LIST, 2)), "title is String, but TopK is computed from Array(String)"),
-    (Count(of(Type.INT64, role=Category(""), name="a:b")), "a:b has a : in it"),
-    (LastK("movie_id", of(NUMBERS)), "made needs a length"),
-]
+ANEW = """
+import subprocess
+import sys
+from dataclasses import replace
+from feature_repo.define.column import Column, Type
+from feature_repo.define.operation import Count, LastK, TopK
+from feature_repo.define.role import Number, Sequence
+from feature_repo.domains.movies import features
+
+view = features.USER_RECENT_LIKES
+features.USER_RECENT_LIKES = replace(view, features=(*view.features, {operation}))
+del sys.modules["feature_repo.domains.movies"]
+
+from cli.running import run
+sys.exit(run())
+"""
+"""The command line, with an operation more in a view of the movies."""
+LIKES = 'Count(Column({name!r}, Type.INT64, "Likes.", role=Number()))'
+LISTED = '{kind}({of!r}, Column("listed", Type.STRING_LIST, "Words.", length=2, role=Sequence("word")))'
 
 
-@pytest.mark.parametrize(("operation", "says"), MISTAKES)
-@pytest.mark.parametrize("command", ["features plan", "pipeline run user_recent_likes"])
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("operation", "says", "command"),
+    [
+        (LIKES.format(name="user_id"), "no feature may be called user_id", "features plan"),
+        (LIKES.format(name="a:b"), "a:b has a : in it", "run"),
+        (
+            LISTED.format(kind="TopK", of="title"),
+            "title is String, but TopK",
+            "pipeline run user_recent_likes",
+        ),
+        (LISTED.format(kind="LastK", of="rating"), "rating is Float64, but LastK", "features apply"),
+    ],
+)
 def test_a_mistake_in_a_declaration_ends_a_command(
-    operation: Operation, says: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    operation: str, says: str, command: str, tmp_path: Path
 ) -> None:
-    view = movie_features.USER_RECENT_LIKES
-    monkeypatch.setattr(
-        movie_features, "USER_RECENT_LIKES", replace(view, features=(*view.features, operation))
-    )
-    monkeypatch.delitem(sys.modules, "feature_repo.domains.movies")  # declared anew by who imports it next
     home = tmp_path / "home"
-    assert f"Declaration of user_recent_likes: {says}" in refused(home, *command.split())
-    assert not home.exists()
+    done = subprocess.run(
+        [sys.executable, "-c", ANEW.format(operation=operation), *command.split(), "--home", str(home)],
+        cwd=ROOT,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"Error: Declaration of user_recent_likes: {says}")
+    assert done.returncode == 2 and not done.stdout and not home.exists()
