@@ -13,7 +13,7 @@ def main() -> None:
     """Run the command that was typed, and end the process."""
     signals.take()
     try:
-        from cli.running import run
+        from cli.exit_codes import run
 
         code = run()
         signals.work_ends()

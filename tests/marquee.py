@@ -45,7 +45,7 @@ class Refused(NamedTuple):
 
 def in_process(home: Path | str, *arguments: object) -> Refused:
     """Run a command in this process, which is quick; for what is refused at once."""
-    from cli.running import run
+    from cli.exit_codes import run
 
     said = io.StringIO()
     with (

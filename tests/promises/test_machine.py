@@ -11,7 +11,7 @@ from tests.promises.search import search
 
 # They go the whole road, again and again.
 pytestmark = pytest.mark.process
-PARTS, SEQUENCES, STEPS = 11, 5, 20
+PARTS, SEQUENCES, STEPS = 10, 5, 20
 
 
 @pytest.mark.parametrize("part", range(PARTS))
