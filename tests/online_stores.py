@@ -13,7 +13,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Int64List, Value
 from feast.types import Array, Int64, String
 
-from feature_repo.online.newest import Row
+from feature_repo.feast_internals import OnlineRow
 
 START = datetime(2020, 1, 1, tzinfo=UTC)
 USER = Entity(name="user", join_keys=["user_id"], value_type=ValueType.INT64)
@@ -125,7 +125,7 @@ def newest(events: Sequence[Event]) -> dict[int, Event]:
     return found
 
 
-def rows(events: Sequence[Event]) -> list[Row]:
+def rows(events: Sequence[Event]) -> list[OnlineRow]:
     """Rows as Feast hands them to an online store."""
     return [
         (

@@ -299,7 +299,7 @@ view = features.USER_RECENT_LIKES
 features.USER_RECENT_LIKES = replace(view, features=(*view.features, {operation}))
 del sys.modules["feature_repo.domains.movies"]
 
-from cli.running import run
+from cli.exit_codes import run
 sys.exit(run())
 """
 """The command line, with an operation more in a view of the movies."""
