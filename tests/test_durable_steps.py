@@ -16,15 +16,15 @@ pytestmark = pytest.mark.process
 
 SEED = 12
 TRIED = {
-    "push": 6,
-    "ingest": 4,
-    "add": 5,
-    "run": 4,
-    "apply": 4,
-    "materialize": 4,
-    "train": 3,
-    "retrain": 3,
-    "dataset": 2,
+    "push": 4,
+    "ingest": 2,
+    "add": 3,
+    "run": 2,
+    "apply": 3,
+    "materialize": 3,
+    "train": 2,
+    "retrain": 2,
+    "dataset": 1,
 }
 """How many points of each command, drawn by chance; those of the others take too long."""
 

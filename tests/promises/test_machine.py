@@ -1,6 +1,7 @@
 """The promises hold under sequences of whatever people, clocks and disks do to a home.
 
-Half of them are in `test_machine_with_proofs.py`, so that two processes share them.
+`python -m tests.promises` draws as many as one likes. Half of those that are drawn here are in
+`test_machine_with_proofs.py`, so that two processes share them.
 """
 
 import pytest
@@ -11,7 +12,7 @@ from tests.promises.search import search
 
 # They go the whole road, again and again.
 pytestmark = pytest.mark.process
-PARTS, SEQUENCES, STEPS = 10, 5, 20
+PARTS, SEQUENCES, STEPS = 2, 5, 20
 
 
 @pytest.mark.parametrize("part", range(PARTS))
