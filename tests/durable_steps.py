@@ -307,6 +307,15 @@ def points(trial: Trial, faults: Sequence[str], share: float, seed: int) -> Iter
     yield from (point for place, point in enumerate(every) if place in chosen)
 
 
+def keep(file: Path, name: str, counts: dict[str, Any], told: list[dict[str, Any]]) -> None:
+    """Write what was found of a command in place of what was found of it before."""
+    found = json.loads(file.read_text()) if file.is_file() else {"commands": {}, "wrong": []}
+    others = [of for of in found["wrong"] if of["command"] != name]
+    mine = [of for of in told if of["command"] == name]
+    found = {"commands": {**found["commands"], name: counts}, "wrong": others + mine}
+    file.write_text(json.dumps(found, indent=1) + "\n")
+
+
 def main() -> None:
     """Disturb commands and print what became of each."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -338,22 +347,19 @@ def main() -> None:
                 wrong[name, fault] += bool(found)
                 said = "; ".join(found) or "right"
                 print(f"{name:12}{fault:7}{step}  {said}  {time.monotonic() - began:.1f} s", flush=True)
-                if found:
-                    told.append({"command": name, "fault": fault, "step": str(step), "wrong": found})
+                told += (
+                    [{"command": name, "fault": fault, "step": str(step), "wrong": found}] if found else []
+                )
+            if options.json:
+                counts = {
+                    fault: {"tried": tried[name, fault], "wrong": wrong[name, fault]} for fault in FAULTS
+                }
+                keep(options.json, name, {"steps": steps[name], **counts}, told)
     print(f"\n{'':12}{'steps':>8}" + "".join(f"{fault:>16}" for fault in faults))
     for name, number in steps.items():
         cells = (f"{tried[name, fault]:8} {wrong[name, fault]:3} wrong" for fault in faults)
         print(f"{name:12}{number:8}" + "".join(f"{cell:>18}" for cell in cells))
     print(f"{tried.total()} points tried, {wrong.total()} wrong")
-    if options.json:
-        counts = {
-            name: {
-                "steps": number,
-                **{f: {"tried": tried[name, f], "wrong": wrong[name, f]} for f in faults},
-            }
-            for name, number in steps.items()
-        }
-        options.json.write_text(json.dumps({"commands": counts, "wrong": told}, indent=1) + "\n")
     sys.exit(wrong.total() > 0)
 
 
