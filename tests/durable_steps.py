@@ -13,7 +13,6 @@ stand for others (see `telling`).
 import argparse
 import contextlib
 import io
-import json
 import os
 import random
 import shutil
@@ -33,6 +32,7 @@ from common.settings import Settings
 from tests.forks import Forks
 from tests.home_state import differences, made_ready, online_differs, remains, state
 from tests.marquee import COMMAND, ROOT, Refused, environment, in_process
+from tests.reliability import record
 from tests.small_home import dataset, small_home
 from tests.small_movielens import write_small_movielens
 from tests.steps import EIO, ENOSPC, KILLED, TAKES_SPACE, WRITES, Begin, Ended, Step, spawned, watched
@@ -307,15 +307,6 @@ def points(trial: Trial, faults: Sequence[str], share: float, seed: int) -> Iter
     yield from (point for place, point in enumerate(every) if place in chosen)
 
 
-def keep(file: Path, name: str, counts: dict[str, Any], told: list[dict[str, Any]]) -> None:
-    """Write what was found of a command in place of what was found of it before."""
-    found = json.loads(file.read_text()) if file.is_file() else {"commands": {}, "wrong": []}
-    others = [of for of in found["wrong"] if of["command"] != name]
-    mine = [of for of in told if of["command"] == name]
-    found = {"commands": {**found["commands"], name: counts}, "wrong": others + mine}
-    file.write_text(json.dumps(found, indent=1) + "\n")
-
-
 def main() -> None:
     """Disturb commands and print what became of each."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -329,7 +320,6 @@ def main() -> None:
     os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     tried: Counter[tuple[str, str]] = Counter()
     wrong: Counter[tuple[str, str]] = Counter()
-    told: list[dict[str, Any]] = []
     steps: dict[str, int] = {}
     faults = options.faults.split(",")
     with tempfile.TemporaryDirectory(prefix="marquee-steps-") as folder, Forks() as forks:
@@ -337,6 +327,7 @@ def main() -> None:
         for name in options.only.split(","):
             trial = Trial(site, TASKS[name], forks.begin)
             steps[name] = len(trial.steps)
+            told: list[dict[str, Any]] = []
             for step, fault in points(trial, faults, options.share, options.seed):
                 began = time.monotonic()
                 found = trial.disturbed(step, fault)
@@ -347,14 +338,14 @@ def main() -> None:
                 wrong[name, fault] += bool(found)
                 said = "; ".join(found) or "right"
                 print(f"{name:12}{fault:7}{step}  {said}  {time.monotonic() - began:.1f} s", flush=True)
-                told += (
-                    [{"command": name, "fault": fault, "step": str(step), "wrong": found}] if found else []
-                )
+                if found:
+                    told.append({"fault": fault, "step": str(step), "wrong": found})
             if options.json:
                 counts = {
                     fault: {"tried": tried[name, fault], "wrong": wrong[name, fault]} for fault in FAULTS
                 }
-                keep(options.json, name, {"steps": steps[name], **counts}, told)
+                mine = {"command": name, "steps": steps[name], **counts, "told": told}
+                record(options.json, "commands", mine)
     print(f"\n{'':12}{'steps':>8}" + "".join(f"{fault:>16}" for fault in faults))
     for name, number in steps.items():
         cells = (f"{tried[name, fault]:8} {wrong[name, fault]:3} wrong" for fault in faults)

@@ -12,10 +12,12 @@ import runpy
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
+
+from tests.steps import put_filter
 
 MODULE = "-m"
 IMPORTED = ("cli.commands", "app.push", "app.run")
@@ -86,12 +88,8 @@ def _received(channel: socket.socket) -> Any:
     return json.loads(channel.recv(MOST))
 
 
-def serve(channel: socket.socket, filtered: Callable[[socket.socket], None]) -> None:
-    """Fork for each command that is asked for, until nobody asks.
-
-    Args:
-        filtered: puts the filter on the process, and hands over whom it asks.
-    """
+def serve(channel: socket.socket) -> None:
+    """Fork for each command that is asked for, until nobody asks."""
     for module in IMPORTED:
         import_module(module)
     while True:
@@ -102,16 +100,14 @@ def serve(channel: socket.socket, filtered: Callable[[socket.socket], None]) -> 
         fork = os.fork()
         if not fork:
             channel.close()
-            _become(asked, descriptors, filtered)
+            _become(asked, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         channel.sendall(_message(fork))
         channel.sendall(_message(os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1])))
 
 
-def _become(
-    asked: Mapping[str, Any], descriptors: Sequence[int], filtered: Callable[[socket.socket], None]
-) -> None:
+def _become(asked: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     """Be the command."""
     output, errors, sender = descriptors
     os.dup2(output, 1)
@@ -119,13 +115,11 @@ def _become(
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["environment"])
-    filtered(socket.socket(fileno=sender))
+    put_filter(socket.socket(fileno=sender))
     module, *words = asked["words"]
     sys.argv = [module, *words]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    from tests.steps import put_filter
-
-    serve(socket.socket(fileno=int(sys.argv[1])), put_filter)
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -23,18 +23,16 @@ Found = dict[str, Any]
 
 def steps(found: Found) -> str:
     """Commands down, faults across; each cell has the points tried and how many ended wrong."""
-    commands: dict[str, Found] = found["commands"]
+    commands: list[Found] = found["commands"]
 
     def cell(tried: int, wrong: int) -> str:
         return f"{tried}, {wrong} wrong" if tried else "none"
 
     rows = [
-        [name, str(of["steps"]), *(cell(of[fault]["tried"], of[fault]["wrong"]) for fault in FAULTS)]
-        for name, of in commands.items()
+        [of["command"], str(of["steps"]), *(cell(of[fault]["tried"], of[fault]["wrong"]) for fault in FAULTS)]
+        for of in commands
     ]
-    sums = [
-        [sum(of[fault][what] for of in commands.values()) for what in ("tried", "wrong")] for fault in FAULTS
-    ]
+    sums = [[sum(of[fault][what] for of in commands) for what in ("tried", "wrong")] for fault in FAULTS]
     rows.append(["all", "", *(cell(tried, wrong) for tried, wrong in sums)])
     return table(["command", "steps", *FAULTS.values()], rows)
 
