@@ -12,7 +12,7 @@ from tests.promises.search import search
 
 # They go the whole road, again and again.
 pytestmark = pytest.mark.process
-PARTS, SEQUENCES, STEPS = 2, 5, 20
+PARTS, SEQUENCES, STEPS = 5, 10, 20
 
 
 @pytest.mark.parametrize("part", range(PARTS))
