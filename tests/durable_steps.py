@@ -67,14 +67,17 @@ class Task:
     spark: bool = False
 
 
+OTHERS = "pipeline ingest --source movielens --path MORE --posters POSTERS"
+"""Fewer keys than there were: what is online of the others goes."""
 ADD = "pipeline ingest --add --source movielens --path MORE"
 TASKS = {
     "push": Task("features push NEW"),
-    "ingest": Task("pipeline ingest --source movielens --path MORE --posters POSTERS"),
+    "ingest": Task(OTHERS),
     "add": Task(ADD),
     "run": Task("pipeline run", before=(ADD,)),
     "apply": Task("features apply", before=("rm registry.db",)),
     "materialize": Task("features materialize", before=("rm online.db",)),
+    "exchange": Task("features materialize", before=(OTHERS, "pipeline run")),
     "dataset": Task("DATASET"),
     "train": Task("train gbt --config QUICK"),
     "retrain": Task("train gbt --config OTHER", before=("train gbt --config QUICK",)),

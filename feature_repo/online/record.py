@@ -53,10 +53,12 @@ def sent_record(store: FeatureStore, view: FeatureView) -> Record | None:
     return Record(**json.loads(text)) if text else None
 
 
-def write_record(store: FeatureStore, view: FeatureView, record: Record) -> None:
-    """Say what a view's online rows are up to date with; to be written after them."""
+def write_record(store: FeatureStore, view: FeatureView, record: Record | None) -> None:
+    """Say what a view's online rows are up to date with: after they were written, and None before all of them
+    are exchanged."""
     online, now = online_store(store), datetime.now(UTC)
-    row: OnlineRow = (record_key(view), {RECORD: Value(string_val=json.dumps(asdict(record)))}, now, now)
+    text = "" if record is None else json.dumps(asdict(record))
+    row: OnlineRow = (record_key(view), {RECORD: Value(string_val=text)}, now, now)
     if isinstance(online, KeepsNewest):
         online.write(store.config, view, [row], whatever=True)
     else:

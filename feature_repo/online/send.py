@@ -1,7 +1,7 @@
 """Bringing online what changed in the tables since it last was.
 
-What a view's online rows are up to date with stands in the online store (`record`). It is written last, so a
-send that was killed is repeated.
+What a view's online rows are up to date with stands in the online store (`record`). It is written last, after
+rows that have to go are gone, so a send that was killed is repeated.
 
 A key is sent if its newest row is new. Each key is sent, older rows replace newer ones, and keys that the
 table lacks are removed, so that what is online is the table's, where that cannot be known: without a record;
@@ -114,10 +114,12 @@ def _send_view(store: FeatureStore, view: FeatureView, on_progress: Progress | N
     if held is not None and missing is None and (held.table, held.features) == (goal.table, goal.features):
         added = added_rows(table, held.version, storage_options(source))
     newest = newest_rows(store, view, added)
+    if added is None:
+        write_record(store, view, None)
     refused = _write(store, view, newest, added is None, on_progress)
-    write_record(store, view, goal)
     if added is None:
         _settle(store, view, newest)
+    write_record(store, view, goal)
     return Sent(
         view.name,
         since=held.version if held is not None and added is not None else None,
