@@ -7,7 +7,7 @@ from typing import Any
 from feature_repo.define.column import EVENT_TIMESTAMP, Column, quoted
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
-from feature_repo.define.task import Binary
+from feature_repo.define.task import Binary, Task
 
 MOST_VALUES = 50
 """Of what is predicted; a column of more has no bar for each."""
@@ -66,7 +66,7 @@ def event_facts(lake: Path, domain: Domain, memory: str, version: int | None = N
     events, task = domain.events, domain.tasks[0]
     user = quoted(user_key(domain).name)
     value = quoted(task.of)
-    positive = f"avg(({value} >= {task.at_least})::INT)" if isinstance(task, Binary) else "NULL"
+    positive = _positive(task, value)
 
     def grouped(by: str) -> list[tuple[Any, ...]]:
         return connection.execute(f"SELECT {by}, count(*) FROM events GROUP BY ALL ORDER BY ALL").fetchall()
@@ -90,6 +90,18 @@ def event_facts(lake: Path, domain: Domain, memory: str, version: int | None = N
     keys = dict(zip(map(identified, events.key), distinct, strict=True))
     return EventFacts(
         rows, keys, first, last, share, shared[0], values if len(values) <= MOST_VALUES else {}, by_year
+    )
+
+
+def _positive(task: Task, value: str) -> str:
+    """SQL of the share of labels that are 1, of the events that have a label."""
+    if not isinstance(task, Binary):
+        return "NULL"
+    share = f"avg(({value} >= {task.at_least})::INT)"
+    return (
+        share
+        if task.below is None
+        else f"{share} FILTER ({value} >= {task.at_least} OR {value} < {task.below})"
     )
 
 

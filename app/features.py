@@ -31,12 +31,13 @@ def compute(
         MarqueeError: a name is unknown, or the lake lacks what they are computed from.
     """
     from pipelines.features.jobs import job_names
+    from pipelines.ingest import complete
 
     jobs = job_names(domain, names)
-    require_sources(
-        settings, dict.fromkeys(table for name in jobs for table in domain.view(name).over.tables)
-    )
+    read = dict.fromkeys(table for name in jobs for table in domain.view(name).over.tables)
+    require_sources(settings, domain, read, but_later_ones=True)
     with writing(settings.home):
+        complete(settings.lake, domain)
         return compute_stage(spark_on_demand(settings, stages), settings, domain, jobs, stages, full)
 
 
@@ -101,7 +102,7 @@ def require_features(settings: Settings, domain: Domain) -> None:
     """
     from feature_repo.store import require_store
 
-    require_sources(settings, [domain.events])
+    require_sources(settings, domain, [domain.events])
     require_store(settings)
 
 

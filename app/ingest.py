@@ -35,19 +35,35 @@ def ingest_source(
         return ingest_stage(spark, settings, domain, source, stages, adding)
 
 
-def require_sources(settings: Settings, tables: Iterable[Table]) -> None:
+def require_sources(
+    settings: Settings, domain: Domain, tables: Iterable[Table], but_later_ones: bool = False
+) -> None:
     """Refuse a lake that lacks a table that sources fill, before anything is started.
+
+    Args:
+        but_later_ones: let pass what was declared after the lake was filled (`pipelines.ingest.not_yet`).
 
     Raises:
         MarqueeError: naming the first that is missing.
     """
     from lake.tables import exists
 
-    for table in tables:
-        if not exists(settings.lake, table.name):
+    missing = [table for table in tables if not exists(settings.lake, table.name)]
+    if not missing:
+        return
+    from pipelines.ingest import not_yet
+
+    later = not_yet(settings.lake, domain)
+    for table in missing:
+        if table not in later:
             raise MarqueeError(
                 f"There is no table {table.name} in {settings.lake}: "
                 "run `marquee run` or `marquee pipeline ingest` first."
+            )
+        if not but_later_ones:
+            raise MarqueeError(
+                f"There is no table {table.name} in {settings.lake}, which an earlier version of Marquee"
+                " made: run `marquee pipeline run` first."
             )
 
 

@@ -12,7 +12,7 @@ from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
-from feature_repo.define.task import Task
+from feature_repo.define.task import Task, rule_of
 from lake.tables import require_versions
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def write_report(settings: Settings, domain: Domain, summary: Summary, folder: P
         "facts": facts,
         "user": identified(user_key(domain)),
         "label": task.name,
+        "rule": rule_of(task),
         "left_out": summary.tables[domain.events.name].left_out,
         "quarantine": refusals(settings.lake, memory, versions[QUARANTINE]),
         "descriptions": {name: table.description for name, table in domain.tables.items()},

@@ -21,6 +21,7 @@ from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
+from feature_repo.define.task import rule_of
 from lake.tables import newest_version
 
 if TYPE_CHECKING:
@@ -157,6 +158,8 @@ def model_summary(result: "Result") -> dict[str, Any]:
         "folder": str(result.folder),
         "labels": {"asked": result.labels_asked, "returned": result.labels_returned},
         "rows": result.rows,
+        "label": rule_of(result.recipe.task),
+        "positive_rates": result.positive_rates,
         "leaky": result.recipe.is_leaky,
         "metrics": dict(result.metrics),
         "best_attainable_auc": result.best_auc,

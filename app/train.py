@@ -33,6 +33,7 @@ class TrainOptions:
         data: Parquet of labels with their features, in place of the lake's labels.
         block_rows: of `data`, how many rows memory holds at once.
         service: feature service to read; that of the model by default.
+        task: what is predicted; the domain's first by default.
     """
 
     protocol: str | None = None
@@ -42,17 +43,18 @@ class TrainOptions:
     data: Path | None = None
     block_rows: int | None = None
     service: str | None = None
+    task: str | None = None
 
 
 def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
     """What is to be trained, refused here if it cannot be, before anything is started.
 
     Raises:
-        MarqueeError: the model, the protocol or the split is unknown, the options contradict each other, or
-            a file cannot be used.
+        MarqueeError: the model, the protocol, the split or the task is unknown, the options contradict
+            each other, or a file cannot be used.
     """
     from training.data.storage import label_column
-    from training.recipe import check_protocol, recipe_of
+    from training.recipe import check_protocol, recipe_of, task_of
 
     protocol = options.protocol or "honest"
     check_protocol(protocol)
@@ -66,6 +68,7 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
         domain,
         model,
         service=options.service,
+        task=task_of(domain, options.task),
         config=configuration(model, protocol, options.config),
         protocol=protocol,
         split=options.split,

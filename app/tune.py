@@ -26,6 +26,7 @@ class TuneOptions:
         seeds: trainings that each trial is the mean of.
         study: SQLite file of the search; by default one in the home.
         config: file of settings that stay as they are.
+        task: what is predicted; the domain's first by default.
         out: file for what was found; by default one in the home.
     """
 
@@ -34,6 +35,7 @@ class TuneOptions:
     seeds: int = 1
     study: Path | None = None
     config: Path | None = None
+    task: str | None = None
     out: Path | None = None
 
 
@@ -51,18 +53,24 @@ def tune(
         The file of what was found.
 
     Raises:
-        MarqueeError: the model or the protocol is unknown, or a file cannot be used.
+        MarqueeError: the model, the protocol or the task is unknown, or a file cannot be used.
     """
     from feature_repo.store import open_store
     from training.data.prepared import prepare
     from training.evaluate.metrics import TITLES
     from training.fit.configuration import ConfigurationFile, read_configuration, write_configuration
     from training.fit.tune import tune
-    from training.recipe import recipe_of
+    from training.recipe import recipe_of, task_of
 
-    recipe = recipe_of(domain, model, protocol=options.protocol)
+    task = task_of(domain, options.task)
+    recipe = recipe_of(domain, model, task=task, protocol=options.protocol)
     fixed = {} if options.config is None else read_configuration(options.config, model).config
-    file = file_to_write(options.out or settings.home / "tuned" / f"{model}.{options.protocol}.yaml")
+    name = (
+        f"{model}.{options.protocol}.yaml"
+        if options.task is None
+        else f"{model}.{task.name}.{options.protocol}.yaml"
+    )
+    file = file_to_write(options.out or settings.home / "tuned" / name)
     study = file_to_write(options.study or settings.home / "tuned" / "studies.db")
     refuse_to_replace({"--config": options.config, "--study": study}, file)
     check_study(study)
@@ -95,6 +103,7 @@ def tune(
             config=found.config,
             command=command,
             protocol=options.protocol,
+            task=task.name,
             data=f"{count_of(prepared.asked, 'label')}; versions of tables: {versions}",
             metric=found.metric,
             validation=found.value,

@@ -25,7 +25,7 @@ def validate_lake(settings: Settings, domain: Domain, out: Path, stages: Stages)
     Raises:
         MarqueeError: a table is not there.
     """
-    require_sources(settings, domain.sources)
+    require_sources(settings, domain, domain.sources)
     with writing(settings.home):
         spark = spark_on_demand(settings, stages)
         return validation_stage(spark, settings, domain, domain.tables, out, stages)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DOMAIN, LARGEST_SEED, PATH, Config, Home, Protocol, command_line
+from cli.options import DOMAIN, LARGEST_SEED, PATH, Config, Home, Protocol, Task, command_line
 from common.errors import MarqueeError
 
 if TYPE_CHECKING:
     from training.fit.repeat import Repeated
+    from training.fit.train import Result
 
 SHOWN = ("roc_auc", "pr_auc", "log_loss", "f1", "precision", "recall", "rmse", "mae")
 """The metrics that a terminal has room for, where a task has them."""
@@ -32,6 +33,7 @@ def train(
     service: Annotated[
         str | None, typer.Option(help="Feature service to read; that of the model where not given.")
     ] = None,
+    task: Task = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -51,7 +53,7 @@ def train(
     from cli.console import console, stages
     from common.settings import load_settings
 
-    options = training.TrainOptions(protocol, split, seed, config, data, block_rows, service)
+    options = training.TrainOptions(protocol, split, seed, config, data, block_rows, service, task)
     if like is not None:
         if model is not None or options != training.TrainOptions():
             raise MarqueeError(
@@ -63,6 +65,7 @@ def train(
         raise MarqueeError("Give a model to train, such as din, or --like FOLDER of a trained one.")
     result = training.train(load_settings(home), DOMAIN, model, out, options, stages())
     print_metrics({model: dict(result.metrics)})
+    _print_label(result)
     if result.recipe.is_leaky:
         console.print(
             "[yellow]The future leaks into these rows:[/] the numbers flatter the model"
@@ -83,6 +86,7 @@ def tune(
     config: Annotated[
         Path | None, typer.Option(help="File of settings that stay as they are.", **PATH)
     ] = None,
+    task: Task = None,
     out: Annotated[Path | None, typer.Option(help="File for what was found.", **PATH)] = None,
     home: Home = None,
 ) -> None:
@@ -91,7 +95,7 @@ def tune(
     from cli.console import console, stages
     from common.settings import load_settings
 
-    options = tuning.TuneOptions(protocol or "honest", trials, seeds, study, config, out)
+    options = tuning.TuneOptions(protocol or "honest", trials, seeds, study, config, task, out)
     file = tuning.tune(load_settings(home), DOMAIN, model, options, command_line(), stages())
     console.print(f"Configuration: {file}; marquee train {model} --config {file} uses it.", markup=False)
 
@@ -113,12 +117,29 @@ def evaluate(
     print_metrics({artefact.name: dict(metrics)}, ", with the features of today" if now else "")
 
 
+def _print_label(result: "Result") -> None:
+    """What was predicted, and how often it was true in each part."""
+    from cli.console import console
+    from feature_repo.define.task import rule_of
+
+    task, rates = result.recipe.task, result.positive_rates
+    shares = ", ".join(
+        f"{rates[part]:.1%} of the {name} rows"
+        for part, name in (("train", "training"), ("valid", "validation"), ("test", "test"))
+        if part in rates
+    )
+    console.print(
+        f"Label: {task.name}, {rule_of(task)}{f'; true of {shares}' if shares else ''}.", markup=False
+    )
+
+
 def _print_again(name: str, again: "Repeated") -> None:
     """A repeated training beside the first one."""
     from cli.console import console
     from common.words import count
 
     print_metrics({name: dict(again.metrics), "again": dict(again.result.metrics)})
+    _print_label(again.result)
     console.print(f"Rows: all {count(again.rows)} are identical, features included.")
     if again.same_metrics:
         console.print("Metrics: identical, to the last bit.")

@@ -12,6 +12,7 @@ import typer
 
 from common.errors import MarqueeError
 from common.files import unusable_name
+from feature_repo.define.task import rule_of
 from feature_repo.domains.movies import DOMAIN as DOMAIN
 
 GROUP: dict[str, Any] = {"no_args_is_help": True, "rich_markup_mode": "rich"}
@@ -90,6 +91,15 @@ LARGEST_SEED = 2**32 - 1  # NumPy's and scikit-learn's
 Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Of everything random.")]
 Protocol = Annotated[
     str | None, typer.Option("--protocol", help="honest (the default), or paper, which leaks the future.")
+]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        help=f"What is predicted; {DOMAIN.tasks[0].name} where not given. "
+        + "; ".join(f"{task.name}: {rule_of(task)}" for task in DOMAIN.tasks)
+        + ".",
+    ),
 ]
 Config = Annotated[
     Path | None, typer.Option("--config", help="File of settings, in place of the committed ones.", **PATH)

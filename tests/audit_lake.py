@@ -94,7 +94,18 @@ def movies(count: int = 150, users: int = 6, seed: int = 0) -> World:
         for movie in range(1, 9)
         if movie % 3
     ]
-    world = World(DOMAIN, {"movies": catalogue, "posters": posters}, [])
+    people = [
+        {
+            "user_id": user,
+            "age": None if user % 4 == 0 else 20 + user,
+            "gender": "FM"[user % 2],
+            "occupation": None if user % 3 == 0 else ["writer", "none"][user % 2],
+            "zip_code": f"0{user}210",
+        }
+        for user in range(1, users + 1)
+        if user != 2
+    ]
+    world = World(DOMAIN, {"movies": catalogue, "posters": posters, "users": people}, [])
     return drawn(world, range(1, users + 1), range(1, 9), [half / 2 for half in range(1, 11)], count, seed)
 
 

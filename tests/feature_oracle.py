@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
 from feature_repo.domains.movies import DOMAIN
-from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS
+from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS, USERS
 from validation.audit.oracle import Known, Row, Tables, events_by_key, known_from
 
 
@@ -64,12 +64,14 @@ def movie_tables(
     movies: Mapping[int, Movie],
     posters: Mapping[int, Mapping[str, float]],
     calendar: Callable[[int], datetime],
+    users: Iterable[Row] = (),
 ) -> dict[str, list[Row]]:
-    """Ratings and catalogue as rows of the lake's tables, in the columns that features are computed from.
+    """Ratings and catalogues as rows of the lake's tables, in the columns that features are computed from.
 
     Args:
         posters: by movie and statistic.
         calendar: from an instant in the ratings' unit to the time that it is.
+        users: rows of their table.
     """
     return {
         RATINGS.name: [
@@ -81,6 +83,7 @@ def movie_tables(
             for movie, told in movies.items()
         ],
         POSTERS.name: [{"movie_id": movie, **values} for movie, values in posters.items()],
+        USERS.name: list(users),
     }
 
 

@@ -49,6 +49,8 @@ REFUSED = [
     ("train foo", "no model 'foo'"),
     ("train gbt --split foo", "no split 'foo'"),
     ("train gbt --protocol foo", "protocol 'foo'"),
+    ("train gbt --task like", "no task 'like': did you mean liked"),
+    ("tune gbt --task like", "no task 'like': did you mean liked"),
     ("train gbt --config ABSENT", "no readable configuration"),
     ("train gbt --data ABSENT", "no file"),
     ("train gbt --block-rows 5", "--data"),

@@ -1,6 +1,7 @@
 """What a report says of events, in a domain that is not movies; counted by plain loops."""
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -53,6 +54,14 @@ def test_facts_are_those_of_plain_loops(tmp_path: Path) -> None:
         values={0.25: 8, 1.0: 8, 3.0: 16, 5.5: 8},
         by_year=dict(sorted(Counter(row["event_timestamp"].year for row in rows).items())),
     )
+
+
+def test_the_share_is_that_of_the_events_that_have_a_label(tmp_path: Path) -> None:
+    reads(tmp_path, [0.25, 1.0, 3.0, 3.0, 5.5] * 8)
+    (finished, *others) = PRESS.tasks
+    dropped = replace(finished, at_least=5.0, below=3.0)
+    facts = event_facts(tmp_path, replace(PRESS, tasks=(dropped, *others)), "1GB")
+    assert facts.positive == 8 / 24
 
 
 def test_no_bars_for_a_value_that_hardly_repeats(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A home that was made before a column was declared, or whose registry was: one sentence says what to run."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE, QUARANTINE_COLUMNS
 from feature_repo.domains.movies import DOMAIN
 from lake.tables import newest_version
+from pipelines.ingest import not_yet
 from tests.audit_lake import build_home, movies, overwrite, press
-from tests.marquee import refused
+from tests.marquee import in_process, refused
+from tests.test_movielens import ml_100k_layout
 from tests.toy_domain import PRESS, READER_STATS
 from training.data.dataset import point_in_time
 from training.data.labels import read_labels
@@ -117,3 +120,91 @@ def test_a_rating_that_cannot_go_online_is_not_taken_in(tmp_path: Path) -> None:
         sentence = refused(tmp_path, "features", "push", "--user", 2, "--movie", movie, "--rating", rating)
         assert "The registry has no views yet: run marquee features apply first." in sentence
     assert [newest_version(tmp_path / "lake", name) for name in tables] == before
+
+
+# --- before users were declared --------------------------------------------------------------------------
+
+
+def without_users(domain: Domain) -> Domain:
+    """The movies before users were declared."""
+    sources = tuple(table for table in domain.sources if table.name != "users")
+    views = tuple(view for view in domain.views if view.name != "user_profile")
+    services = {
+        name: used
+        for name, used in domain.services.items()
+        if "user_profile" not in {view.name for view in used}
+    }
+    return replace(domain, sources=sources, views=views, services=services)
+
+
+@pytest.fixture(scope="module")
+def before_users(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that was made, and brought online, before users were declared."""
+    home = tmp_path_factory.mktemp("before")
+    world = movies(count=60)
+    build_home(home, replace(world, domain=without_users(DOMAIN)))
+    overwrite(home, QUARANTINE, arrow_schema_of(QUARANTINE_COLUMNS).empty_table())
+    store.materialize(Settings(home=home))
+    return home
+
+
+@pytest.fixture
+def older(before_users: Path, tmp_path: Path) -> Path:
+    """That home, to be changed."""
+    home = tmp_path / "home"
+    shutil.copytree(before_users, home)
+    return home
+
+
+def ratings_of(home: Path) -> int:
+    return int(DeltaTable(home / "lake" / "ratings").to_pyarrow_table().num_rows)
+
+
+def test_an_older_home_says_what_to_run(older: Path) -> None:
+    remedy = "run `marquee pipeline run` first."
+    assert refused(older, "validate").endswith(f"which an earlier version of Marquee made: {remedy}")
+    for audit in ("leakage", "consistency"):
+        assert refused(older, "audit", audit).endswith(
+            "The lake lacks users, user_profile: run marquee pipeline run."
+        )
+    assert "The registry has no iarm_v1 yet: run `marquee pipeline run`, then" in refused(
+        older, "train", "deepfm", "--service", "iarm_v1"
+    )
+    assert in_process(older, "features", "apply").code == 0
+    assert "build it first (marquee pipeline run)" in refused(older, "features", "materialize")
+    assert in_process(older, "features", "lookup", "--user", 1).code == 0
+
+
+def test_an_older_home_is_brought_up_to_date_by_the_pipelines(older: Path) -> None:
+    ratings = ratings_of(older)
+    push = ("features", "push", "--user", 1, "--movie", 3, "--rating", 4)
+    assert in_process(older, *push).code == 0, "ratings need no users"
+    for command in ("features apply", "pipeline run", "features materialize", "validate"):
+        done = in_process(older, *command.split())
+        assert done.code == 0, done
+    assert ratings_of(older) == ratings + 1
+    for name in ("users", "user_profile"):
+        assert DeltaTable(older / "lake" / name).to_pyarrow_table().num_rows == 0
+    assert "joins user_profile, which has no rows" in refused(
+        older, "train", "deepfm", "--service", "iarm_v1"
+    )
+
+
+def test_what_is_added_to_an_older_home_keeps_what_it_has(older: Path, tmp_path: Path) -> None:
+    ml_100k_layout(tmp_path)
+    (tmp_path / "u.user").write_text("1|24|F|writer|85711\n")
+    ratings = ratings_of(older)
+    done = in_process(older, "pipeline", "ingest", "--add", "--source", "movielens", "--path", tmp_path)
+    assert done.code == 0, done
+    assert ratings_of(older) > ratings
+    (row,) = DeltaTable(older / "lake" / "users").to_pyarrow_table().to_pylist()
+    assert row["occupation"] == "writer"
+
+
+def test_a_table_that_was_lost_is_not_taken_for_a_later_one(older: Path) -> None:
+    assert not_yet(older / "lake", DOMAIN) == [DOMAIN.tables["users"]]
+    shutil.rmtree(older / "lake" / "posters")
+    assert not_yet(older / "lake", DOMAIN) == [DOMAIN.tables["users"]]
+    assert "There is no table posters in" in refused(older, "pipeline", "run")
+    shutil.rmtree(older / "lake" / "ratings")
+    assert not_yet(older / "lake", DOMAIN) == []

@@ -72,6 +72,7 @@ def test_every_row_read_is_accepted_or_quarantined_and_twice_gives_the_same(
         "ratings": 2,
         "movies": 2,
         "posters": 1,
+        "users": 0,
         "quarantine": 10,
     }
     for row in table_rows(lake, QUARANTINE):
@@ -131,9 +132,10 @@ def test_source_of_two_files_counts_each_row_once(start: StartSpark, tmp_path: P
     report = ingest(start, Source("two", "two files", tables), tmp_path / "lake", DOMAIN).tables
     found = report["ratings"]
     assert (found.read, found.accepted, found.by_rule) == (2, 1, {"ratings_are_unique": 1})
-    # A source without posters empties their table.
-    assert report["posters"] == TableReport(0, 0, 0, {})
-    assert table_rows(tmp_path / "lake", "posters") == []
+    # A source without posters or users empties their tables.
+    for name in ("posters", "users"):
+        assert report[name] == TableReport(0, 0, 0, {})
+        assert table_rows(tmp_path / "lake", name) == []
 
 
 # --- real data ------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def test_source_says_where_each_row_came_from(
 ) -> None:
     source = read_synthetic(folder)
     assert source.name == "synthetic"
-    assert source.tables.keys() == {"ratings", "movies", "posters"}
+    assert source.tables.keys() == {"ratings", "movies", "posters", "users"}
     names = [*job.RATINGS_SCHEMA.names, "record", "source", "row"]
     with engine_named(engine, request) as start:
         rows = pd.DataFrame(raw_values(start, source.tables["ratings"], *names), columns=names)

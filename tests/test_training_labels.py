@@ -8,12 +8,15 @@ import pytest
 from deltalake import write_deltalake
 
 from common.errors import MarqueeError
-from feature_repo.define.task import Binary, Ordinal, Regression
+from feature_repo.define.task import Binary, Ordinal, Regression, rule_of
 from feature_repo.domains.movies import DOMAIN
+from tests.marquee import in_process
 from tests.toy_domain import PRESS, READS
 from tests.toy_features import toy_home, toy_table
 from tests.training_runs import LIKED, liked_from
 from training.data.labels import as_labels, given_label, read_labels, with_label
+from training.fit import artefact as artefacts
+from training.recipe import task_of
 
 RATINGS = DOMAIN.events
 
@@ -78,6 +81,27 @@ class TestOfTasks:
         found = with_label(rated(2.5, 3.0, 3.5, 4.0, 5.0), task)
         assert found.to_pydict() == {"rating": [2.5, 4.0, 5.0], "liked": [False, True, True]}
 
+    @pytest.mark.parametrize(
+        ("name", "expected"),
+        [
+            ("liked", {0.5: 0, 2.5: 0, 3.0: 0, 3.5: 1, 5.0: 1}),
+            ("above_three", {0.5: 0, 2.5: 0, 3.5: 1, 5.0: 1}),
+            ("at_least_three", {0.5: 0, 2.5: 0, 3.0: 1, 3.5: 1, 5.0: 1}),
+        ],
+    )
+    def test_the_rules_of_papers_read_half_stars(self, name: str, expected: dict[float, int]) -> None:
+        found = with_label(rated(0.5, 2.5, 3.0, 3.5, 5.0), task_of(DOMAIN, name)).to_pydict()
+        assert dict(zip(found["rating"], found[name], strict=True)) == expected
+
+    def test_a_rule_is_told_in_words(self) -> None:
+        assert [rule_of(task) for task in DOMAIN.tasks] == [
+            "rating of at least 3.5 against all others",
+            "rating of at least 3.5 against below 3, the rest left out",
+            "rating of at least 3 against all others",
+        ]
+        assert rule_of(Regression("stars", "rating")) == "rating itself"
+        assert rule_of(Ordinal("stars", "rating", (0.5, 1.0))) == "rating, one of 0.5, 1"
+
     def test_a_regressions_label_is_the_value(self) -> None:
         assert with_label(rated(2.5, 4.0), Regression("stars", "rating"))["stars"].to_pylist() == [2.5, 4.0]
         same = with_label(rated(2.5), Regression("rating", "rating"))
@@ -94,6 +118,28 @@ class TestOfTasks:
         for task in (LIKED, Regression("stars", "rating")):
             with pytest.raises(MarqueeError, match="1 of 3 rows have no rating"):
                 with_label(rated(4.0, missing, 2.0), task)
+
+
+def test_training_tells_its_rule_and_how_often_labels_are_true(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, run = tmp_path / "quick.yaml", tmp_path / "run"
+    config.write_text("model: gbt\nconfig:\n  iterations: 3\n  min_leaf: 5\n")
+    done = in_process(home, "train", "gbt", "--task", "above_three", "--config", config, "--out", run)
+    assert done.code == 0, done
+    written, rows = artefacts.read_metrics(run), artefacts.read_manifest(run).rows
+    task = task_of(DOMAIN, "above_three")
+    labels = read_labels(home / "lake", DOMAIN, task).table
+    assert 3.0 not in labels["rating"].to_pylist()
+    flags = labels["above_three"].to_pylist()
+    sizes = [rows[part] for part in ("train", "valid", "test")]
+    assert len(flags) == sum(sizes) < 300
+    means = [float(np.mean(part)) for part in np.split(np.array(flags), np.cumsum(sizes)[:-1])]
+    assert list(written["positive_rates"].values()) == means
+    assert written["positive_rates"]["test"] == written["test"]["positive_rate"]
+    assert written["label"] == rule_of(task)
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"Label: above_three, {rule_of(task)}; true of {means[0]:.1%} of the training rows, " in told
 
 
 class TestGiven:

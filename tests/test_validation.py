@@ -49,7 +49,7 @@ def passed(
     with opened(engine, clean, request) as tables:
         sources = [table.name for table in DOMAIN.sources]
         first = validate(tables, sources, out, DOMAIN, on_progress=lambda *step: told.append(step))
-        assert told == [("ratings", 0, 3), ("movies", 1, 3), ("posters", 2, 3)]
+        assert told == [("ratings", 0, 4), ("movies", 1, 4), ("posters", 2, 4), ("users", 3, 4)]
         views = [view.name for view in DOMAIN.views]
         return validate(tables, views, out, DOMAIN, before=first), out
 
@@ -94,7 +94,7 @@ NAUGHTY = "<script>alert('a')</script>,<img src=x.png>,7"
 def failed(
     engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[ValidationReport, Path]:
-    """Faults of every kind, in nine tables at once."""
+    """Faults of every kind, in eleven tables at once."""
     rows = {name: good_rows(table, 6) for name, table in TABLES.items()}
     ratings = rows["ratings"]
     ratings[0]["rating"] = 7.0
@@ -105,6 +105,10 @@ def failed(
     ratings[5]["event_timestamp"] = BEGINNING - timedelta(microseconds=1)
     ratings += [{**ratings[0], "rating": 3.3}, {**good_rows(TABLES["ratings"])[0], "movie_id": 77}]
     rows["movies"][5]["movie_id"] = 5
+    rows["users"][1]["age"] = 121
+    rows["users"][2]["occupation"] = ""
+    rows["users"][5]["user_id"] = 5
+    rows["user_profile"][0]["user_age"] = 0
     rows["movie_rating_stats"][2]["movie_rating_mean"] = math.nan
     rows["movie_rating_stats"][3]["movie_rating_std"] = None
     rows["user_rating_stats"][1]["user_top_genres"] = ["Drama"]
@@ -144,6 +148,11 @@ def failed(
         ("ratings", "movie_id_in_movies", 2),
         ("movies", "movies_are_unique", 1),
         ("posters", "movie_id_in_movies", 1),
+        ("users", "age_in_range", 1),
+        ("users", "occupation_is_not_empty", 1),
+        ("users", "users_are_unique", 1),
+        ("user_profile", "user_age_in_range", 1),
+        ("user_profile", "user_id_in_users", 1),
         ("movie_rating_stats", "movie_rating_mean_in_range", 1),
         ("movie_rating_stats", "movie_rating_std_is_present", 1),
         ("movie_rating_stats", "movie_id_in_movies", 1),
@@ -169,7 +178,7 @@ def test_a_fault_is_found_named_and_counted(
 def test_nothing_else_is_found(failed: tuple[ValidationReport, Path]) -> None:
     report = failed[0]
     names = {(table.name, r.check.name) for table, r in report.failures if r.outcome == "failed"}
-    assert len(names) == 19
+    assert len(names) == 24
     assert all(not table.passed for table in report.tables)
 
 
@@ -246,7 +255,7 @@ def test_the_page_shows_the_quarantine(failed: tuple[ValidationReport, Path]) ->
     assert [row.row for row in report.quarantine[0].examples] == [7, 8, 9, 10, 11]
     assert report.quarantined("ratings") == 10
     assert report.quarantined_share("ratings") == 10 / (10 + 8)
-    assert report.quarantined_share() == 11 / (11 + 8 + 6 + 6)
+    assert report.quarantined_share() == 11 / (11 + 8 + 6 + 6 + 6)
     assert "1,7,7,99" in text
     assert "posters/9.jpg" in text
     assert "movie 4 is not in the catalogue" in text

@@ -64,6 +64,8 @@ def toy_values(random: np.random.Generator, column: Column, rows: int, movies: i
             return [int(x) for x in random.integers(int(low), int(high) + 1, rows)]
         case Type.FLOAT64:
             return [float(x) for x in random.uniform(low, high, rows)]
+        case Type.STRING:
+            return [str(x) for x in random.choice(np.array(["F", "M", "writer", "48067"]), rows)]
         case Type.TIMESTAMP:
             return [START - timedelta(minutes=int(x)) for x in random.integers(0, 10**6, rows)]
         case Type.INT64_LIST:

@@ -52,3 +52,14 @@ class Ordinal:
 
 
 Task = Binary | Regression | Ordinal
+
+
+def rule_of(task: Task) -> str:
+    """How a task makes a label, in words."""
+    if isinstance(task, Binary):
+        if task.below is None or task.below == task.at_least:
+            return f"{task.of} of at least {task.at_least:g} against all others"
+        return f"{task.of} of at least {task.at_least:g} against below {task.below:g}, the rest left out"
+    if isinstance(task, Ordinal):
+        return f"{task.of}, one of {', '.join(f'{value:g}' for value in task.values)}"
+    return f"{task.of} itself"

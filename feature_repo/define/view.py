@@ -62,6 +62,8 @@ class View:
         description: what it holds, for people.
         modality: what kind of thing the features tell; models may treat other modalities than `BEHAVIOUR`
             apart.
+        needs_rows: why the view may have no row at all, and what to do, as the end of a sentence: a service
+            that joins it is then refused. "" where models may do without.
 
     Raises:
         DeclarationError: the features are no tuple of operations.
@@ -73,6 +75,7 @@ class View:
     features: tuple[Operation, ...]
     description: str
     modality: str = BEHAVIOUR
+    needs_rows: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.features, tuple) or not self.features:

@@ -5,7 +5,7 @@ tables by a source, `add` adds to them.
 """
 
 from pipelines.ingest.add import add, add_events
-from pipelines.ingest.publish import ingest
+from pipelines.ingest.publish import complete, ingest, not_yet
 from pipelines.ingest.report import IngestReport, TableReport
 
-__all__ = ["IngestReport", "TableReport", "add", "add_events", "ingest"]
+__all__ = ["IngestReport", "TableReport", "add", "add_events", "complete", "ingest", "not_yet"]

@@ -13,7 +13,14 @@ from lake.tables import count_rows, exists, require
 from pipelines.ingest.check import Checked, check, count, unique_rule
 from pipelines.ingest.engine import PREFIX, Engine, engine_for
 from pipelines.ingest.judge import value_as_text
-from pipelines.ingest.publish import broken_rules, by_reference, ingest, most_rows, name_keys
+from pipelines.ingest.publish import (
+    broken_rules,
+    by_reference,
+    complete,
+    ingest,
+    most_rows,
+    name_keys,
+)
 from pipelines.ingest.report import IngestReport, TableReport
 from pipelines.sources.source import Raw, Source
 
@@ -22,11 +29,13 @@ def add(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> Ingest
     """Check a source and add to the lake what it does not have yet.
 
     An event that the lake has with other values is quarantined. A row of a catalogue that the lake has with
-    other values replaces it. Where a table is not there yet this is `ingest`.
+    other values replaces it. Where a table is not there yet this is `ingest`; one that was declared after the
+    lake was filled is empty first.
 
     Raises:
         MarqueeError: the disk refuses.
     """
+    complete(lake, domain)
     if not all(exists(lake, table.name) for table in domain.sources):
         return ingest(spark, source, lake, domain)
     return IngestReport(source.description, _add(spark, source, lake, domain), source.notes)

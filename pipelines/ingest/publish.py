@@ -17,7 +17,7 @@ from lake.damage import put_aside
 from lake.dialect import literal
 from lake.journal import all_or_none
 from lake.session import StartSpark
-from lake.tables import count_rows
+from lake.tables import count_rows, exists, overwrite
 from pipelines.ingest.check import Checked, check
 from pipelines.ingest.engine import PREFIX, Engine, engine_for
 from pipelines.ingest.report import IngestReport, TableReport
@@ -59,6 +59,30 @@ def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> Ing
             engine.write(f"SELECT * FROM {PREFIX}_bad", lake, QUARANTINE, QUARANTINE_COLUMNS, replace=True)
         reports = {found.table.name: _published(engine, lake, found) for found in checked}
     return IngestReport(source.description, reports, source.notes)
+
+
+def complete(lake: Path, domain: Domain) -> None:
+    """Make, without rows, what a lake of an earlier version lacks of a domain's sources (see `not_yet`).
+
+    Raises:
+        MarqueeError: the lake cannot be written.
+    """
+    for table in not_yet(lake, domain):
+        overwrite(arrow_schema(table).empty_table(), lake, table.name)
+
+
+def not_yet(lake: Path, domain: Domain) -> list[Table]:
+    """The sources that were declared after a lake was filled: they may be empty, and nothing was ever
+    computed from them. A table that was lost is none of them."""
+    if not exists(lake, domain.events.name):
+        return []
+    return [
+        table
+        for table in domain.sources
+        if table.may_be_empty
+        and not exists(lake, table.name)
+        and not any(exists(lake, view.name) for view in domain.views_over(table.name))
+    ]
 
 
 def _published(engine: Engine, lake: Path, checked: Checked) -> TableReport:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from common.errors import MarqueeError
-from feature_repo.domains.movies.tables import GENRE_SEPARATOR, MOVIES, POSTERS, RATINGS
+from feature_repo.domains.movies.tables import GENRE_SEPARATOR, MOVIES, POSTERS, RATINGS, USERS
 from pipelines.sources.delimited import fields, find_columns, split_quoted, surplus
 from pipelines.sources.lines import ENCODING, GUESSED, first_lines, line_rows, read_lines
 from pipelines.sources.movielens_catalogue import (
@@ -19,6 +19,14 @@ from pipelines.sources.movielens_catalogue import (
     item_movies,
     read_catalogue,
     wrong_header,
+)
+from pipelines.sources.movielens_users import (
+    ATOMIC_USERS,
+    DAT_USERS,
+    ITEM_USERS,
+    UsersLayout,
+    user_places,
+    users_of,
 )
 from pipelines.sources.posters import posters_of
 from pipelines.sources.readings import instant, number, text, whole_number, words
@@ -60,6 +68,8 @@ class Layout:
         rating_names: reads the columns of the ratings off the header line, in the file's order; None where
             there is no header.
         movies_reader: reads the catalogue.
+        users: how a file of users is laid out, which may lie beside the ratings; None where there is never
+            one.
     """
 
     ratings: str
@@ -67,6 +77,7 @@ class Layout:
     separator: str
     rating_names: Callable[[Path, str], list[str]] | None
     movies_reader: Reader
+    users: UsersLayout | None = None
 
 
 def _csv_names(_: Path, line: str) -> list[str]:
@@ -79,9 +90,9 @@ def _atomic_names(path: Path, line: str) -> list[str]:
 
 LAYOUTS = (
     Layout("ratings.csv", "movies.csv", ",", _csv_names, csv_movies),
-    Layout("ratings.dat", "movies.dat", "::", None, dat_movies),
-    Layout("u.data", "u.item", "\t", None, item_movies),
-    Layout("*.inter", "*.item", "\t", _atomic_names, atomic_movies),
+    Layout("ratings.dat", "movies.dat", "::", None, dat_movies, DAT_USERS),
+    Layout("u.data", "u.item", "\t", None, item_movies, ITEM_USERS),
+    Layout("*.inter", "*.item", "\t", _atomic_names, atomic_movies, ATOMIC_USERS),
 )
 EXPECTED = {
     ",": "userId,movieId,rating,timestamp",
@@ -95,10 +106,10 @@ EXPECTED = {
 def read_movielens(folder: Path, posters: Path | None = None, first_movies: int | None = None) -> Source:
     """Read a folder in any GroupLens layout, or in RecBole's; which one is seen from the file names.
 
-    The catalogue is read now; ratings and pictures when they are asked for.
+    The catalogue is read now; ratings, users and pictures when they are asked for.
 
     Args:
-        folder: holds the ratings and the catalogue.
+        folder: holds the ratings, the catalogue, and in some layouts the users.
         posters: a folder of pictures named `<movieId>.jpg` (or .jpeg, .png); others are left alone.
         first_movies: keep movies with ids up to this one, and their ratings and posters.
 
@@ -109,17 +120,22 @@ def read_movielens(folder: Path, posters: Path | None = None, first_movies: int 
     if first_movies is not None and first_movies < 1:
         raise MarqueeError(f"The number of first movies must be at least 1, not {first_movies}.")
     layout, ratings_path, movies_path = check_folder(folder)
+    users_path = _users(folder, layout)
     tables = {RATINGS.name: _ratings(ratings_path, layout, first_movies)}
     pictures = ""
     if posters is not None:
-        files = _pictures(posters.absolute(), first_movies)
-        tables[POSTERS.name] = posters_of(files)
-        pictures = f", {len(files):,} posters of {posters}"
+        shown = _pictures(posters.absolute(), first_movies)
+        tables[POSTERS.name] = posters_of(shown)
+        pictures = f", {len(shown):,} posters of {posters}"
     tables[MOVIES.name], notes = _movies(movies_path, layout, first_movies)
+    if users_path is not None and layout.users is not None:
+        tables[USERS.name] = users_of(users_path, layout.users)
+    files = [path.name for path in (ratings_path, movies_path, users_path) if path is not None]
+    read = f"{', '.join(files[:-1])} and {files[-1]}"
     subset = "" if first_movies is None else f", movies 1 to {first_movies}"
     return Source(
         name="movielens",
-        description=f"MovieLens: {ratings_path.name} and {movies_path.name} of {folder}{subset}{pictures}",
+        description=f"MovieLens: {read} of {folder}{subset}{pictures}",
         tables=tables,
         notes=notes,
     )
@@ -132,12 +148,16 @@ def check_folder(folder: Path) -> tuple[Layout, Path, Path]:
         MarqueeError: a file or the folder is missing or empty, or the ratings have another header.
     """
     layout, ratings, movies = _find(folder)
-    for path in (ratings, movies):
+    users = _users(folder, layout)
+    paths = [path for path in (ratings, movies, users) if path is not None]
+    for path in paths:
         if not first_lines(path, 1):
             raise MarqueeError(f"{path} is empty; it should hold MovieLens data.")
     # First of all the header: where it is missing, a single line is a row.
     _rating_places(ratings, layout)
-    for path in (ratings, movies):
+    if users is not None and layout.users is not None:
+        user_places(users, layout.users)
+    for path in paths:
         if layout.rating_names is not None and len(first_lines(path, 2)) == 1:
             raise MarqueeError(f"{path} has a first line and no rows below it; a header and rows are needed.")
     return layout, ratings, movies
@@ -184,6 +204,19 @@ def _find(folder: Path) -> tuple[Layout, Path, Path]:
     entries = sorted(path.name for path in folder.iterdir())
     found = ", ".join(entries[:8]) + (f" and {len(entries) - 8} more" if len(entries) > 8 else "")
     raise MarqueeError(f"{folder} holds none of {UNDERSTOOD}; found {found or 'nothing'}.")
+
+
+def _users(folder: Path, layout: Layout) -> Path | None:
+    """The file of users beside the ratings; None where there is none.
+
+    Raises:
+        MarqueeError: there are several.
+    """
+    found = [] if layout.users is None else _matches(folder, layout.users.files)
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise MarqueeError(f"{folder} holds several files of users ({names}); leave one, or none, there.")
+    return found[0] if found else None
 
 
 def _matches(folder: Path, pattern: str) -> list[Path]:

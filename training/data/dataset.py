@@ -32,13 +32,28 @@ def point_in_time(store: FeatureStore, domain: Domain, service: str, labels: pa.
         version, only the features that it had then.
 
     Raises:
-        MarqueeError: the service is unknown; a column is missing, of a wrong type, or lacks a timestamp.
+        MarqueeError: the service is unknown, or joins a view that needs rows and has none; a column is
+            missing, of a wrong type, or lacks a timestamp.
     """
     chosen = find_service(store, domain, service)
+    _require_rows(store, domain, service)
     # What is applied may be newer than what is declared here: then every key of the domain must be there.
     keys = Service(service, domain.services.get(service, domain.views)).keys
     labels = readable_labels(labels, keys)
     return store.get_historical_features(labels, features_then(store, chosen)).to_arrow()
+
+
+def _require_rows(store: FeatureStore, domain: Domain, service: str) -> None:
+    """Refuse a service that joins a view which needs rows and has none.
+
+    Raises:
+        MarqueeError: naming both, and saying what to do.
+    """
+    for view in domain.services.get(service, ()):
+        if view.needs_rows:
+            source = store.get_feature_view(view.name).batch_source
+            if not dataset(store.config, source).count_rows():
+                raise MarqueeError(f"{service} joins {view.name}, which has no rows, as {view.needs_rows}.")
 
 
 def features_then(store: FeatureStore, service: FeatureService) -> FeatureService | list[str]:
@@ -96,6 +111,10 @@ def find_service(store: FeatureStore, domain: Domain, name: str) -> FeatureServi
         return services[name]
     if not services and name in domain.services:
         raise MarqueeError("The registry has no services yet: run marquee features apply first.")
+    if name in domain.services:
+        raise MarqueeError(
+            f"The registry has no {name} yet: run `marquee pipeline run`, then `marquee features apply`."
+        )
     known = sorted(services) or sorted(domain.services)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"the services are {', '.join(known)}."

@@ -5,7 +5,7 @@
 | `manifest.json` | what made it: the recipe with the whole configuration, Delta versions, rows, packages |
 | `inputs.json` | the input specification with its vocabularies |
 | `model.weights.h5` or `model.skops` | the weights |
-| `metrics.json` | of the test rows, and of the validation rows that epoch and threshold were chosen on |
+| `metrics.json` | of test rows, and of the validation rows that chose epoch and threshold; the label's rule |
 | `history.json` | the training curve |
 | `predictions.parquet` | the test rows: keys, `event_timestamp`, label, `score`; `probabilities` of classes |
 

@@ -26,6 +26,7 @@ class ConfigurationFile(Config):
         config: what differs from the defaults of the model's class, by section.
         command: that found it.
         protocol: under which it was found; "" where it was not searched for.
+        task: that it was found for; "" where it was not searched for.
         data: that it was found on, in words.
         metric: that it was found by; "" where it was not searched for.
         validation: of that, of the best trial.
@@ -37,6 +38,7 @@ class ConfigurationFile(Config):
     config: dict[str, Any] = Field(default_factory=dict)
     command: str = ""
     protocol: str = ""
+    task: str = ""
     data: str = ""
     metric: str = ""
     validation: float | None = None

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from common.errors import MarqueeError
+from feature_repo.define.task import rule_of
 from training.data.labels import row_names
 from training.data.prepared import Prepared
 from training.data.splits import Split, split
@@ -37,6 +38,7 @@ class Result:
         validation: on the validation rows, which chose the threshold and the epoch, before any refit.
         labels_asked, labels_returned: rows into and out of the point-in-time join.
         rows: of each part.
+        positive_rates: share of rows of each part whose label is true; empty where labels are not binary.
         best_auc: the ROC-AUC of the true probabilities on the same test rows, where they are known.
         attainable: (AUC - .5) / (best_auc - .5).
         resumed: epochs that an earlier call, which was cut off, had done.
@@ -50,6 +52,7 @@ class Result:
     labels_asked: int
     labels_returned: int
     rows: dict[str, int]
+    positive_rates: dict[str, float]
     best_auc: float | None = None
     attainable: float | None = None
     resumed: int = 0
@@ -97,7 +100,11 @@ def train_on(
     if truth is not None and objective.kind == "binary":
         best = best_attainable_auc(predictions, row_names(prepared.domain.events), recipe.task, truth)
         share = attainable_share(metrics["roc_auc"], best)
-    sizes = {"train": len(cut.train), "valid": len(cut.valid), "test": len(cut.test)}
+    parts = {"train": cut.train, "valid": cut.valid, "test": cut.test}
+    sizes = {name: len(part) for name, part in parts.items()}
+    rates = {}
+    if objective.kind == "binary":
+        rates = {name: float(targets[part].mean()) for name, part in parts.items()}
     manifest = Manifest(
         recipe=recipe,
         versions=dict(prepared.versions),
@@ -112,6 +119,8 @@ def train_on(
         "validation": dict(trained.validation),
         "best_attainable_auc": best,
         "attainable_share": share,
+        "label": rule_of(recipe.task),
+        "positive_rates": rates,
     }
     artefacts.save(Artefact(manifest, trained.estimator, written, trained.curve, predictions), out)
     trained.checkpoint.remove()
@@ -123,6 +132,7 @@ def train_on(
         labels_asked=prepared.asked,
         labels_returned=prepared.table.num_rows,
         rows=sizes,
+        positive_rates=rates,
         best_auc=best,
         attainable=share,
         resumed=trained.resumed,

@@ -36,9 +36,9 @@ def lake(store: FeatureStore, domain: Domain, memory: str = MEMORY) -> Iterator[
     tables = dict(tables_named(store.config, " ".join(domain.tables)))
     missing = [name for name in domain.tables if name not in tables]
     if missing:
-        raise MarqueeError(
-            f"The lake lacks {', '.join(missing)}: run marquee pipeline ingest and marquee pipeline run."
-        )
+        needed = [table.name for table in domain.sources if not table.may_be_empty]
+        ingest = "marquee pipeline ingest and " if set(needed) & set(missing) else ""
+        raise MarqueeError(f"The lake lacks {', '.join(missing)}: run {ingest}marquee pipeline run.")
     datasets = {name: tables[name].to_pyarrow_dataset() for name in domain.tables}
     for view in domain.views:
         require_columns(

@@ -7,6 +7,8 @@ from feature_repo.define.role import Count as CountRole
 from feature_repo.define.view import Over, View
 from feature_repo.domains.movies.posters import LEVEL, STATISTICS, poster_range
 from feature_repo.domains.movies.tables import (
+    AGE,
+    GENDER,
     GENRE,
     GENRE_SEPARATOR,
     GENRES,
@@ -14,6 +16,7 @@ from feature_repo.domains.movies.tables import (
     LIKED_RATING,
     MOVIE_ID,
     MOVIES,
+    OCCUPATION,
     POSTERS,
     RATING,
     RATING_HIGH,
@@ -21,8 +24,10 @@ from feature_repo.domains.movies.tables import (
     RATINGS,
     RELEASE_YEAR,
     USER_ID,
+    USERS,
     YEAR_HIGH,
     YEAR_LOW,
+    ZIP_CODE,
     poster_column,
     renamed,
 )
@@ -211,4 +216,19 @@ USER_POSTER_TASTE = View(
     description="Running statistics of the posters of the movies that a user rated; movies without a poster "
     "do not count.",
     modality=POSTER,
+)
+
+USER_PROFILE = View(
+    "user_profile",
+    by=USER_ID,
+    over=Over(USERS),
+    features=tuple(
+        Fact(column.name, renamed(column, f"user_{column.name}"))
+        for column in (AGE, GENDER, OCCUPATION, ZIP_CODE)
+    ),
+    description="Who a user is, as far as the source tells. What it does not tell is missing, which a model "
+    "reads as no value; a value that no training row had is read as unseen.",
+    needs_rows="no source read so far tells who the users are: read one that does, such as MovieLens-100K or "
+    "-1M (`marquee pipeline ingest --source movielens --path FOLDER`), and compute the features "
+    "(`marquee pipeline run`)",
 )

@@ -1,10 +1,10 @@
-"""The tables that come from outside: ratings, the catalogue, and posters."""
+"""The tables that come from outside: ratings, the catalogue, posters, and users."""
 
 from dataclasses import replace
 
 from feature_repo.define.column import EVENT, EVENT_TIMESTAMP, Column, Type
 from feature_repo.define.operation import AtLeast
-from feature_repo.define.role import Bag, Id, Number
+from feature_repo.define.role import Bag, Category, Id, Number
 from feature_repo.define.rule import Reference, Rule
 from feature_repo.define.table import Table
 from feature_repo.domains.movies.posters import GRID, LEVEL, STATISTICS, poster_range
@@ -15,6 +15,7 @@ LIKED = AtLeast("rating", LIKED_RATING)
 
 RATING_LOW, RATING_HIGH, RATING_STEP = 0.5, 5.0, 0.5
 YEAR_LOW, YEAR_HIGH = 1870, 2100
+AGE_LOW, AGE_HIGH = 1, 120
 GENRE = "genre"
 """The vocabulary of genres."""
 GENRE_SEPARATOR = "|"
@@ -36,6 +37,19 @@ RELEASE_YEAR = Column(
     role=Number(),
     step=1,
 )
+AGE = Column(
+    "age",
+    Type.INT64,
+    "Age, or the first year of its span where the source has spans.",
+    "year",
+    AGE_LOW,
+    AGE_HIGH,
+    nullable=True,
+    role=Category("age"),
+)
+GENDER = Column("gender", Type.STRING, "Gender, M or F.", nullable=True, role=Category("gender"))
+OCCUPATION = Column("occupation", Type.STRING, "Occupation.", nullable=True, role=Category("occupation"))
+ZIP_CODE = Column("zip_code", Type.STRING, "Zip code.", nullable=True, role=Category("zip_code"))
 
 
 def poster_column(statistic: str) -> Column:
@@ -86,6 +100,25 @@ POSTERS = Table(
     description="Posters, each decoded once; the pictures stay where they are.",
     unique=("movie_id",),
     references=(Reference("movie_id", "movies"),),
+    may_be_empty=True,
+)
+
+USERS = Table(
+    name="users",
+    kind="catalogue",
+    key=(USER_ID,),
+    columns=(AGE, GENDER, OCCUPATION, ZIP_CODE),
+    description="Who the users are, where the source tells; whoever rates need not be among them.",
+    unique=("user_id",),
+    rules=tuple(
+        Rule(
+            f"{column.name}_is_not_empty",
+            f"{column.name} IS NULL OR {column.name} != ''",
+            f"{column.name} is an empty word",
+            column=column.name,
+        )
+        for column in (GENDER, OCCUPATION, ZIP_CODE)
+    ),
     may_be_empty=True,
 )
 

@@ -16,7 +16,7 @@ FIRST_YEAR, LAST_YEAR = 1996, 2016
 """Years in which people rate."""
 
 # First number of a seed sequence: which random stream it is. Streams never share a generator.
-CATALOGUE_STREAM, USERS_STREAM, PILOT_STREAM, BLOCK_STREAM, POSTER_STREAM = range(5)
+CATALOGUE_STREAM, USERS_STREAM, PILOT_STREAM, BLOCK_STREAM, POSTER_STREAM, PROFILES_STREAM = range(6)
 
 
 def stream(config: SyntheticConfig, *key: int) -> np.random.Generator:

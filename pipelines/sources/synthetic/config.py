@@ -5,7 +5,7 @@ from typing import Any
 
 from common.errors import MarqueeError
 
-GENERATOR = 1
+GENERATOR = 2
 """Number of the recipe: it grows whenever the same config would give other content."""
 MIN_RATINGS = 20
 """Ratings of the least active user, as in MovieLens."""

@@ -30,6 +30,7 @@ from lake.session import StartSpark
 from pipelines.sources.synthetic.catalogue import catalogue, titles
 from pipelines.sources.synthetic.config import SyntheticConfig
 from pipelines.sources.synthetic.posters import poster
+from pipelines.sources.synthetic.profiles import profiles
 from pipelines.sources.synthetic.ratings import (
     Calibration,
     block_events,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 MARKER = "synthetic.json"
 RATINGS, MOVIES, LIKELIHOOD, POSTERS = "ratings.parquet", "movies.parquet", "likelihood.parquet", "posters"
+USERS = "users.parquet"
 
 RATINGS_SCHEMA = pa.schema(
     [("user_id", pa.int64()), ("movie_id", pa.int64()), ("rating", pa.float64()), ("timestamp", pa.int64())]
@@ -59,6 +61,7 @@ LIKELIHOOD_SCHEMA = pa.schema(
         ("like_probability", pa.float64()),
     ]
 )
+FIRST_FILE = "part-00000.parquet"
 RATINGS_PER_FILE = 1_000_000
 LEAST_FILES = 8
 """Of ratings, so that small data sets keep several cores busy too."""
@@ -80,7 +83,8 @@ def generate(
     folder: Path,
     on_progress: Progress | None = None,
 ) -> None:
-    """Write `ratings.parquet`, `movies.parquet`, `likelihood.parquet` and `posters/` into `folder`.
+    """Write `ratings.parquet`, `movies.parquet`, `users.parquet`, `likelihood.parquet` and `posters/` into
+    `folder`.
 
     `likelihood.parquet` is the side table of true like-probabilities (`user_id, movie_id, event_timestamp,
     like_probability`); no table of the source that `read_synthetic` gives reads it. The same config is not
@@ -103,9 +107,10 @@ def generate(
     work = tasks(config)
     with folder_atomically(folder) as new:
         try:
-            for name in (RATINGS, LIKELIHOOD, MOVIES, POSTERS):
+            for name in (RATINGS, LIKELIHOOD, MOVIES, USERS, POSTERS):
                 (new / name).mkdir()
             _write_movies(config, new / MOVIES)
+            pq.write_table(profiles(config), new / USERS / FIRST_FILE)
         except OSError as error:
             raise cannot_write(folder, error) from error
         with _watched(new, len(work), on_progress):
@@ -237,7 +242,7 @@ def _write_movies(config: SyntheticConfig, folder: Path) -> None:
         "genres": movies.genres(),
         "release_year": movies.release_year,
     }
-    pq.write_table(pa.table(columns, schema=MOVIES_SCHEMA), folder / "part-00000.parquet")
+    pq.write_table(pa.table(columns, schema=MOVIES_SCHEMA), folder / FIRST_FILE)
 
 
 @contextmanager

@@ -8,12 +8,13 @@ import pyarrow.parquet as pq
 
 from common.errors import MarqueeError
 from feature_repo.define.column import quoted
-from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS
+from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS, USERS
 from lake.dialect import double_as_text
 from pipelines.sources.posters import posters_of
 from pipelines.sources.readings import Reading, as_it_is, instant, number, text, whole_number, words
 from pipelines.sources.source import Raw, Rows, Source
 from pipelines.sources.synthetic import job
+from pipelines.sources.synthetic.profiles import PROFILES_SCHEMA
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -29,6 +30,13 @@ MOVIE_READINGS = (
     text("title"),
     words("genres"),
     as_it_is("release_year"),
+)
+USER_READINGS = (
+    whole_number("user_id", of="whole"),
+    whole_number("age", of="whole"),
+    text("gender"),
+    text("occupation"),
+    text("zip_code"),
 )
 
 
@@ -52,6 +60,8 @@ def read_synthetic(folder: Path, first_movies: int | None = None) -> Source:
         RATINGS.name: _raw(folder / job.RATINGS, job.RATINGS_SCHEMA, RATING_READINGS, asked),
         MOVIES.name: _raw(folder / job.MOVIES, job.MOVIES_SCHEMA, MOVIE_READINGS, asked),
     }
+    if (folder / job.USERS).is_dir():  # a folder of an earlier version has none
+        tables[USERS.name] = _raw(folder / job.USERS, PROFILES_SCHEMA, USER_READINGS, "")
     if shown:
         tables[POSTERS.name] = posters_of(shown)
     config = made["config"]
