@@ -120,6 +120,9 @@ def model_figures(folder: Path, task: Task, models: list[str]) -> "list[Picture]
     Args:
         folder: of the run.
         models: keys in the zoo; the run has an artefact of each.
+
+    Raises:
+        MarqueeError: an artefact is not as it was saved.
     """
     from training.evaluate.figures import training_curves
     from training.fit import artefact
@@ -132,6 +135,7 @@ def model_figures(folder: Path, task: Task, models: list[str]) -> "list[Picture]
     scores, curves = {}, {}
     for model in models:
         artefact_folder = folder / "models" / model
+        artefact.check_files(artefact_folder, artefact.read_manifest(artefact_folder))
         rows = artefact.read_predictions(artefact_folder)
         scores[MODELS[model].title] = Scored(objective.targets(rows), rows[artefact.SCORE].to_numpy())
         curve = artefact.read_history(artefact_folder)

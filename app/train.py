@@ -54,6 +54,7 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
             each other, or a file cannot be used.
     """
     from training.data.storage import label_column
+    from training.fit.train import check_streams
     from training.recipe import check_protocol, recipe_of, task_of
 
     protocol = options.protocol or "honest"
@@ -75,6 +76,7 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
         seed=options.seed or 0,
     )
     if options.data is not None:
+        check_streams(recipe)
         label_column(options.data, domain.events, recipe.task)
     return recipe
 

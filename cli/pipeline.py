@@ -57,7 +57,7 @@ def run(
 def maintain(
     tables: Annotated[list[str] | None, typer.Argument(help="Tables of the lake (default: all).")] = None,
     retain_days: Annotated[
-        int, typer.Option(min=0, help="Old versions stay readable for so many days at least.")
+        int, typer.Option(min=0, max=36_500, help="Old versions stay readable for so many days at least.")
     ] = 30,
     home: Home = None,
 ) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from app.report import model_figures
 from common.errors import MarqueeError
 from tests.toy_features import toy_spec, toy_table
 from tests.training_runs import LIKED, recipe
@@ -210,3 +212,12 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
         with pytest.raises(MarqueeError, match="is not replaced"):
             check_replaceable(taken)
     check_replaceable(tmp_path / "new")
+
+
+def test_a_page_draws_no_predictions_that_were_not_saved(tmp_path: Path) -> None:
+    artefact = made()
+    artefacts.save(artefact, tmp_path / "models" / "din")
+    path = tmp_path / "models" / "din" / artefacts.PREDICTIONS
+    pq.write_table(artefact.predictions.slice(0, 40), path)
+    with pytest.raises(MarqueeError, match=r"predictions\.parquet is damaged: it is not what was saved"):
+        model_figures(tmp_path, LIKED, ["din"])

@@ -342,7 +342,8 @@ def test_a_label_query_finds_no_variable_of_the_program(on_duckdb: FeatureStore)
 def test_labels_without_any_instant_are_refused(applied: FeatureStore) -> None:
     refuses(applied, pa.table({"user_id": [1]}), "event_timestamp")
     refuses(applied, pa.table({"user_id": [1], "event_timestamp": [True]}), "event_timestamp", "bool")
-    refuses(applied, pa.table({"user_id": [1], "event_timestamp": ["noon"]}), "event_timestamp", "not a time")
+    noon = pa.table({"user_id": [1], "event_timestamp": ["noon"]})
+    refuses(applied, noon, "event_timestamp, row 1, is 'noon'", "no instant")
 
 
 def test_a_label_column_that_is_also_a_feature_is_refused(applied: FeatureStore) -> None:

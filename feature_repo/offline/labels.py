@@ -99,11 +99,16 @@ def timestamps(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
                 f"Column {name} ({kind}) holds what is no instant of ours: {error}."
             ) from error
     if _is_text(kind):
+        texts = column.cast(pa.string()).to_pandas()
         try:
-            parsed = pd.to_datetime(column.cast(pa.string()).to_pandas(), utc=True, format="ISO8601")
+            parsed = pd.to_datetime(texts, utc=True, format="ISO8601")
         except ValueError as error:
-            why = str(error).splitlines()[0]
-            raise MarqueeError(f"Column {name} holds text that is not a time: {why}.") from error
+            known = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
+            row = int((known.isna() & texts.notna()).to_numpy().argmax())
+            raise MarqueeError(
+                f"Column {name}, row {row + 1}, is {texts.iloc[row]!r}, which is no instant of ours: write it"
+                " as 2020-01-31T12:00:00Z."
+            ) from error
         return pa.chunked_array([pa.Array.from_pandas(parsed, type=pa.timestamp("ns", "UTC"))])
     raise MarqueeError(f"Column {name} holds {kind}, not timestamps: convert it to timestamps in UTC.")
 

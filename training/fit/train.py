@@ -85,8 +85,8 @@ def train_on(
             cannot be trained on.
     """
     prepared.check_recipe(recipe)
-    if prepared.file is not None and not streams(recipe.entry):
-        raise MarqueeError(f"{recipe.model} needs all rows in memory: networks only are trained on a stream.")
+    if prepared.file is not None:
+        check_streams(recipe)
     objective = objective_of(recipe.task)
     cut = split(prepared.table, recipe.split, shares=recipe.shares, seed=recipe.split_seed)
     targets = objective.targets(prepared.table)
@@ -143,6 +143,16 @@ def train_on(
             if column.name not in trained.estimator.blueprint.spec.columns
         ),
     )
+
+
+def check_streams(recipe: Recipe) -> None:
+    """Refuse a model that cannot be trained on rows that stay in a file.
+
+    Raises:
+        MarqueeError: naming it.
+    """
+    if not streams(recipe.entry):
+        raise MarqueeError(f"{recipe.model} needs all rows in memory: networks only are trained on a stream.")
 
 
 @dataclass(frozen=True, slots=True)
