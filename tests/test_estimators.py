@@ -12,7 +12,7 @@ import pytest
 from common.errors import MarqueeError
 from feature_repo.define.task import Ordinal, Regression, Task
 from tests.toy_features import toy_spec, toy_table
-from tests.training_runs import LIKED
+from tests.training_runs import ALIKE, LIKED
 from training.data.labels import with_label
 from training.estimators import Blueprint, Estimator, Examples, estimator_of
 from training.fit.curve import Curve
@@ -32,12 +32,13 @@ QUICK: dict[str, dict[str, Any]] = {
     "sklearn": {},
 }
 FASTER: dict[str, dict[str, Any]] = {"gbt": {"iterations": 15, "min_leaf": 10}}
+KEYS = [key for key in MODELS if key not in ALIKE]
 # Heads are the same for all networks (see test_training_heads), so one of them learns the other tasks.
 CASES = [
     (key, kind)
-    for key, entry in MODELS.items()
-    for kind in entry.tasks
-    if kind == "binary" or entry.kind != "keras" or key == "embedding_mlp"
+    for key in KEYS
+    for kind in MODELS[key].tasks
+    if kind == "binary" or MODELS[key].kind != "keras" or key == "embedding_mlp"
 ]
 
 
@@ -54,12 +55,14 @@ class World:
 
     def __init__(self, entry: Entry, kind: str) -> None:
         self.entry = entry
+        # Toy rows are liked by the mean ratings that their features tell.
+        self.service = "din_v1" if entry.service == "iarm_v1" else entry.service
         self.objective = objective_of(TASKS[kind])
-        self.table = labelled(entry.service, self.objective.task)
+        self.table = labelled(self.service, self.objective.task)
         settings = {**QUICK[entry.kind], **FASTER.get(entry.key, {})}
         self.config = entry.config_class.of(settings)
         self.train, self.valid = self.table.slice(0, TRAIN), self.table.slice(TRAIN)
-        self.spec = toy_spec(self.train, entry.service, self.config.inputs)
+        self.spec = toy_spec(self.train, self.service, self.config.inputs)
 
     def estimator(self) -> Estimator:
         return estimator_of(Blueprint(self.entry, self.config, self.spec, self.objective))
@@ -219,12 +222,12 @@ HARD: dict[str, Callable[[pa.Table], pa.Table]] = {
 
 
 @pytest.mark.parametrize("rows", HARD)
-@pytest.mark.parametrize("key", MODELS)
+@pytest.mark.parametrize("key", KEYS)
 def test_rows_that_say_little_are_trained_on_all_the_same(key: str, rows: str) -> None:
     world = World(model(key), "binary")
     table = HARD[rows](world.table)
     world.train, world.valid = table.slice(0, TRAIN), table.slice(TRAIN)
-    world.spec = toy_spec(world.train, world.entry.service, world.config.inputs)
+    world.spec = toy_spec(world.train, world.service, world.config.inputs)
     assert np.isfinite(world.predicted(world.fitted()[0])).all()
 
 

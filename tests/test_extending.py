@@ -74,11 +74,11 @@ def test_feature_of_the_guide_is_published_and_read_by_models(extended: Path) ->
 
 @pytest.mark.process
 def test_model_of_the_guide_passes_the_suite_of_every_network(extended: Path) -> None:
-    chosen = ["tests/test_models.py", "-k", "fm and not deepfm and not ablations"]
+    chosen = ["tests/test_models.py", "-k", "fwfm and not ablations"]
     said = run(extended, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen)
     assert re.search(r"[1-9]\d* passed", said)
 
 
 @pytest.mark.process
 def test_model_of_the_guide_has_its_committed_configuration(extended: Path) -> None:
-    run(extended, "-c", "from app.train import configuration\nassert configuration('fm', 'honest')")
+    run(extended, "-c", "from app.train import configuration\nassert configuration('fwfm', 'honest')")

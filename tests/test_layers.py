@@ -7,33 +7,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.layer_values import floats, shapes, values
 from training.backend import keras
 from training.layers import (
+    BiInteraction,
     BilinearMatch,
     BucketisedEmbedding,
     FactorisationMachine,
+    FieldAttention,
     IdDropout,
     InterestAttention,
     ModalityGate,
     MultiHeadResidual,
     MultiValuedEmbedding,
     NumericEmbedding,
+    PairAttention,
+    VectorCross,
 )
-
-ops = keras.ops
-
-
-def values(tensor: Any) -> np.ndarray:
-    array: np.ndarray = ops.convert_to_numpy(tensor)
-    return array
-
-
-def floats(*rows: Any) -> np.ndarray:
-    return np.array(rows, dtype="float32")
-
-
-def shapes(layer: Any) -> dict[str, tuple[int, ...]]:
-    return {weight.name: tuple(weight.shape) for weight in layer.trainable_weights}
 
 
 class TestBucketisedEmbedding:
@@ -268,24 +258,6 @@ class TestBilinearMatch:
             BilinearMatch()(np.zeros((2, 3, 4), "float32"), np.zeros((2, 3), "float32"))
 
 
-class TestFactorisationMachine:
-    def test_sums_the_inner_products_of_all_pairs(self) -> None:
-        e = floats([[1, 2], [3, 4], [5, 6]])
-        # <e1, e2> + <e1, e3> + <e2, e3>
-        expected = (1 * 3 + 2 * 4) + (1 * 5 + 2 * 6) + (3 * 5 + 4 * 6)
-        assert values(FactorisationMachine()(e)).tolist() == [[expected]]
-
-    def test_one_field_has_no_pair(self) -> None:
-        assert values(FactorisationMachine()(floats([[1, 2]]))).tolist() == [[0]]
-
-    def test_has_no_weights_and_refuses_other_shapes(self) -> None:
-        layer = FactorisationMachine()
-        layer(floats([[1, 2]]))
-        assert layer.weights == []
-        with pytest.raises(ValueError, match="should have shape"):
-            FactorisationMachine()(floats([1, 2]))
-
-
 class TestNumericEmbedding:
     def test_scales_the_vector_of_each_column(self) -> None:
         layer = NumericEmbedding(dim=2)
@@ -320,7 +292,14 @@ CASES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
         {"inputs": ((7,), "float32")},
     ),
     "gate": (lambda: ModalityGate(-1.0, rate=0.1), {"inputs": ((7,), "float32")}),
-    "pairs": (FactorisationMachine, {"inputs": ((3, 4), "float32")}),
+    "pairs": (lambda: FactorisationMachine(use_bias=True), {"inputs": ((3, 4), "float32")}),
+    "pooled_pairs": (BiInteraction, {"inputs": ((3, 4), "float32")}),
+    "weighted_pairs": (lambda: PairAttention(3, dropout=0.1), {"inputs": ((3, 4), "float32")}),
+    "cross": (VectorCross, {"x0": ((4,), "float32"), "x": ((4,), "float32")}),
+    "fields": (
+        lambda: FieldAttention(3, heads=2, attention=False, residual=False),
+        {"fields": ((5, 4), "float32"), "present": ((5,), "bool")},
+    ),
     "numeric": (lambda: NumericEmbedding(3), {"inputs": ((4,), "float32")}),
     "match": (lambda: BilinearMatch(3), {"x": ((4,), "float32"), "y": ((2,), "float32")}),
 }

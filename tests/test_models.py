@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from feature_repo.domains.movies import DOMAIN
 from tests.toy_domain import ARTICLE_FACTS, ARTICLE_STATS, PRESS, READER_RECENT, READER_STATS
 from tests.toy_features import toy_spec, toy_table
 from tests.toy_press import EVERY_KIND, drawn_table
-from tests.training_runs import LIKED
+from tests.training_runs import ALIKE, LIKED
 from training.backend import keras, seed_everything
 from training.estimators import Blueprint
 from training.estimators.network import Network
@@ -44,6 +45,10 @@ def built(key: str, config: dict[str, Any] | None = None, rows: int = 200, seed:
     spec = toy_spec(table, entry.service, settings.inputs)
     seed_everything(seed)
     return entry.build(settings, spec), spec, table
+
+
+built_once = cache(built)
+"""Of tests that leave the network as it is."""
 
 
 def logits(network: Any, arrays: Any) -> np.ndarray:
@@ -110,7 +115,7 @@ class TestConfig:
 @pytest.mark.parametrize("key", NETWORKS)
 class TestEveryNetwork:
     def test_gives_one_logit_a_row(self, key: str) -> None:
-        network, spec, table = built(key)
+        network, spec, table = built_once(key)
         assert network.output_shape == (None, 1)
         assert set(network.input) == {item.name for item in spec.inputs}
         out = logits(network, spec.apply(table))
@@ -120,13 +125,13 @@ class TestEveryNetwork:
     def test_overfits_a_tiny_batch_and_comes_back_from_a_file(self, key: str, tmp_path: Path) -> None:
         network, spec, table = built(key, {"embedding.id_dropout": 0.0}, rows=24)
         network.compile(
-            optimizer=keras.optimizers.Adam(0.01),
+            optimizer=keras.optimizers.Adam(0.03),
             loss=keras.losses.BinaryCrossentropy(from_logits=True),
             # As trained networks are, and as the one that comes back from a file is.
             jit_compile=keras.backend.backend() == "jax",
         )
         arrays, flags = spec.apply(table), liked(table)
-        for _ in range(150):
+        for _ in range(60):
             network.train_on_batch(arrays, flags.astype("float32")[:, None])
         assert roc_auc(flags, logits(network, arrays)) == 1.0
         assert (((logits(network, arrays) > 0) == flags).mean()) == 1.0
@@ -139,13 +144,13 @@ class TestEveryNetwork:
         np.testing.assert_array_equal(again.predict(arrays), trained.predict(arrays))
 
     def test_a_row_scores_the_same_whatever_is_beside_it(self, key: str) -> None:
-        network, spec, table = built(key)
+        network, spec, table = built_once(key)
         whole = logits(network, spec.apply(table))
         alone = logits(network, spec.apply(table.slice(7, 1)))
         np.testing.assert_allclose(alone, whole[7:8], rtol=1e-4, atol=1e-5)
 
     def test_same_seed_same_network(self, key: str) -> None:
-        first, spec, table = built(key)
+        first, spec, table = built_once(key)
         again, _, _ = built(key)
         arrays = spec.apply(table)
         np.testing.assert_array_equal(logits(first, arrays), logits(again, arrays))
@@ -163,8 +168,11 @@ def built_on(key: str, views: Sequence[View], config: dict[str, Any] | None = No
     return model(key).build(settings, spec), spec, table
 
 
-@pytest.mark.parametrize("views", OTHERS)
-@pytest.mark.parametrize("key", NETWORKS)
+# Models that read fields alone read what `fields_of` gives them: one of them stands for the other domain.
+@pytest.mark.parametrize(
+    ("key", "views"),
+    [(key, views) for key in NETWORKS for views in OTHERS if views == "every kind" or key not in ALIKE],
+)
 def test_every_network_reads_any_domain_and_comes_back_from_a_file(
     key: str, views: str, tmp_path: Path
 ) -> None:

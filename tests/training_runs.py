@@ -17,6 +17,9 @@ from training.recipe import Recipe, recipe_of
 
 LIKED = DOMAIN.tasks[0]
 assert isinstance(LIKED, Binary)
+ALIKE = {"fm", "afm", "nfm", "wide_deep", "deep_crossing", "dcn", "dcn_v2", "pnn", "autoint"}
+"""Networks on fields: one estimator and one way to read, with other layers. `deepfm` and `iarm` stand for all
+where a test would only repeat itself; that each is its paper's equation, see test_click_models."""
 SERVICES = {name: service_of(DOMAIN, name) for name in DOMAIN.services}
 
 

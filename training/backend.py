@@ -1,7 +1,8 @@
 """Keras, imported quietly and only when it is needed.
 
-Import this before anything that imports Keras: `from training.backend import keras`. The backend is Keras'
-own setting `KERAS_BACKEND`; without it what `default_backend` says.
+Import this before anything that imports Keras: `from training.backend import keras`, and `keras_rs` for the
+layers of Keras Recommenders. The backend is Keras' own setting `KERAS_BACKEND`; without it what
+`default_backend` says.
 """
 
 import logging
@@ -69,6 +70,7 @@ def _quiet_import() -> Iterator[None]:
 with _quiet_import(), warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
+    import keras_rs
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow
@@ -126,4 +128,4 @@ def _hidden(module: str) -> Iterator[None]:
 Shape = tuple[Any, ...]
 """Of a tensor, as Keras tells it: None where a size is not known yet."""
 
-__all__ = ["BACKENDS", "Shape", "default_backend", "keras", "seed_everything"]
+__all__ = ["BACKENDS", "Shape", "default_backend", "keras", "keras_rs", "seed_everything"]

@@ -21,15 +21,28 @@ def join(parts: Sequence[Any], name: str) -> Any:
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name=name)(list(parts))
 
 
-def mlp(x: Any, units: Sequence[int], dropout: float, l2: float, name: str = "mlp") -> Any:
-    """Dense layers with PReLU and dropout: (batch, n) to (batch, units[-1])."""
+def mlp(
+    x: Any, units: Sequence[int], dropout: float, l2: float, name: str = "mlp", activation: str = "prelu"
+) -> Any:
+    """Dense layers with an activation and dropout: (batch, n) to (batch, units[-1]).
+
+    Args:
+        activation: "prelu", or a name that Keras knows.
+    """
     penalty = keras.regularizers.L2(l2) if l2 else None
     for i, width in enumerate(units):
-        x = keras.layers.Dense(width, kernel_regularizer=penalty, name=f"{name}_{i}")(x)
-        x = keras.layers.PReLU(name=f"{name}_{i}_prelu")(x)
+        of_keras = None if activation == "prelu" else activation
+        x = keras.layers.Dense(width, of_keras, kernel_regularizer=penalty, name=f"{name}_{i}")(x)
+        if activation == "prelu":
+            x = keras.layers.PReLU(name=f"{name}_{i}_prelu")(x)
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"{name}_{i}_dropout")(x)
     return x
+
+
+def flat(fields: Any) -> Any:
+    """Fields side by side: (batch, fields, dim) to (batch, fields · dim)."""
+    return keras.layers.Flatten(name="flat")(fields)
 
 
 def logit(x: Any) -> Any:

@@ -9,7 +9,7 @@ from training.config import Width
 from training.inputs.config import InputConfig
 from training.inputs.spec import InputSpec
 from training.layers import FactorisationMachine
-from training.models.blocks import logit, mlp
+from training.models.blocks import flat, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
@@ -48,8 +48,7 @@ def build(config: DeepFMConfig, spec: InputSpec) -> Any:
     inputs = model_inputs(spec)
     fields = fields_of(spec, inputs, config.embedding)
     second = FactorisationMachine(name="pairs")(fields.embeddings)
-    flat = keras.layers.Flatten(name="flat")(fields.embeddings)
-    deep = logit(mlp(flat, config.units, config.dropout, config.l2))
+    deep = logit(mlp(flat(fields.embeddings), config.units, config.dropout, config.l2))
     return keras.Model(inputs, fields.first_order + second + deep, name="deepfm")
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from training.backend import keras
 from training.config import Config
+from training.inputs.kinds import Bucketised, Clock, Input, Numeric
 from training.inputs.spec import InputSpec
 from training.layers import NumericEmbedding
 from training.models.embeddings import EmbeddingConfig, Embeddings, masked_mean
@@ -35,11 +36,22 @@ class Fields:
         first_order: Σᵢ wᵢ, (batch, 1); wᵢ is an embedding of width 1 from tables of its own. It has no bias.
         mask: which fields are there, bool (batch, fields). Numbers and buckets always are: that one is
             missing says something.
+        names: of each field, for people.
+        sides: of each field: "user", "item" or "context".
     """
 
     embeddings: Any
     first_order: Any
     mask: Any
+    names: tuple[str, ...]
+    sides: tuple[str, ...]
+
+    def of_side(self, side: str) -> Any:
+        """The embeddings of the fields of one side; of all, where none is of it: (batch, fields, dim)."""
+        places = [place for place, found in enumerate(self.sides) if found == side]
+        if not places:
+            return self.embeddings
+        return keras.ops.take(self.embeddings, keras.ops.array(places, "int32"), axis=1)
 
 
 def fields_of(spec: InputSpec, inputs: dict[str, Any], config: FieldConfig, prefix: str = "") -> Fields:
@@ -76,7 +88,22 @@ def fields_of(spec: InputSpec, inputs: dict[str, Any], config: FieldConfig, pref
         embeddings=_embedded(spec, inputs, config, config.dim, prefix),
         first_order=keras.ops.sum(_embedded(spec, inputs, config, 1, f"{prefix}first_"), axis=1),
         mask=_mask(spec, inputs),
+        names=tuple(name for item in spec.inputs for name in field_names(item)),
+        sides=tuple(item.side for item in spec.inputs for _ in field_names(item)),
     )
+
+
+def field_names(item: Input) -> tuple[str, ...]:
+    """What the fields of an input are called."""
+    match item:
+        case Clock():
+            return ("hour", "weekday", *(f"days since {instant.column}" for instant in item.since))
+        case Numeric():
+            return tuple(column.column for column in item.columns)
+        case Bucketised():
+            return tuple(f"{column.column}, bucket" for column in item.columns)
+        case _:
+            return (item.column,)
 
 
 def _embedded(spec: InputSpec, inputs: dict[str, Any], config: FieldConfig, dim: int, prefix: str) -> Any:

@@ -1,0 +1,113 @@
+"""Fields that attend to one another."""
+
+from typing import Any
+
+from training.backend import Shape, keras
+from training.layers.bi_interaction import check_fields
+
+
+@keras.saving.register_keras_serializable(package="marquee")
+class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
+    """One interaction layer: each field gathers from all fields, by several heads, beside itself.
+
+        α⁽ʰ⁾ₘₖ = softmax over k of ⟨W_Q⁽ʰ⁾ eₘ, W_K⁽ʰ⁾ eₖ⟩
+        ẽₘ = [Σₖ α⁽¹⁾ₘₖ W_V⁽¹⁾ eₖ, …, Σₖ α⁽ᴴ⁾ₘₖ W_V⁽ᴴ⁾ eₖ]
+        out = relu(ẽₘ + W_res eₘ)
+
+    A field that is not there is attended to by none.
+
+    Args:
+        width: of what one head gathers. Default 16.
+        heads: H. Default 2.
+        attention: weigh by α; else all fields that are there weigh the same, and W_Q and W_K are missing.
+            Default True.
+        residual: have W_res. Default True.
+
+    Input: `layer(fields, present)`
+        fields: `(batch, fields, dim)`
+        present: bool `(batch, fields)`
+    Output shape: `(batch, fields, heads · width)`.
+
+    Raises:
+        ValueError: a size below 1, or another shape.
+
+    Example:
+        ```python
+        fields = FieldAttention(width=16, heads=2)(fields, present)
+        ```
+
+    Reference: W. Song et al., AutoInt, CIKM 2019, eq. 5 to 8; IARM's interaction layer is the same.
+    """
+
+    def __init__(
+        self,
+        width: int = 16,
+        heads: int = 2,
+        attention: bool = True,
+        residual: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if min(width, heads) < 1:
+            raise ValueError(f"`width` and `heads` should be at least 1. Received: {width}, {heads}")
+        self.width, self.heads = width, heads
+        self.attention, self.residual = attention, residual
+
+    def build(self, fields_shape: Shape, present_shape: Shape) -> None:
+        check_fields(fields_shape)
+        if tuple(present_shape[1:]) != (fields_shape[1],):
+            raise ValueError(
+                f"`present` should have shape (batch, {fields_shape[1]}), one value for each field. "
+                f"Received: {present_shape}"
+            )
+        names = [*(("query", "key") if self.attention else ()), "value"]
+        self.query, self.key, self.value = (
+            self._kernel(name, fields_shape[2]) if name in names else None
+            for name in ("query", "key", "value")
+        )
+        self.shortcut = self._kernel("residual", fields_shape[2]) if self.residual else None
+
+    def _kernel(self, name: str, dim: int) -> Any:
+        return self.add_weight(
+            name=f"{name}_kernel", shape=(dim, self.heads * self.width), initializer="glorot_uniform"
+        )
+
+    def _by_head(self, fields: Any, kernel: Any) -> Any:
+        """Fields under a kernel, (batch, heads, fields, width)."""
+        ops = keras.ops
+        found = ops.reshape(ops.matmul(fields, kernel), (-1, fields.shape[1], self.heads, self.width))
+        return ops.transpose(found, (0, 2, 1, 3))
+
+    def weights_of(self, fields: Any, present: Any) -> Any:
+        """How much each field attends to each, (batch, heads, fields, fields): rows add up to 1, or are 0
+        where no field is there."""
+        ops = keras.ops
+        there = ops.cast(present, "float32")[:, None, None, :]
+        if self.attention:
+            query, key = self._by_head(fields, self.query), self._by_head(fields, self.key)
+            scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+            return ops.softmax(scores - 1e9 * (1 - there), axis=-1) * there
+        count = fields.shape[1]
+        even = there / ops.maximum(ops.sum(there, axis=-1, keepdims=True), 1)
+        return ops.broadcast_to(even, (ops.shape(fields)[0], self.heads, count, count))
+
+    def call(self, fields: Any, present: Any) -> Any:
+        ops = keras.ops
+        gathered = ops.matmul(self.weights_of(fields, present), self._by_head(fields, self.value))
+        gathered = ops.transpose(gathered, (0, 2, 1, 3))
+        gathered = ops.reshape(gathered, (-1, fields.shape[1], self.heads * self.width))
+        if self.shortcut is not None:
+            gathered = gathered + ops.matmul(fields, self.shortcut)
+        return ops.relu(gathered)
+
+    def compute_output_shape(self, fields_shape: Shape, present_shape: Shape) -> Shape:  # noqa: ARG002
+        return (*fields_shape[:2], self.heads * self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "heads": self.heads,
+            "attention": self.attention,
+            "residual": self.residual,
+        }
