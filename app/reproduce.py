@@ -182,7 +182,7 @@ def write_pages(
     tables: list[dict[str, Any]] = [
         {
             "protocol": protocol,
-            "heading": paper.protocols[protocol],
+            "heading": paper.protocols[protocol].heading,
             "summary": " ".join(written.summary_of(paper, results, protocol)),
             "table": written.table_of(paper, results, protocol),
             "bands": written.bands_table(paper, results, protocol),

@@ -73,7 +73,7 @@ def _print(paper: "Paper", results: "Results") -> None:
 
     for protocol in results.parts:
         head, *rows = table_of(paper, results, protocol)
-        listing = Table(*head, title=paper.protocols[protocol], title_justify="left")
+        listing = Table(*head, title=paper.protocols[protocol].heading, title_justify="left")
         for row in rows:
             listing.add_row(*row)
         console.print(listing)

@@ -21,7 +21,7 @@ from common.settings import Settings
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.store import open_store
 from tests.toy_features import START, toy_home, toy_table
-from tests.training_runs import LIKED, liked_from, recipe, train
+from tests.training_runs import LIKED, liked_from, prepared, recipe, train
 from training.data.labels import read_labels, row_names
 from training.data.prepared import joined, prepare
 from training.evaluate.attainable import best_attainable_auc
@@ -378,6 +378,11 @@ class TestBestAttainable:
         assert result.best_auc == 1.0  # the rating itself says whether it was liked
         assert result.attainable == pytest.approx((result.metrics["roc_auc"] - 0.5) / 0.5)
         assert json.loads((out / "metrics.json").read_text())["best_attainable_auc"] == 1.0
+
+    def test_the_truth_of_one_task_is_none_of_another(self, tmp_path: Path) -> None:
+        data = prepared(task=liked_from(4.0))
+        asked = recipe("gbt", task=data.task, config={"iterations": 5})
+        assert train_on(data, asked, tmp_path / "run", truth=tmp_path / "of liked").best_auc is None
 
     def test_a_file_with_more_than_the_probability_is_refused(self, tmp_path: Path) -> None:
         rows = self.predictions()

@@ -13,7 +13,7 @@ from feast import FeatureStore
 
 from common.errors import MarqueeError
 from common.settings import Settings
-from feature_repo.define.task import Regression
+from feature_repo.define.task import Binary, Regression
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.store import open_store
 from tests.toy_features import toy_home, toy_table
@@ -27,7 +27,7 @@ from training.papers import find_paper
 from training.papers.drawings import pictures
 from training.papers.mmdin import MMDIN
 from training.papers.page import leaks_table, markdown, summary_of, table_of, with_part
-from training.papers.paper import Variant
+from training.papers.paper import Protocol, Variant
 from training.papers.results import Results, read_results
 from training.papers.runner import reproduce
 from training.papers.studies import earlier_events, with_leak
@@ -338,6 +338,27 @@ def test_bad_requests_are_refused(home: Path, store: FeatureStore) -> None:
     assert not (home / "x").exists()
 
 
+def test_a_protocol_says_how_its_table_is_made() -> None:
+    loved = Binary("loved", "rating", 5.0)
+    paper = replace(
+        SMALL,
+        service="din_v2",
+        config={"inputs.context": False},
+        protocols={
+            **SMALL.protocols,
+            "loved": Protocol("Loved", "honest", split="random", shares=(0.5, 0.2, 0.3), task=loved),
+        },
+    )
+    paper.check()
+    made = paper.recipe(paper.variant("din"), "loved", {"iterations": 3}, seed=4)
+    assert (made.task, made.split, made.shares) == (loved, "random", (0.5, 0.2, 0.3))
+    assert (made.service, made.protocol, made.seed) == ("din_v2", "honest", 4)
+    assert made.config["inputs"]["context"] is False
+    assert made.config["iterations"] == 3
+    assert paper.recipe(paper.variant("din"), "paper", {}).split == "random"
+    assert paper.task_under("honest") == SMALL.task
+
+
 def test_another_paper_is_a_declaration_alone(home: Path, store: FeatureStore, tmp_path: Path) -> None:
     """Another task, other metrics, one protocol, no studies: runner and page know none of it."""
     paper = replace(
@@ -345,7 +366,7 @@ def test_another_paper_is_a_declaration_alone(home: Path, store: FeatureStore, t
         key="stars",
         title="Stars, reproduced",
         task=Regression("stars", "rating"),
-        protocols={"honest": "In time"},
+        protocols={"honest": Protocol("In time", "honest")},
         variants=(
             Variant("trees", "Trees", "gbt", published={"rmse": 0.9}),
             Variant("stump", "Stumps", "gbt", {"leaves": 2}, ablates="trees"),

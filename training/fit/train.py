@@ -76,8 +76,8 @@ def train_on(
         prepared: rows that the recipe fits.
         recipe: what to train, and how.
         out: folder of the artefact; replaced as a whole.
-        truth: Parquet file or folder of the true probabilities of a binary label, where they are known (see
-            `training.evaluate.attainable`); the best attainable AUC is then given too.
+        truth: Parquet file or folder of the true probabilities of the domain's first task, where they are
+            known (see `training.evaluate.attainable`); its best attainable AUC is then given too.
         on_epoch: called after each epoch of a network.
 
     Raises:
@@ -97,7 +97,7 @@ def train_on(
     metrics = objective.measure(targets[cut.test], trained.predicted, trained.threshold)
     predictions = _predictions(prepared, cut.test, trained.predicted)
     best = share = None
-    if truth is not None and objective.kind == "binary":
+    if truth is not None and recipe.task == prepared.domain.tasks[0] and objective.kind == "binary":
         best = best_attainable_auc(predictions, row_names(prepared.domain.events), recipe.task, truth)
         share = attainable_share(metrics["roc_auc"], best)
     parts = {"train": cut.train, "valid": cut.valid, "test": cut.test}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from feature_repo.define.task import Task
 from training.evaluate import class_figures, figures
 from training.evaluate.picture import Picture
 from training.fit import artefact as artefacts
@@ -29,6 +30,11 @@ class Drawn:
     protocol: str
 
     @property
+    def task(self) -> Task:
+        """What is predicted."""
+        return self.paper.task_under(self.protocol)
+
+    @property
     def models(self) -> list[Variant]:
         """The variants that are no ablations."""
         return [variant for variant in self.paper.variants if not variant.ablates]
@@ -48,7 +54,7 @@ class Drawn:
     def scored(self, variant: Variant) -> Scored:
         """What a variant said of the test rows."""
         rows = artefacts.read_predictions(self._cell(variant))
-        return Scored(objective_of(self.paper.task).targets(rows), rows[SCORE].to_numpy())
+        return Scored(objective_of(self.task).targets(rows), rows[SCORE].to_numpy())
 
     def threshold(self, variant: Variant) -> float:
         """From which score on a variant calls a row positive."""
@@ -63,7 +69,7 @@ class Drawn:
     @property
     def says(self) -> str:
         """What the positive class means."""
-        return getattr(self.paper.task, "says", "") or self.paper.task.name
+        return getattr(self.task, "says", "") or self.task.name
 
     def _cell(self, variant: Variant) -> Path:
         return self.out / "cells" / self.protocol / variant.key / "0"

@@ -2,7 +2,7 @@
 
 from feature_repo.domains.movies import DOMAIN
 from training.papers import drawings
-from training.papers.paper import Figure, HistoryStudy, LeakStudy, Paper, Variant
+from training.papers.paper import Figure, HistoryStudy, LeakStudy, Paper, Protocol, Variant
 
 SHOWN = {"roc_auc": "ROC-AUC", "pr_auc": "PR-AUC", "f1": "F1", "precision": "precision", "recall": "recall"}
 """The paper's columns."""
@@ -20,8 +20,10 @@ MMDIN = Paper(
     domain=DOMAIN,
     task=DOMAIN.tasks[0],
     protocols={
-        "honest": "Honest: features strictly before each label, split in time",
-        "paper": "The paper's protocol: statistics of the whole data, random split. It leaks the future",
+        "honest": Protocol("Honest: features strictly before each label, split in time", "honest"),
+        "paper": Protocol(
+            "The paper's protocol: statistics of the whole data, random split. It leaks the future", "paper"
+        ),
     },
     variants=(
         Variant(

@@ -97,7 +97,12 @@ def markdown(
         "",
     ]
     for protocol in dict.fromkeys(row.protocol for row in results.rows):
-        lines += [f"### {paper.protocols[protocol]}", "", " ".join(summary_of(paper, results, protocol)), ""]
+        lines += [
+            f"### {paper.protocols[protocol].heading}",
+            "",
+            " ".join(summary_of(paper, results, protocol)),
+            "",
+        ]
         lines += [*_lines(table_of(paper, results, protocol)), ""]
         if paper.histories is not None and any(band.protocol == protocol for band in results.bands):
             lines += [f"{paper.histories.title} (share of the attainable gain in brackets):", ""]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 from common.errors import MarqueeError
 from feature_repo.define.domain import Domain
 from feature_repo.define.task import Task
-from training.recipe import check_protocol, recipe_of
+from training.config import merged
+from training.data.splits import SHARES
+from training.recipe import Recipe, recipe_of
 
 if TYPE_CHECKING:
     from training.evaluate.picture import Picture
@@ -32,6 +34,27 @@ class Variant:
     config: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     ablates: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """How one table of a paper is made.
+
+    Args:
+        heading: of the table.
+        join: how features are joined, "honest" or "paper" (see `training.recipe.SPLIT_OF`).
+        split: how rows are cut; as `join` has it where None.
+        shares: of training, validation and test.
+        task: what is predicted; the paper's where None.
+        configured_as: names the committed configurations, `<model>.<configured_as>.yaml`; as `join` where "".
+    """
+
+    heading: str
+    join: str
+    split: str | None = None
+    shares: tuple[float, float, float] = SHARES
+    task: Task | None = None
+    configured_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +112,8 @@ class Paper:
         reference: authors, title and where it was published.
         data: what it was measured on, in words.
         domain: whose events are the labels.
-        task: what is predicted.
-        protocols: by which features are joined and rows are split, each with its heading.
+        task: what is predicted, unless a protocol says another.
+        protocols: its tables: how features are joined, rows are split and labels are made.
         variants: rows of the table.
         compared_to: key of the variant that all others are compared to.
         full: key of the paper's own model.
@@ -99,6 +122,8 @@ class Paper:
         shown: those of them that the table has, with their titles.
         leaks, histories: studies; None for none.
         figures: in the order of the page.
+        service: feature service that all models read; each its own where None.
+        config: settings of all models, over their configurations.
     """
 
     key: str
@@ -107,7 +132,7 @@ class Paper:
     data: str
     domain: Domain
     task: Task
-    protocols: Mapping[str, str]
+    protocols: Mapping[str, Protocol]
     variants: tuple[Variant, ...]
     compared_to: str
     full: str
@@ -117,6 +142,43 @@ class Paper:
     leaks: LeakStudy | None = None
     histories: HistoryStudy | None = None
     figures: tuple[Figure, ...] = ()
+    service: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def recipe(
+        self, variant: Variant, protocol: str, config: Mapping[str, Any], seed: int = 0, **changes: Any
+    ) -> Recipe:
+        """The recipe of a cell.
+
+        Args:
+            variant: a row of the table.
+            protocol: which table.
+            config: the whole configuration, as far as it differs from the model's defaults.
+            seed: of the training.
+            changes: of what the protocol says, as `recipe_of` takes them.
+
+        Raises:
+            MarqueeError: it cannot work; see `recipe_of`.
+        """
+        how = self.protocols[protocol]
+        return recipe_of(
+            self.domain,
+            variant.model,
+            config=merged(config, self.config),
+            seed=seed,
+            **{
+                "service": self.service,
+                "task": self.task_under(protocol),
+                "protocol": how.join,
+                "split": how.split,
+                "shares": how.shares,
+                **changes,
+            },
+        )
+
+    def task_under(self, protocol: str) -> Task:
+        """What is predicted under a protocol."""
+        return self.protocols[protocol].task or self.task
 
     def variant(self, key: str) -> Variant:
         """A row of the table.
@@ -135,9 +197,8 @@ class Paper:
         keys = {variant.key for variant in self.variants}
         if self.compared_to not in keys:
             raise MarqueeError(f"The table needs {self.compared_to}, to which all others are compared.")
-        for protocol in self.protocols:
-            check_protocol(protocol)
         for variant in self.variants:
             if variant.ablates not in {"", *keys}:
                 raise MarqueeError(f"The row {variant.key} is compared to {variant.ablates}, which is none.")
-            recipe_of(self.domain, variant.model, task=self.task, config=variant.config)
+            for protocol in self.protocols:
+                self.recipe(variant, protocol, variant.config)

@@ -20,7 +20,7 @@ from training.papers.cells import made_with, mean_of, metrics_of, scores_of, tra
 from training.papers.paper import Paper, Variant
 from training.papers.results import HistoryBand, LeakWorth, Results, VariantResult, write_results
 from training.papers.studies import RANDOM_SPLIT, earlier_events, history_bands, leaks_of, with_leak
-from training.recipe import SPLIT_OF, Recipe, recipe_of
+from training.recipe import SPLIT_OF, Recipe
 from training.tasks import happened, objective_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 OnCell = Callable[[int, int, str, bool], None]
 """Called with (cells done, of, what, whether it was trained just now)."""
 Configure = Callable[[str, str], Mapping[str, Any]]
-"""From model and protocol to settings over the model's defaults."""
+"""From model and the name of its configuration to settings over the model's defaults."""
 
 
 def reproduce(
@@ -110,7 +110,7 @@ class _Run:
         self.configure = configure
         self.replicates = replicates
         self.on_cell = on_cell
-        self.joined: dict[tuple[str, str], Prepared] = {}
+        self.joined: dict[tuple[str, str, str], Prepared] = {}
         self.done = 0
 
     def results(self) -> Results:
@@ -144,20 +144,14 @@ class _Run:
         return results
 
     def _recipe(self, variant: Variant, protocol: str, seed: int, **changes: Any) -> Recipe:
-        config = merged(self.configure(variant.model, protocol), changes.pop("config", variant.config))
-        return recipe_of(
-            self.paper.domain,
-            variant.model,
-            task=self.paper.task,
-            config=config,
-            protocol=protocol,
-            seed=seed,
-            **changes,
-        )
+        how = self.paper.protocols[protocol]
+        configured = self.configure(variant.model, how.configured_as or how.join)
+        config = merged(configured, changes.pop("config", variant.config))
+        return self.paper.recipe(variant, protocol, config, seed, **changes)
 
     def _prepared(self, recipe: Recipe) -> Prepared:
         """The rows of a recipe, joined when they are first asked for."""
-        key = recipe.protocol, recipe.service
+        key = recipe.protocol, recipe.service, recipe.task.name
         if key not in self.joined:
             self.joined[key] = prepare(self.store, self.lake, self.paper.domain, recipe)
         return self.joined[key]
@@ -209,11 +203,12 @@ class _Run:
         self, cells: Mapping[str, Mapping[str, Sequence[Path]]]
     ) -> tuple[dict[str, dict[str, tuple[int, int]]], list[HistoryBand]]:
         """Sizes of the parts of each protocol's split, and the bands of its test rows."""
-        paper, objective = self.paper, objective_of(self.paper.task)
+        paper = self.paper
         parts: dict[str, dict[str, tuple[int, int]]] = {}
         bands: list[HistoryBand] = []
         for protocol in self.protocols:
             recipe = self._recipe(paper.variant(paper.compared_to), protocol, 0)
+            objective = objective_of(recipe.task)
             table = self._prepared(recipe).table
             cut = split(table, recipe.split, shares=recipe.shares, seed=recipe.split_seed)
             targets = objective.targets(table)
@@ -221,9 +216,10 @@ class _Run:
             parts[protocol] = {
                 name: (int(positive[part].sum()), len(part)) for name, part in cut.parts.items()
             }
-            if self.truth is not None and paper.histories is not None:
+            truth = self.truth if recipe.task == paper.domain.tasks[0] else None
+            if truth is not None and paper.histories is not None:
                 lengths = earlier_events(table, paper.histories.key)[cut.test]
-                bands += history_bands(paper, paper.histories, protocol, cells[protocol], lengths, self.truth)
+                bands += history_bands(paper, paper.histories, protocol, cells[protocol], lengths, truth)
         return parts, bands
 
     def _row(self, variant: Variant, protocol: str, cells: Mapping[str, Sequence[Path]]) -> VariantResult:
@@ -242,18 +238,20 @@ class _Run:
                 name: float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
                 for name, found in values.items()
             },
-            difference=self._less(variant, self.paper.compared_to, cells),
-            ablated=self._less(variant, variant.ablates, cells),
+            difference=self._less(variant, self.paper.compared_to, protocol, cells),
+            ablated=self._less(variant, variant.ablates, protocol, cells),
             best_auc=whole[0]["best_attainable_auc"],
             share=None if None in shares else float(np.mean(shares)),
         )
 
-    def _less(self, variant: Variant, other: str, cells: Mapping[str, Sequence[Path]]) -> Interval | None:
+    def _less(
+        self, variant: Variant, other: str, protocol: str, cells: Mapping[str, Sequence[Path]]
+    ) -> Interval | None:
         """A variant's metric less another's; None where there is no other."""
         if other in ("", variant.key) or other not in cells:
             return None
         mine, theirs = cells[variant.key], cells[other]
         rows, scores = scores_of([*mine, *theirs])
         first, second = scores[: len(mine)], scores[len(mine) :]
-        labels = happened(self.paper.task, rows)
+        labels = happened(self.paper.task_under(protocol), rows)
         return paired_difference(self.paper.judged_by, labels, first, second, replicates=self.replicates)

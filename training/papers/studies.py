@@ -68,7 +68,7 @@ def history_bands(
     """
     read = {key: scores_of(folders) for key, folders in cells.items()}
     rows = next(iter(read.values()))[0]
-    positive = objective_of(paper.task).targets(rows)
+    positive = objective_of(paper.task_under(protocol)).targets(rows)
     true = true_probabilities(rows, row_names(paper.domain.events), truth)
     found = []
     for low, high in study.bands:
