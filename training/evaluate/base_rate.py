@@ -2,9 +2,9 @@
 
 Where the scores of positive and of other rows are normal with one deviation, as those of most models nearly
 are, a calibrated model's log loss follows from its AUC and that share, the base rate. A model that is not
-calibrated has a larger one. So a pair that lies far below is of rows with another base rate, that is of another
-rule for labels. It is no bound for whatever scores: some that are far from normal, such as those of a model that
-is sure of a fifth of the rows and says the same of all others, have a smaller one.
+calibrated has a larger one. So a pair that lies far below is of rows with another base rate, that is of
+another rule for labels. It is no bound for whatever scores: some that are far from normal, such as those of a
+model that is sure of a fifth of the rows and says the same of all others, have a smaller one.
 """
 
 from statistics import NormalDist
