@@ -1,10 +1,11 @@
 """`marquee`: where it begins. Nothing else imports this."""
 
-import signal
+# Built in: `signal` is read from files, and Ctrl-C while it is would leave a traceback.
+import _signal  # type: ignore[import-not-found]  # which typeshed does not know
 
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # Ctrl-C leaves no traceback either while what answers it is loaded.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    # Nor does it leave one while what answers it is loaded.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
 from common import signals
 

@@ -222,3 +222,25 @@ def test_ctrl_c_that_is_ignored_stays_so() -> None:
     process.send_signal(CTRL_C)
     assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
+
+
+AT_THE_FIRST_FILE = """
+import os, signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+del sys.modules["signal"]
+
+class Interrupts:
+    def find_spec(name, *_):
+        if not name.startswith("cli"):
+            os.kill(os.getpid(), 2)
+
+sys.meta_path.insert(2, Interrupts)  # after what finds modules that are in no file
+import cli.main
+"""
+
+
+def test_ctrl_c_while_the_first_file_is_read_leaves_no_traceback() -> None:
+    command = [sys.executable, "-c", AT_THE_FIRST_FILE]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
