@@ -35,13 +35,13 @@ class ReproduceOptions:
 
     Args:
         seeds: trainings of each row of the table.
-        protocols: "honest", and "paper", which leaks.
+        protocols: tables of the paper; all where None.
         out: folder of trained models, figures and report; by default one in the home.
         doc: Markdown whose part on these data is written; None for none.
     """
 
     seeds: int = 5
-    protocols: Sequence[str] = ("honest", "paper")
+    protocols: Sequence[str] | None = None
     out: Path | None = None
     doc: Path | None = None
 
@@ -201,6 +201,9 @@ def write_pages(
         tables=tables,
         leak_title=results.leak_title,
         leaks=written.leaks_table(paper, results),
+        rates_title=written.BASE_RATES,
+        rates_told=written.BASE_RATES_TOLD,
+        rates=written.base_rates_table(paper),
     )
     write_atomically(folder / PAGE, page)
     if doc is not None:

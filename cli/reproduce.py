@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 
 def reproduce(
-    paper: Annotated[str, typer.Argument(help="mmdin")],
+    paper: Annotated[str, typer.Argument(help="iarm or mmdin")],
     source: Source = SourceName.synthetic,
     path: Folder = None,
     posters: Posters = None,
     first_movies: FirstMovies = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row of the table.")] = 5,
     protocols: Annotated[
-        str, typer.Option(help="By comma: honest, and paper, which leaks.")
-    ] = "honest,paper",
+        str | None, typer.Option(help="Tables of the paper, by comma, such as honest; all where not given.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of trained models, figures and report.", **PATH)
     ] = None,
@@ -57,7 +57,7 @@ def reproduce(
             "--seed is of the synthetic data; trainings have seeds of their own: leave it out."
         )
     data = SourceOptions(source.value, path, posters, first_movies, seed or 0)
-    options = papers.ReproduceOptions(seeds, names(protocols), out, doc)
+    options = papers.ReproduceOptions(seeds, None if protocols is None else names(protocols), out, doc)
     found, results, page = papers.reproduce(
         load_settings(home), paper, data, options, command_line(), stages()
     )

@@ -387,7 +387,8 @@ def test_another_paper_is_a_declaration_alone(home: Path, store: FeatureStore, t
     assert trees[1] == f"{row.mean['rmse']:.4f} ± {row.deviation['rmse']:.4f} / 0.9000"
     assert found.rows[1].mean["rmse"] > row.mean["rmse"]
     assert stump[3].startswith("+")
-    assert summary_of(paper, found, "honest") == [f"First is Trees with {row.mean['rmse']:.4f}."]
+    told = ["The label is stars: rating itself.", f"First is Trees with {row.mean['rmse']:.4f}."]
+    assert summary_of(paper, found, "honest") == told
     assert leaks_table(paper, found)[1:] == []
     assert "In time" in markdown(paper, found, "x", "On toys")
     assert pictures(paper, found, tmp_path, "honest") == {}

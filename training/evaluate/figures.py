@@ -107,3 +107,44 @@ def metric_bars(
     return picture(
         draw, "Metrics of all models." + ("" if deviations is None else " Lines: deviation over seeds.")
     )
+
+
+def steps(
+    labels: Sequence[str], values: Sequence[float], deviations: Sequence[float], names: tuple[str, str]
+) -> Picture:
+    """A value over the steps of a setting, with deviations over seeds.
+
+    Args:
+        labels: of the steps, in order.
+        values, deviations: at each.
+        names: of the setting and of the value.
+    """
+
+    def draw(axes: "Axes") -> None:
+        places = range(len(labels))
+        axes.errorbar(places, values, yerr=deviations, color=PALETTE[0], marker="o", capsize=3)
+        axes.set_xticks(places, labels)
+        axes.set(xlabel=names[0], ylabel=names[1])
+
+    return picture(draw, f"{names[1]} by {names[0]}. Lines: deviation over seeds.")
+
+
+def heat_maps(maps: Mapping[str, tuple[Sequence[str], np.ndarray]], caption: str) -> Picture:
+    """Square tables of numbers as colours, side by side, on one scale from 0 on.
+
+    Args:
+        maps: names of rows and columns, and the numbers (n, n), by title.
+    """
+
+    def draw(figure: "Figure") -> None:
+        panels = figure.subplots(1, len(maps), squeeze=False)[0]
+        most = max(float(values.max()) for _, values in maps.values())
+        for axes, (title, (names, values)) in zip(panels, maps.items(), strict=True):
+            image = axes.imshow(values, vmin=0, vmax=most, cmap="Blues")
+            axes.set_title(title, fontsize=9)
+            axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+            axes.set_yticks(range(len(names)), names, fontsize=7)
+            axes.grid(visible=False)
+        figure.colorbar(image, ax=list(panels), shrink=0.7)
+
+    return picture_of(draw, caption, (0.6 + 4.2 * len(maps), 4.0))

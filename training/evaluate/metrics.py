@@ -31,6 +31,14 @@ TITLES = {
 """The names of metrics for people, and of what training watches."""
 
 
+LOSSES = ("log_loss", "rmse", "mae", "mse")
+
+
+def better(metric: str) -> int:
+    """1 where more of a metric is better, -1 where less is."""
+    return -1 if metric in LOSSES else 1
+
+
 class BinaryMetrics(TypedDict):
     """Metrics of probabilities, of one model on one set of rows.
 

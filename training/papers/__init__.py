@@ -8,7 +8,7 @@ from common.errors import unknown
 if TYPE_CHECKING:
     from training.papers.paper import Paper
 
-PAPERS = {"mmdin": ("training.papers.mmdin", "MMDIN")}
+PAPERS = {"iarm": ("training.papers.iarm", "IARM"), "mmdin": ("training.papers.mmdin", "MMDIN")}
 """Where each paper is declared, by its name on the command line."""
 
 

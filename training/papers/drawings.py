@@ -1,10 +1,14 @@
 """What a paper's figures can show, of what was found under one protocol."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from feature_repo.define.task import Task
 from training.evaluate import class_figures, figures
+from training.evaluate.metrics import TITLES
 from training.evaluate.picture import Picture
 from training.fit import artefact as artefacts
 from training.fit.artefact import SCORE
@@ -37,7 +41,7 @@ class Drawn:
     @property
     def models(self) -> list[Variant]:
         """The variants that are no ablations."""
-        return [variant for variant in self.paper.variants if not variant.ablates]
+        return [variant for variant in self.paper.rows_under(self.protocol) if not variant.ablates]
 
     @property
     def rows(self) -> list[VariantResult]:
@@ -49,7 +53,8 @@ class Drawn:
     def chosen(self) -> Variant:
         """The paper's own model, or where it is not among the variants the one that all are compared to."""
         keys = [variant.key for variant in self.paper.variants]
-        return self.paper.variant(self.paper.full if self.paper.full in keys else self.paper.compared_to)
+        compared = self.results.compared[self.protocol]
+        return self.paper.variant(self.paper.full if self.paper.full in keys else compared)
 
     def scored(self, variant: Variant) -> Scored:
         """What a variant said of the test rows."""
@@ -107,6 +112,34 @@ def metric_bars(found: Drawn) -> Picture:
     )
 
 
+def by_setting(found: Drawn, settings: Mapping[str, str], of: str) -> Picture:
+    """The metric that the paper is judged by, over the values of a setting, with deviations over seeds.
+
+    Args:
+        settings: keys of variants, by the value of the setting.
+        of: what is set, for people.
+    """
+    by = found.paper.judged_by
+    rows = {row.variant: row for row in found.results.rows if row.protocol == found.protocol}
+    there = {value: rows[key] for value, key in settings.items() if key in rows}
+    return figures.steps(
+        list(there),
+        [row.mean[by] for row in there.values()],
+        [row.deviation[by] for row in there.values()],
+        (of, TITLES[by]),
+    )
+
+
+def attention_between_fields(found: Drawn) -> Picture:
+    """How much fields attend to one another: rows attend to columns."""
+    maps = {
+        found.paper.variant(each.variant).title: (each.fields, np.array(each.weights))
+        for each in found.results.attention
+        if each.protocol == found.protocol
+    }
+    return figures.heat_maps(maps, "Mean attention of each field (rows) to each (columns), on the test rows.")
+
+
 def pictures(paper: Paper, results: Results, out: Path, protocol: str) -> dict[str, Picture]:
     """The paper's figures for one protocol, by name.
 
@@ -116,4 +149,8 @@ def pictures(paper: Paper, results: Results, out: Path, protocol: str) -> dict[s
         protocol: which.
     """
     found = Drawn(paper, results, out, protocol)
-    return {figure.name: figure.draw(found) for figure in paper.figures}
+    return {
+        figure.name: figure.draw(found)
+        for figure in paper.figures
+        if figure.under is None or protocol in figure.under
+    }

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 
+from feature_repo.define.task import Binary, rule_of
+from training.evaluate.base_rate import base_rate
 from training.evaluate.bootstrap import Interval
-from training.evaluate.metrics import TITLES
+from training.evaluate.metrics import TITLES, better
 from training.papers.paper import Paper
 from training.papers.results import HistoryBand, Results, VariantResult
 
 Cells = list[list[str]]
 """A table: its head, then its rows."""
+BASE_RATES = "Which rule for labels the paper's figures agree with"
+BASE_RATES_TOLD = (
+    "A calibrated model's log loss follows from its AUC and the share of positive rows, where its scores are"
+    " nearly normal. What share that is of each of the paper's pairs can be held against those above."
+)
 
 
 def table_of(paper: Paper, results: Results, protocol: str) -> Cells:
@@ -17,8 +24,8 @@ def table_of(paper: Paper, results: Results, protocol: str) -> Cells:
     rows = [row for row in results.rows if row.protocol == protocol]
     known = any(row.share is not None for row in rows)
     head = ["model", *paper.shown.values(), *(["of the attainable gain"] if known else [])]
-    head.append(f"{TITLES[paper.judged_by]} less {paper.variant(paper.compared_to).title}'s")
-    ablated = [variant.ablates for variant in paper.variants if variant.ablates]
+    head.append(f"{TITLES[paper.judged_by]} less {paper.variant(results.compared[protocol]).title}'s")
+    ablated = [variant.ablates for variant in paper.rows_under(protocol) if variant.ablates]
     head.append(f"less {paper.variant(ablated[0]).title}'s" if ablated else "")
     cells = [head]
     for row in rows:
@@ -48,16 +55,40 @@ def bands_table(paper: Paper, results: Results, protocol: str) -> Cells:
     return cells
 
 
+def base_rates_table(paper: Paper) -> Cells:
+    """What share of positive rows each of the paper's pairs of AUC and log loss agrees with; a head alone
+    where it publishes none."""
+    head = ["model", "the paper's AUC", "its log loss", "positive rows at which a calibrated model has both"]
+    rows = []
+    for variant in paper.variants:
+        found = variant.published
+        if {"roc_auc", "log_loss"} <= set(found):
+            rate = base_rate(found["roc_auc"], found["log_loss"])
+            said = "none: it is not calibrated" if rate is None else f"{rate:.1%}"
+            rows.append([variant.title, f"{found['roc_auc']:.4f}", f"{found['log_loss']:.4f}", said])
+    return [head, *rows]
+
+
+def label_of(paper: Paper, results: Results, protocol: str) -> str:
+    """The rule that made the labels, and how often it says true."""
+    task = paper.task_under(protocol)
+    told = f"The label is {task.name}: {rule_of(task)}."
+    parts = results.parts[protocol].values()
+    if isinstance(task, Binary):
+        rows = sum(of for _, of in parts)
+        told = told[:-1] + f"; true of {sum(true for true, _ in parts) / rows:.1%} of {rows:,} rows."
+    return told
+
+
 def summary_of(paper: Paper, results: Results, protocol: str) -> list[str]:
-    """What the table says, in sentences: who is first, and which differences could be luck."""
+    """What the table says, in sentences: of which labels, who is first, and what could be luck."""
     by = paper.judged_by
     rows = [row for row in results.rows if row.protocol == protocol]
-    sign = 1 if by in ("roc_auc", "pr_auc", "f1", "precision", "recall", "accuracy") else -1
-    first = max((row for row in rows if row.ablated is None), key=lambda row: sign * row.mean[by])
-    said = [f"First is {first.title} with {first.mean[by]:.4f}."]
+    first = max((row for row in rows if row.ablated is None), key=lambda row: better(by) * row.mean[by])
+    said = [label_of(paper, results, protocol), f"First is {first.title} with {first.mean[by]:.4f}."]
     full = next((row for row in rows if row.variant == paper.full), None)
     if full is not None and full.difference is not None:
-        other = paper.variant(paper.compared_to).title
+        other = paper.variant(results.compared[protocol]).title
         said.append(f"{full.title} less {other}: {_interval(full.difference)}.")
     best = rows[0].best_auc
     if best is not None:
@@ -111,6 +142,9 @@ def markdown(
             if name.startswith(f"{protocol}-"):
                 lines += [f"![{name.split('-', 1)[1].replace('-', ' ')}]({path})"]
         lines.append("")
+    rates = base_rates_table(paper)
+    if len(rates) > 1:
+        lines += [f"### {BASE_RATES}", "", BASE_RATES_TOLD, "", *_lines(rates), ""]
     if results.leaks:
         lines += [
             f"### What each leak is worth to {results.leak_title}, alone",

@@ -47,6 +47,7 @@ class Protocol:
         shares: of training, validation and test.
         task: what is predicted; the paper's where None.
         configured_as: names the committed configurations, `<model>.<configured_as>.yaml`; as `join` where "".
+        variants: keys of its rows; all of the paper's where None.
     """
 
     heading: str
@@ -55,6 +56,7 @@ class Protocol:
     shares: tuple[float, float, float] = SHARES
     task: Task | None = None
     configured_as: str = ""
+    variants: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,16 +92,29 @@ class HistoryStudy:
 
 
 @dataclass(frozen=True, slots=True)
+class AttentionStudy:
+    """How much fields attend to one another, on average over the test rows.
+
+    Args:
+        of: keys of the variants whose first attention layer is looked into.
+    """
+
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure, drawn for each protocol.
+    """A figure, drawn for each protocol, or some.
 
     Args:
         name: such as "figure-4".
         draw: from what was found, a `training.papers.drawings.Drawn`, to a picture.
+        under: the protocols that it is drawn for; all where None.
     """
 
     name: str
     draw: Callable[[Any], "Picture"]
+    under: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +130,13 @@ class Paper:
         task: what is predicted, unless a protocol says another.
         protocols: its tables: how features are joined, rows are split and labels are made.
         variants: rows of the table.
-        compared_to: key of the variant that all others are compared to.
+        compared_to: key of the variant that all others are compared to; "" for the best of its rivals: no
+            ablation, and not the paper's own model.
         full: key of the paper's own model.
         judged_by: the metric that rows are compared by.
         metrics: that are averaged over seeds.
         shown: those of them that the table has, with their titles.
-        leaks, histories: studies; None for none.
+        leaks, histories, attention: studies; None for none.
         figures: in the order of the page.
         service: feature service that all models read; each its own where None.
         config: settings of all models, over their configurations.
@@ -141,6 +157,7 @@ class Paper:
     shown: Mapping[str, str]
     leaks: LeakStudy | None = None
     histories: HistoryStudy | None = None
+    attention: AttentionStudy | None = None
     figures: tuple[Figure, ...] = ()
     service: str | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -176,6 +193,16 @@ class Paper:
             },
         )
 
+    def rows_under(self, protocol: str) -> tuple[Variant, ...]:
+        """The rows of a protocol's table."""
+        chosen = self.protocols[protocol].variants
+        return tuple(each for each in self.variants if chosen is None or each.key in chosen)
+
+    @property
+    def rivals(self) -> tuple[Variant, ...]:
+        """The rows that are no ablations, and not the paper's own model."""
+        return tuple(each for each in self.variants if not each.ablates and each.key != self.full)
+
     def task_under(self, protocol: str) -> Task:
         """What is predicted under a protocol."""
         return self.protocols[protocol].task or self.task
@@ -195,7 +222,7 @@ class Paper:
             MarqueeError: names what is wrong.
         """
         keys = {variant.key for variant in self.variants}
-        if self.compared_to not in keys:
+        if self.compared_to not in {"", *keys}:
             raise MarqueeError(f"The table needs {self.compared_to}, to which all others are compared.")
         for variant in self.variants:
             if variant.ablates not in {"", *keys}:

@@ -80,6 +80,22 @@ class HistoryBand:
 
 
 @dataclass(frozen=True, slots=True)
+class Attention:
+    """How much each field attends to each in a variant's first attention layer.
+
+    Args:
+        protocol, variant: which.
+        fields: their names.
+        weights: (fields, fields), each row of which adds up to 1: means over heads and test rows.
+    """
+
+    protocol: str
+    variant: str
+    fields: list[str]
+    weights: list[list[float]]
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
     """All that was found.
 
@@ -91,6 +107,8 @@ class Results:
             has no such class.
         bands: by length of history; none where the truth is not known.
         made_with: what trained the networks: backend and versions.
+        compared: by protocol, key of the variant that all others are compared to.
+        attention: between fields; none where the paper does not ask.
     """
 
     rows: tuple[VariantResult, ...]
@@ -99,6 +117,8 @@ class Results:
     parts: dict[str, dict[str, tuple[int, int]]] = field(default_factory=dict)
     bands: tuple[HistoryBand, ...] = ()
     made_with: str = ""
+    compared: dict[str, str] = field(default_factory=dict)
+    attention: tuple[Attention, ...] = ()
 
 
 def write_results(results: Results, out: Path) -> None:
@@ -133,6 +153,8 @@ def read_results(out: Path) -> Results:
             },
             bands=tuple(HistoryBand(**band) for band in found["bands"]),
             made_with=found["made_with"],
+            compared=found["compared"],
+            attention=tuple(Attention(**each) for each in found["attention"]),
         )
     except OSError as error:
         raise MarqueeError(f"There are no results at {path}: run `marquee reproduce` first.") from error

@@ -13,12 +13,15 @@ from common.errors import MarqueeError, unknown
 from training.config import merged
 from training.data.prepared import Prepared, prepare
 from training.data.splits import split
+from training.evaluate.attention import mean_attention
 from training.evaluate.bootstrap import REPLICATES, Interval, paired_difference
+from training.evaluate.metrics import better
 from training.fit import artefact as artefacts
 from training.fit.configuration import committed
+from training.models.fields import field_names
 from training.papers.cells import made_with, mean_of, metrics_of, scores_of, train_cell
 from training.papers.paper import Paper, Variant
-from training.papers.results import HistoryBand, LeakWorth, Results, VariantResult, write_results
+from training.papers.results import Attention, HistoryBand, LeakWorth, Results, VariantResult, write_results
 from training.papers.studies import RANDOM_SPLIT, earlier_events, history_bands, leaks_of, with_leak
 from training.recipe import SPLIT_OF, Recipe
 from training.tasks import happened, objective_of
@@ -117,20 +120,23 @@ class _Run:
         """All that the paper asks for; `results.json` is written."""
         paper = self.paper
         leaky = self._leak_variant()
-        self.total = self.seeds * len(paper.variants) * len(self.protocols)
+        self.total = self.seeds * sum(len(paper.rows_under(protocol)) for protocol in self.protocols)
         if leaky is not None:
             self.total += self.seeds * len(leaks_of(self._prepared(self._recipe(leaky, "honest", 0))))
         cells = {
-            protocol: {variant.key: self._variant_cells(variant, protocol) for variant in paper.variants}
+            protocol: {
+                variant.key: self._variant_cells(variant, protocol) for variant in paper.rows_under(protocol)
+            }
             for protocol in self.protocols
         }
         leaks = () if leaky is None else self._leaks(leaky, cells["honest"][leaky.key])
         parts, bands = self._parts(cells)
+        self.compared = {protocol: self._reference(cells[protocol]) for protocol in self.protocols}
         results = Results(
             rows=tuple(
                 self._row(variant, protocol, cells[protocol])
                 for protocol in self.protocols
-                for variant in paper.variants
+                for variant in paper.rows_under(protocol)
             ),
             leaks=leaks,
             leak_title="" if leaky is None else leaky.title,
@@ -138,6 +144,13 @@ class _Run:
             bands=tuple(bands),
             made_with=made_with(
                 [folder for of in cells.values() for folders in of.values() for folder in folders]
+            ),
+            compared=self.compared,
+            attention=tuple(
+                self._attention(variant, protocol, cells[protocol][variant][0])
+                for protocol in self.protocols
+                for variant in (() if paper.attention is None else paper.attention.of)
+                if variant in cells[protocol]
             ),
         )
         write_results(results, self.out)
@@ -207,7 +220,7 @@ class _Run:
         parts: dict[str, dict[str, tuple[int, int]]] = {}
         bands: list[HistoryBand] = []
         for protocol in self.protocols:
-            recipe = self._recipe(paper.variant(paper.compared_to), protocol, 0)
+            recipe = self._recipe(paper.rows_under(protocol)[0], protocol, 0)
             objective = objective_of(recipe.task)
             table = self._prepared(recipe).table
             cut = split(table, recipe.split, shares=recipe.shares, seed=recipe.split_seed)
@@ -238,11 +251,29 @@ class _Run:
                 name: float(np.std(found, ddof=1)) if len(found) > 1 else 0.0
                 for name, found in values.items()
             },
-            difference=self._less(variant, self.paper.compared_to, protocol, cells),
+            difference=self._less(variant, self.compared[protocol], protocol, cells),
             ablated=self._less(variant, variant.ablates, protocol, cells),
             best_auc=whole[0]["best_attainable_auc"],
             share=None if None in shares else float(np.mean(shares)),
         )
+
+    def _reference(self, cells: Mapping[str, Sequence[Path]]) -> str:
+        """The variant that all others are compared to: the one that the paper names, or the best rival."""
+        if self.paper.compared_to:
+            return self.paper.compared_to
+        by = self.paper.judged_by
+        there = [variant.key for variant in self.paper.rivals if variant.key in cells]
+        return max(there, key=lambda key: better(by) * mean_of(by, cells[key]))
+
+    def _attention(self, variant: str, protocol: str, folder: Path) -> Attention:
+        """The first attention layer of a cell, on average over the rows that it was tested on."""
+        artefact = artefacts.load(folder)
+        recipe = artefact.manifest.recipe
+        table = self._prepared(recipe).table
+        cut = split(table, recipe.split, shares=recipe.shares, seed=recipe.split_seed)
+        weights = mean_attention(artefact.estimator.fitted, artefact.spec.apply(table.take(cut.test)))
+        names = [name for item in artefact.spec.inputs for name in field_names(item)]
+        return Attention(protocol, variant, names, weights.tolist())
 
     def _less(
         self, variant: Variant, other: str, protocol: str, cells: Mapping[str, Sequence[Path]]
