@@ -54,7 +54,6 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
             each other, or a file cannot be used.
     """
     from training.data.storage import label_column
-    from training.fit.train import check_streams
     from training.recipe import check_protocol, recipe_of, task_of
 
     protocol = options.protocol or "honest"
@@ -76,7 +75,6 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
         seed=options.seed or 0,
     )
     if options.data is not None:
-        check_streams(recipe)
         label_column(options.data, domain.events, recipe.task)
     return recipe
 
@@ -95,6 +93,7 @@ def train(
         MarqueeError: it cannot be trained so; see `recipe_for`.
     """
     from training.fit.artefact import check_replaceable
+    from training.fit.train import check_streams
 
     recipe = recipe_for(domain, model, options)
     folder = out or settings.home / "models" / model
@@ -102,6 +101,8 @@ def train(
     refuse_to_replace({"--data": options.data, "--config": options.config}, folder)
     if options.data is None:
         require_features(settings, domain)
+    else:
+        check_streams(recipe)
     with writing(settings.home):
         return train_stage(settings, domain, recipe, folder, options, stages)
 

@@ -34,6 +34,8 @@ MARK = "MARQUEE_TEST_PROCESSES"
 """A variable by which all processes of a command are known, whoever their parent is."""
 PATIENCE = 3.0
 """Seconds in which children must have ended, too."""
+AT_ITS_END = 0.1
+"""Seconds that a command whose work is done takes to end."""
 ON_SPARK = "import lake.session\nlake.session.FEW = 0\nfrom cli.main import main\nmain()"
 """The command where few rows are many."""
 
@@ -169,10 +171,13 @@ def interrupted(command: Sequence[str], home: Path, number: int, delay: float, a
             process.send_signal(number)
         _, errors = process.communicate(timeout=120)
         seconds = time.monotonic() - began
+    # It may have been at its very end.
+    over = process.returncode == 0 and not errors and seconds < AT_ITS_END
     left = still_running(mark)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    return Ending(process.returncode, tuple(errors.strip().splitlines()), seconds, tuple(left.values()))
+    told = tuple(errors.strip().splitlines())
+    return Ending(process.returncode, told, seconds, tuple(left.values()), early=over)
 
 
 def still_running(mark: str) -> dict[int, str]:

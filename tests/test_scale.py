@@ -26,7 +26,7 @@ from feature_repo import store
 from feature_repo.arrow import arrow_schema
 from feature_repo.domains.movies import DOMAIN
 from feature_repo.domains.movies.posters import GRID, STATISTICS, poster_range
-from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS
+from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS, USERS
 from feature_repo.lock import registry_lock
 from feature_repo.offline.duckdb_asof import AsOfDuckDBOfflineStore
 from feature_repo.offline.spark_asof import AsOfSparkOfflineStore
@@ -92,7 +92,15 @@ def write_sources(home: Path, users: int = 30, movies: int = 40, seed: int = 0) 
         "height": [3 for _ in kept],
         **drawn,
     }
-    for table, columns in ((RATINGS, ratings), (MOVIES, listed), (POSTERS, posters)):
+    who = {
+        "user_id": range(1, users, 2),
+        "age": [None if user % 5 == 0 else 10 + user for user in range(1, users, 2)],
+        "gender": ["F" if user % 3 else "M" for user in range(1, users, 2)],
+        "occupation": ["artist" for _ in range(1, users, 2)],
+        "zip_code": [f"{user:05}" for user in range(1, users, 2)],
+    }
+    made = ((RATINGS, ratings), (MOVIES, listed), (POSTERS, posters), (USERS, who))
+    for table, columns in made:
         arrays = {name: list(values) for name, values in columns.items()}
         write_deltalake(home / "lake" / table.name, pa.table(arrays, arrow_schema(table)))
     names = ("user_id", "movie_id", "event_timestamp")
@@ -158,7 +166,7 @@ def expected(
 ) -> tuple[Path, pa.Table]:
     """The same tables by this process, and the same features joined to the labels by Spark within it."""
     local = tmp_path_factory.mktemp("local")
-    for table in (RATINGS, MOVIES, POSTERS):
+    for table in DOMAIN.sources:
         shutil.copytree(applied / "lake" / table.name, local / "lake" / table.name)
     for name in job_names(DOMAIN):
         run_job(lambda: spark, local / "lake", DOMAIN, name, full=True, created=CREATED)
