@@ -37,7 +37,7 @@ GROUPS = {
     ),
     "send to the online store": Group(
         _in("feature_repo/online", "send", "sqlite", "newest", "record"),
-        _in("tests", "test_materialize", "test_online_whole", "test_online_sqlite"),
+        _in("tests", "test_materialize", "test_online_whole", "test_online_killed", "test_online_sqlite"),
     ),
     "split": Group(("training/data/splits.py",), ("tests/test_splits.py",)),
 }
