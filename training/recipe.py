@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
+import pyarrow as pa
+
 from common.errors import MarqueeError, unknown
 from feature_repo.define.domain import Domain
 from feature_repo.define.task import Task
 from training.config import checked
 from training.data.service import Service, service_of
-from training.data.splits import LEAKY, SHARES, Strategy, check_shares, check_strategy
+from training.data.splits import LEAKY, SHARES, Split, Strategy, check_shares, check_strategy, split
 from training.inputs.fit import features_of
 from training.models import Entry
 from training.models import model as entry_of
@@ -72,6 +74,14 @@ class Recipe:
     def is_leaky(self) -> bool:
         """Whether the future may have been trained on; stands wherever the numbers do."""
         return LEAKY[self.split] or self.protocol == "paper" or bool(self.leak)
+
+    def cut(self, table: pa.Table) -> Split:
+        """The parts of labelled rows.
+
+        Raises:
+            MarqueeError: as `training.data.splits.split`.
+        """
+        return split(table, self.split, shares=self.shares, seed=self.split_seed)
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain data."""

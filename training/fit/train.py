@@ -11,7 +11,7 @@ from common.errors import MarqueeError
 from feature_repo.define.task import rule_of
 from training.data.labels import row_names
 from training.data.prepared import Prepared
-from training.data.splits import Split, split
+from training.data.splits import Split
 from training.data.storage import FeatureRows, feature_rows
 from training.estimators import Blueprint, Estimator, Examples, estimator_of, streams
 from training.evaluate.attainable import best_attainable_auc
@@ -88,7 +88,7 @@ def train_on(
     if prepared.file is not None:
         check_streams(recipe)
     objective = objective_of(recipe.task)
-    cut = split(prepared.table, recipe.split, shares=recipe.shares, seed=recipe.split_seed)
+    cut = recipe.cut(prepared.table)
     targets = objective.targets(prepared.table)
     for name, part in cut.parts.items():
         objective.check(targets[part], name)

@@ -58,7 +58,7 @@ def build(config: AutoIntConfig, spec: InputSpec) -> Any:
     for i in range(config.layers):
         attend = FieldAttention(config.width, config.heads, residual=config.residual, name=f"attention_{i}")
         found = attend(found, fields.mask)
-    out = logit(keras.layers.Flatten(name="interacted")(found))
+    out = logit(flat(found, "interacted"))
     if config.units:
         deep = mlp(flat(fields.embeddings), config.units, config.dropout, config.l2, activation="relu")
         out = out + keras.layers.Dense(1, use_bias=False, name="deep")(deep)

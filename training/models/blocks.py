@@ -40,9 +40,9 @@ def mlp(
     return x
 
 
-def flat(fields: Any) -> Any:
+def flat(fields: Any, name: str = "flat") -> Any:
     """Fields side by side: (batch, fields, dim) to (batch, fields · dim)."""
-    return keras.layers.Flatten(name="flat")(fields)
+    return keras.layers.Flatten(name=name)(fields)
 
 
 def logit(x: Any) -> Any:

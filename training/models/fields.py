@@ -36,14 +36,12 @@ class Fields:
         first_order: Σᵢ wᵢ, (batch, 1); wᵢ is an embedding of width 1 from tables of its own. It has no bias.
         mask: which fields are there, bool (batch, fields). Numbers and buckets always are: that one is
             missing says something.
-        names: of each field, for people.
         sides: of each field: "user", "item" or "context".
     """
 
     embeddings: Any
     first_order: Any
     mask: Any
-    names: tuple[str, ...]
     sides: tuple[str, ...]
 
     def of_side(self, side: str) -> Any:
@@ -88,7 +86,6 @@ def fields_of(spec: InputSpec, inputs: dict[str, Any], config: FieldConfig, pref
         embeddings=_embedded(spec, inputs, config, config.dim, prefix),
         first_order=keras.ops.sum(_embedded(spec, inputs, config, 1, f"{prefix}first_"), axis=1),
         mask=_mask(spec, inputs),
-        names=tuple(name for item in spec.inputs for name in field_names(item)),
         sides=tuple(item.side for item in spec.inputs for _ in field_names(item)),
     )
 

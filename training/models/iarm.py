@@ -64,7 +64,7 @@ def build(config: IARMConfig, spec: InputSpec) -> Any:
     fields = fields_of(spec, inputs, config.embedding)
     parts = [flat(fields.embeddings)]
     if config.interest:
-        of_user = keras.layers.Flatten(name="of_user")(fields.of_side(USER))
+        of_user = flat(fields.of_side(USER), "of_user")
         parts.append(mlp(of_user, config.units, config.dropout, config.l2, "interest", activation="relu"))
     found = fields.embeddings
     for i in range(config.layers):
@@ -73,7 +73,7 @@ def build(config: IARMConfig, spec: InputSpec) -> Any:
         )
         found = attend(found, fields.mask)
     if config.layers:
-        parts.append(keras.layers.Flatten(name="interacted")(found))
+        parts.append(flat(found, "interacted"))
     return keras.Model(inputs, logit(join(parts, "output")), name="iarm")
 
 

@@ -56,7 +56,7 @@ def build(config: PNNConfig, spec: InputSpec) -> Any:
     if config.product != "inner":
         total = keras.ops.sum(fields.embeddings, axis=1)
         outer = total[:, :, None] * total[:, None, :]
-        products.append(keras.layers.Flatten(name="outer")(outer))
+        products.append(flat(outer, "outer"))
     signals = join([flat(fields.embeddings), *products], "signals")
     deep = mlp(signals, config.units, config.dropout, config.l2, activation="relu")
     return keras.Model(inputs, logit(deep), name="pnn")

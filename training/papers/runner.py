@@ -12,7 +12,6 @@ import numpy as np
 from common.errors import MarqueeError, unknown
 from training.config import merged
 from training.data.prepared import Prepared, prepare
-from training.data.splits import split
 from training.evaluate.attention import mean_attention
 from training.evaluate.bootstrap import REPLICATES, Interval, paired_difference
 from training.evaluate.metrics import better
@@ -223,7 +222,7 @@ class _Run:
             recipe = self._recipe(paper.rows_under(protocol)[0], protocol, 0)
             objective = objective_of(recipe.task)
             table = self._prepared(recipe).table
-            cut = split(table, recipe.split, shares=recipe.shares, seed=recipe.split_seed)
+            cut = recipe.cut(table)
             targets = objective.targets(table)
             positive = targets if objective.kind == "binary" else np.zeros(len(targets), dtype=bool)
             parts[protocol] = {
@@ -270,7 +269,7 @@ class _Run:
         artefact = artefacts.load(folder)
         recipe = artefact.manifest.recipe
         table = self._prepared(recipe).table
-        cut = split(table, recipe.split, shares=recipe.shares, seed=recipe.split_seed)
+        cut = recipe.cut(table)
         weights = mean_attention(artefact.estimator.fitted, artefact.spec.apply(table.take(cut.test)))
         names = [name for item in artefact.spec.inputs for name in field_names(item)]
         return Attention(protocol, variant, names, weights.tolist())
