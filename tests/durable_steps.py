@@ -35,11 +35,21 @@ from tests.marquee import COMMAND, ROOT, Refused, environment, in_process
 from tests.reliability import record
 from tests.small_home import dataset, small_home
 from tests.small_movielens import write_small_movielens
-from tests.steps import EIO, ENOSPC, KILLED, TAKES_SPACE, WRITES, Begin, Ended, Step, spawned, watched
+from tests.steps import (
+    EIO,
+    ENOSPC,
+    JOURNAL,
+    KILLED,
+    TAKES_SPACE,
+    WRITES,
+    Begin,
+    Ended,
+    Step,
+    spawned,
+    watched,
+)
 
 UP_TO_DATE = ("pipeline run", "features apply", "features materialize")
-JOURNAL = "-journal"
-"""How SQLite's end."""
 JOURNALS = {"home/lake/.unfinished.json", *(f"home/{name}.db{JOURNAL}" for name in ("registry", "online"))}
 """Of a home, out of which the next command undoes what the last one did not end."""
 REMOVES = ("unlink", "rmdir")
@@ -259,7 +269,7 @@ def telling(steps: Sequence[Step]) -> list[Step]:
       whichever of its steps it ended.
     """
     steps = [step for step in steps if not step.place.startswith(WORK)]
-    commits = Counter(step.place for step in steps if commits_transaction(step))
+    commits = Counter(step.place for step in steps if step.commits)
     done: Counter[str] = Counter()
     pages: set[str] = set()
     kept = []
@@ -269,7 +279,7 @@ def telling(steps: Sequence[Step]) -> list[Step]:
         amid_writes = step.call in WRITES and [other[:2] for other in around] == [step[:2]] * 2
         if step.call != "fdatasync":  # which is SQLite's; of the folder, too
             journal = step.place.removesuffix(JOURNAL) + JOURNAL
-        commit = commits_transaction(step)
+        commit = step.commits
         amid_transactions = 0 < done[journal] < commits[journal] - 1 and not commit
         is_page = any(part in step.place for part in PAGES)
         if not amid_writes and not amid_transactions and not (is_page and step.call in pages):
@@ -278,11 +288,6 @@ def telling(steps: Sequence[Step]) -> list[Step]:
             pages.add(step.call)
         done[journal] += commit
     return kept
-
-
-def commits_transaction(step: Step) -> bool:
-    """Whether a step commits a transaction of SQLite's."""
-    return step.call == "unlink" and step.place.endswith(JOURNAL)
 
 
 def faults_of_ending(ended: Ended, fault: str) -> list[str]:

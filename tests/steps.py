@@ -84,16 +84,29 @@ class Step(NamedTuple):
     Args:
         call: what is done, such as "rename".
         place: to what, below the folder; what is drawn by chance is blotted out.
-        time: which one of this kind, from 0.
+        transaction: how many of the file were committed before, for SQLite's: how much each one writes
+            hangs on the lengths of instants, so that the n-th write of all is another one in each run.
+        time: which one of this kind in the transaction, from 0.
     """
 
     call: str
     place: str
+    transaction: int
     time: int
 
     def __str__(self) -> str:
-        again = f" ({self.time + 1}.)" if self.time else ""
+        of = f" of transaction {self.transaction + 1}" if self.transaction else ""
+        again = f" ({self.time + 1}.{of})" if self.time or of else ""
         return f"{self.call} {self.place}{again}"
+
+    @property
+    def commits(self) -> bool:
+        """Whether it commits a transaction of SQLite's: it removes the journal that would undo it."""
+        return self.call == "unlink" and self.place.endswith(JOURNAL)
+
+
+JOURNAL = "-journal"
+"""How the names of SQLite's end."""
 
 
 CHANCE = re.compile(
@@ -251,7 +264,8 @@ def _answer(asks: int, folder: Path, command: int, judge: Judge) -> list[Step]:
     poll = select.poll()
     poll.register(asks, select.POLLIN)
     steps: list[Step] = []
-    seen: Counter[tuple[str, str]] = Counter()
+    seen: Counter[tuple[str, str, int]] = Counter()
+    committed: Counter[str] = Counter()
     while True:
         ((_, events),) = poll.poll()
         if not events & select.POLLIN:
@@ -265,8 +279,11 @@ def _answer(asks: int, folder: Path, command: int, judge: Judge) -> list[Step]:
         error, flags = 0, DO_IT
         done = _what(thread, number, arguments, folder)
         if done is not None:
-            step = Step(*done, seen[done])
-            seen[done] += 1
+            database = done[1].removesuffix(JOURNAL)
+            kind = (*done, committed[database])
+            step = Step(*kind, seen[kind])
+            seen[kind] += 1
+            committed[database] += step.commits
             steps.append(step)
             verdict = judge(step)
             if verdict == KILLED:
