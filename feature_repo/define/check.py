@@ -17,6 +17,7 @@ from feature_repo.define.column import (
     Side,
     Type,
 )
+from feature_repo.define.fields import Fields
 from feature_repo.define.mistake import DeclarationError, refused
 from feature_repo.define.operation import (
     AtLeast,
@@ -79,13 +80,13 @@ FILLS: dict[Type, tuple[type, ...]] = {
 
 
 def check_table(table: Table) -> None:
-    """Refuse a table of events or a catalogue that contradicts itself.
+    """Refuse a table of events, a catalogue or a log that contradicts itself.
 
     Raises:
         DeclarationError: it has no key, two columns have one name, what it names is no column of it, events
-            have no instant, or a column contradicts itself.
+            have no instant, what is ordered by has no order, or a column contradicts itself.
     """
-    if table.kind not in ("event", "catalogue"):
+    if table.kind not in ("event", "catalogue", "log"):
         raise refused(table.name, f"it comes from outside, so it is no table of kind {table.kind!r}")
     if not table.key:
         raise refused(table.name, "it has no key")
@@ -96,6 +97,10 @@ def check_table(table: Table) -> None:
     for name in (*table.unique, *(reference.column for reference in table.references)):
         if name not in table.column_names:
             raise refused(table.name, f"it has no column {name}")
+    if table.kind == "log":
+        order = [column.type for column in table.all_columns if column.name == table.in_time]
+        if order not in ([Type.INT64], [Type.TIMESTAMP]):
+            raise refused(table.name, f"it has no place or instant {table.in_time} to be ordered by")
     for column in table.all_columns:
         check_column(table.name, column)
 
@@ -298,6 +303,31 @@ def _check_different(where: str, names: list[str], what: str) -> None:
 
 def _either(types: Iterable[Type | None]) -> str:
     return " or ".join(kind.value for kind in types if kind is not None)
+
+
+# --- fields ----------------------------------------------------------------------------------------------
+
+
+def check_fields(where: str, fields: Iterable[Fields]) -> None:
+    """Refuse fields of a log that no model could read.
+
+    Args:
+        where: the log, for the sentence.
+        fields: its groups.
+
+    Raises:
+        DeclarationError: a group has no side, a column no role or one that its type cannot play, two have one
+            name, or a vocabulary holds both numbers and words.
+    """
+    groups = tuple(fields)
+    columns = [column for group in groups for column in group.columns]
+    for group in groups:
+        if not group.side or group.side not in get_args(Side):
+            raise refused(where, f"the side of {group.name} is {group.side!r}, not user, item or context")
+    _check_different(where, [column.name for column in columns], "field")
+    for column in columns:
+        check_role(where, column)
+    check_vocabularies(columns)
 
 
 # --- roles ------------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from feature_repo.define.check import check_table, check_view, check_vocabularies
+from feature_repo.define.check import check_fields, check_table, check_view, check_vocabularies
 from feature_repo.define.column import EVENT_TIMESTAMP, Column
+from feature_repo.define.fields import Fields
 from feature_repo.define.mistake import refused
 from feature_repo.define.table import QUARANTINE, Table
 from feature_repo.define.task import Task
@@ -24,6 +25,7 @@ class Domain:
         services: what each model reads: the views whose features a service joins, whole or `without` some,
             by the service's name. A published service does not change: a new one gets a new number.
         tasks: what can be predicted from the events, one at least; the first is the default.
+        fields: of a log, what models read of its rows. A log has no views and no services.
 
     Raises:
         DeclarationError: the declarations contradict each other.
@@ -35,6 +37,7 @@ class Domain:
     views: tuple[View, ...] = ()
     services: Mapping[str, tuple[View, ...]] = field(default_factory=dict)
     tasks: tuple[Task, ...] = ()
+    fields: tuple[Fields, ...] = ()
 
     def __post_init__(self) -> None:
         names = [QUARANTINE, *(table.name for table in self.sources), *(view.name for view in self.views)]
@@ -46,6 +49,7 @@ class Domain:
                 if reference.table not in names:
                     raise refused(table.name, f"there is no table {reference.table} to refer to")
         _check_events(self)
+        _check_fields(self)
         for view in self.views:
             check_view(view)
             if not set(view.over.tables) <= set(self.sources):
@@ -66,12 +70,12 @@ class Domain:
 
     @property
     def events(self) -> Table:
-        """The table of events.
+        """The table of events, or the log.
 
         Raises:
             DeclarationError: there is not just one.
         """
-        (*found,) = (table for table in self.sources if table.kind == "event")
+        found = [table for table in self.sources if table.kind in ("event", "log")]
         if len(found) != 1:
             raise refused(self.name, f"it has {len(found)} tables of events, not one")
         return found[0]
@@ -105,7 +109,7 @@ def _is_part(view: View, whole: View) -> bool:
 def _check_events(domain: Domain) -> None:
     """What general code relies on: events tell who acts, and there is something to predict of them."""
     events = domain.events
-    if not any(column.side == "user" for column in events.key):
+    if events.kind == "event" and not any(column.side == "user" for column in events.key):
         raise refused(events.name, "none of its keys has the side user, so nothing says who acts")
     if not domain.tasks:
         raise refused(domain.name, "it has no task, so there is nothing to predict")
@@ -116,6 +120,26 @@ def _check_events(domain: Domain) -> None:
             raise refused(
                 task.name, f"{task.of} is {events.column(task.of).type.value}, so it gives no label"
             )
+
+
+def _check_fields(domain: Domain) -> None:
+    """A log is read by its fields, which are columns of it; events are read through views."""
+    log = domain.events
+    if log.kind != "log":
+        if domain.fields:
+            raise refused(domain.name, f"it has fields, but {log.name} is no log")
+        return
+    if domain.views or domain.services:
+        raise refused(domain.name, f"{log.name} is a log, which has fields in place of views and services")
+    columns = [column for part in domain.fields for column in part.columns]
+    if not columns:
+        raise refused(domain.name, f"it has no fields, so nothing of {log.name} can be read")
+    check_fields(log.name, domain.fields)
+    for column in columns:
+        if column not in log.columns:
+            raise refused(log.name, f"it has no such column {column.name}")
+        if column.name in [task.of for task in domain.tasks]:
+            raise refused(log.name, f"{column.name} is what is predicted, so no model may read it")
 
 
 def _check_beside_labels(domain: Domain, view: View) -> None:

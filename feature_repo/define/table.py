@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from feature_repo.define.column import CREATED, EVENT, Column, Type
+from feature_repo.define.column import CREATED, EVENT, EVENT_TIMESTAMP, Column, Type
 from feature_repo.define.rule import Reference, Rule, column_rules
 
-Kind = Literal["event", "catalogue", "feature"]
+Kind = Literal["event", "catalogue", "log", "feature"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,9 @@ class Table:
 
     Args:
         name: of the table, and its folder in the lake.
-        kind: "event" (rows happen at instants), "catalogue" (facts, one row a key), or "feature" (the rows of
-            a `View`, which also have `event_timestamp` and `created_timestamp`).
+        kind: "event" (rows happen at instants), "catalogue" (facts, one row a key), "log" (labelled rows that
+            bring along all that is known of them, see `Fields`), or "feature" (the rows of a `View`, which
+            also have `event_timestamp` and `created_timestamp`).
         key: the columns that a row is about; of a feature table, the join keys.
         columns: all others.
         description: what it holds, for people.
@@ -24,6 +25,7 @@ class Table:
         references: to other tables.
         rules: row rules beyond those that the columns imply.
         may_be_empty: whether a lake is sound where it has no rows.
+        order: the column that says which row came first: of a log its key, unless another is named.
     """
 
     name: str
@@ -35,6 +37,12 @@ class Table:
     references: tuple[Reference, ...] = ()
     rules: tuple[Rule, ...] = ()
     may_be_empty: bool = False
+    order: str = ""
+
+    @property
+    def in_time(self) -> str:
+        """The column that says which row came first: an instant, or a log's place."""
+        return self.order or (self.key[0].name if self.kind == "log" else EVENT_TIMESTAMP)
 
     @property
     def all_columns(self) -> tuple[Column, ...]:

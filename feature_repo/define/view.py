@@ -85,6 +85,11 @@ class View:
                 raise refused(self.name, f"{operation!r} is no operation")
 
     @property
+    def keys(self) -> tuple[Column, ...]:
+        """The key, which a model may read as well."""
+        return (self.by,)
+
+    @property
     def side(self) -> Side:
         """Whom the features tell of."""
         return self.by.side
