@@ -47,6 +47,7 @@ SPEAKS_OF_MOVIES = (
     "pipelines/sources/",
     "training/papers/",
     # Options that people type, and what stands behind them.
+    "app/domains.py",
     "app/sources.py",
     "cli/data.py",
     "cli/features.py",
