@@ -1,10 +1,11 @@
 """A model's configuration, searched on the validation rows."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from app.features import require_features
 from app.home import writing
@@ -15,28 +16,84 @@ from common.settings import Settings
 from common.words import count_of
 from feature_repo.define.domain import Domain
 
+if TYPE_CHECKING:
+    from training.recipe import Recipe
+
 
 @dataclass(frozen=True, slots=True)
 class TuneOptions:
     """How to search.
 
     Args:
-        protocol: "honest", or "paper", which leaks the future.
+        protocol: "honest" (the default), or "paper", which leaks the future; with `paper` one of its own, by
+            default its first.
         trials: in all, those of earlier calls included.
         seeds: trainings that each trial is the mean of.
         study: SQLite file of the search; by default one in the home.
         config: file of settings that stay as they are.
         task: what is predicted; the domain's first by default.
         out: file for what was found; by default one in the home.
+        paper: whose service, label, split, shares and settings are searched under, for a row of its table.
     """
 
-    protocol: str = "honest"
+    protocol: str | None = None
     trials: int = 50
     seeds: int = 1
     study: Path | None = None
     config: Path | None = None
     task: str | None = None
     out: Path | None = None
+    paper: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What is searched under.
+
+    Args:
+        recipe: whose rows, split and model count.
+        fixed: settings that stay as they are.
+        protocol: its name, in the paper where there is one.
+        name: of the file of what is found.
+    """
+
+    recipe: "Recipe"
+    fixed: Mapping[str, Any]
+    protocol: str
+    name: str
+
+
+def search_for(domain: Domain, model: str, options: TuneOptions) -> Search:
+    """What to search under, refused here if it cannot be.
+
+    Raises:
+        MarqueeError: the model, the paper, the protocol or the task is unknown, a file cannot be used, or a
+            task is given beside a paper, which has its own.
+    """
+    from training.config import merged
+    from training.fit.configuration import read_configuration
+    from training.papers import find_paper
+    from training.recipe import recipe_of, task_of
+
+    fixed = {} if options.config is None else read_configuration(options.config, model).config
+    if options.paper is None:
+        protocol, task = options.protocol or "honest", task_of(domain, options.task)
+        recipe = recipe_of(domain, model, task=task, protocol=protocol)
+        by_task = "" if options.task is None else f".{task.name}"
+        return Search(recipe, fixed, protocol, f"{model}{by_task}.{protocol}.yaml")
+    if options.task is not None:
+        raise MarqueeError("--task says what is predicted, and so does a protocol of --paper: leave it out.")
+    paper = find_paper(options.paper)
+    protocol = next(iter(paper.protocols)) if options.protocol is None else options.protocol
+    paper.check_protocol(protocol)
+    if paper.domain.name != domain.name:
+        raise MarqueeError(f"{paper.key} is on {paper.domain.name}, not on {domain.name}: leave --paper out.")
+    return Search(
+        recipe=paper.recipe(model, protocol, {}),
+        fixed=merged(fixed, paper.config),
+        protocol=protocol,
+        name=f"{model}.{paper.configured_as(protocol)}.yaml",
+    )
 
 
 def tune(
@@ -53,24 +110,17 @@ def tune(
         The file of what was found.
 
     Raises:
-        MarqueeError: the model, the protocol or the task is unknown, or a file cannot be used.
+        MarqueeError: as `search_for`, or a file cannot be used.
     """
     from feature_repo.store import open_store
     from training.data.prepared import prepare
     from training.evaluate.metrics import TITLES
-    from training.fit.configuration import ConfigurationFile, read_configuration, write_configuration
+    from training.fit.configuration import ConfigurationFile, write_configuration
     from training.fit.tune import tune
-    from training.recipe import recipe_of, task_of
 
-    task = task_of(domain, options.task)
-    recipe = recipe_of(domain, model, task=task, protocol=options.protocol)
-    fixed = {} if options.config is None else read_configuration(options.config, model).config
-    name = (
-        f"{model}.{options.protocol}.yaml"
-        if options.task is None
-        else f"{model}.{task.name}.{options.protocol}.yaml"
-    )
-    file = file_to_write(options.out or settings.home / "tuned" / name)
+    search = search_for(domain, model, options)
+    recipe = search.recipe
+    file = file_to_write(options.out or settings.home / "tuned" / search.name)
     study = file_to_write(options.study or settings.home / "tuned" / "studies.db")
     refuse_to_replace({"--config": options.config, "--study": study}, file)
     check_study(study)
@@ -89,7 +139,7 @@ def tune(
                 study,
                 trials=options.trials,
                 seeds=options.seeds,
-                fixed=fixed,
+                fixed=search.fixed,
                 on_trial=told,
             )
         stage.outcome = (
@@ -102,8 +152,9 @@ def tune(
             model=model,
             config=found.config,
             command=command,
-            protocol=options.protocol,
-            task=task.name,
+            paper=options.paper or "",
+            protocol=search.protocol,
+            task=recipe.task.name,
             data=f"{count_of(prepared.asked, 'label')}; versions of tables: {versions}",
             metric=found.metric,
             validation=found.value,

@@ -87,6 +87,13 @@ def tune(
         Path | None, typer.Option(help="File of settings that stay as they are.", **PATH)
     ] = None,
     task: Task = None,
+    paper: Annotated[
+        str | None,
+        typer.Option(
+            help="For a row of a paper's table, such as iarm: by its service, label, split and shares;"
+            " --protocol then names one of its protocols, such as in_time (its first where not given)."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="File for what was found.", **PATH)] = None,
     home: Home = None,
 ) -> None:
@@ -95,7 +102,7 @@ def tune(
     from cli.console import console, stages
     from common.settings import load_settings
 
-    options = tuning.TuneOptions(protocol or "honest", trials, seeds, study, config, task, out)
+    options = tuning.TuneOptions(protocol, trials, seeds, study, config, task, out, paper)
     file = tuning.tune(load_settings(home), DOMAIN, model, options, command_line(), stages())
     console.print(f"Configuration: {file}; marquee train {model} --config {file} uses it.", markup=False)
 

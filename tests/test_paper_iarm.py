@@ -61,7 +61,7 @@ def test_the_paper_can_be_made_and_has_all_of_its_rows() -> None:
     assert set(LAYERS.values()) <= set(keys)
     for name, protocol in IARM.protocols.items():
         assert set(protocol.variants or ()) <= set(keys)
-        recipe = IARM.recipe(IARM.variant("iarm"), name, {})
+        recipe = IARM.recipe("iarm", name, {})
         assert recipe.service == "iarm_v1"
         assert recipe.is_leaky == (name != "in_time")
 

@@ -164,6 +164,15 @@ def test_cuts_at_random_are_dealt_by_their_seed_in_blocks_of_one_size() -> None:
         assert cut.valid.tolist() == following.later.tolist()
 
 
+@pytest.mark.parametrize("strategy", ["time", "random"])
+def test_cuts_before_the_test_have_the_shares_that_are_asked_for(strategy: str) -> None:
+    table, shares = at(list(range(100))), (0.5, 0.2, 0.3)
+    parts = split(table, strategy, shares=shares)
+    for cut in before_test(table, strategy, 1, shares=shares):
+        assert len(cut.later) == 20
+        assert not np.intersect1d(np.concatenate([cut.earlier, cut.later]), parts.test).size
+
+
 def test_too_many_cuts_before_the_test_are_refused() -> None:
     table = at(list(range(100)))
     for strategy in ("time", "random"):

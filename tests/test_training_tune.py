@@ -8,17 +8,21 @@ import optuna
 import pyarrow as pa
 import pytest
 
-from app.tune import trial_line
+from app.tune import TuneOptions, search_for, trial_line
 from common.errors import MarqueeError
 from feature_repo.define.task import Regression
+from feature_repo.domains.movies import DOMAIN
+from tests.toy_domain import PRESS
 from tests.toy_features import toy_table
 from tests.training_runs import prepared, recipe
 from training.data.labels import with_label
-from training.data.splits import split
+from training.data.splits import before_test, split
 from training.fit import tune as tuning
+from training.fit.configuration import ConfigurationFile, write_configuration
 from training.fit.tune import pruner, tune
 from training.inputs.spec import InputSpec
 from training.models import MODELS
+from training.models.search import HIDDEN
 
 pytestmark = pytest.mark.training
 
@@ -31,7 +35,7 @@ def test_every_model_has_a_space_whose_settings_exist() -> None:
     for entry in MODELS.values():
         trial = optuna.create_study().ask()
         found = entry.space(trial)
-        assert found == trial.params
+        assert found.keys() == trial.params.keys()
         entry.config_class.of(found)
 
 
@@ -85,6 +89,41 @@ def test_never_looks_at_a_test_row(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     # Of each training: fitted to, trained on, scored. Both trials are trained twice on each cut at the end.
     assert len(seen) == 3 * (2 + 2 * 2 * tuning.CUTS)
     assert all(max(table["event_timestamp"].to_pylist()) < first_of_test for table in seen)
+
+
+def test_a_paper_says_rows_split_and_settings_of_a_search(tmp_path: Path) -> None:
+    file = tmp_path / "gbt.yaml"
+    write_configuration(ConfigurationFile(model="fm", config={"training": {"epochs": 9}}), file)
+    first = search_for(DOMAIN, "fm", TuneOptions(paper="iarm", config=file))
+    assert first.name == "fm.iarm.yaml"
+    assert first.protocol == "dropped"
+    assert first.fixed == {"training": {"epochs": 9}, "inputs": {"context": False}}
+    found = search_for(DOMAIN, "din", TuneOptions(paper="iarm", protocol="test_20")).recipe
+    told = found.model, found.service, found.task.name, found.split, found.shares
+    assert told == ("din", "iarm_v1", "above_three", "random", (0.7, 0.1, 0.2))
+    assert search_for(DOMAIN, "din", TuneOptions(paper="mmdin")).name == "din.honest.yaml"
+    with pytest.raises(MarqueeError, match="iarm is on marquee, not on press"):
+        search_for(PRESS, "fm", TuneOptions(paper="iarm"))
+
+
+def test_a_search_cuts_rows_by_its_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[float, ...]] = []
+
+    def watched(*rows: Any, shares: tuple[float, float, float], seed: int) -> Any:
+        asked.append(shares)
+        return before_test(*rows, shares=shares, seed=seed)
+
+    monkeypatch.setattr(tuning, "before_test", watched)
+    tune(ROWS, recipe("gbt", shares=(0.6, 0.1, 0.3)), tmp_path / "studies.db", trials=1, fixed=QUICK)
+    assert asked == [(0.6, 0.1, 0.3)]
+
+
+def test_settings_that_a_study_cannot_hold_are_found_by_their_names(tmp_path: Path) -> None:
+    config = {"training.epochs": 1, "training.batch_size": 256}
+    rows = prepared("iarm_v1", 200)
+    found = tune(rows, recipe("nfm"), tmp_path / "s.db", trials=1, fixed=config)
+    assert found.config["units"] in HIDDEN.values()
+    MODELS["nfm"].config_class.of(found.config)
 
 
 def test_no_share_is_told_while_the_best_are_trained_again() -> None:

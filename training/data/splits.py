@@ -151,7 +151,14 @@ class Cut:
         return np.sort(np.concatenate([self.train, self.valid]))
 
 
-def before_test(table: pa.Table, strategy: str, number: int, *, seed: int = 0) -> list[Cut]:
+def before_test(
+    table: pa.Table,
+    strategy: str,
+    number: int,
+    *,
+    shares: tuple[float, float, float] = SHARES,
+    seed: int = 0,
+) -> list[Cut]:
     """Several cuts of the rows before the test, which score different rows.
 
     "time": of consecutive blocks as large as the validation part, the newest is scored first, the one before
@@ -159,13 +166,13 @@ def before_test(table: pa.Table, strategy: str, number: int, *, seed: int = 0) -
     dealt at random, and all others train.
 
     Args:
-        table, strategy, seed: as in `split`.
+        table, strategy, shares, seed: as in `split`.
         number: of cuts.
 
     Raises:
         MarqueeError: as `split`, or too few rows or instants for so many cuts.
     """
-    parts = split(table, strategy, seed=seed)
+    parts = split(table, strategy, shares=shares, seed=seed)
     rows = np.sort(np.concatenate([parts.train, parts.valid]))
     size = len(parts.valid)
     if (number + 1) * size >= len(rows):

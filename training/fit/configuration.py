@@ -25,6 +25,7 @@ class ConfigurationFile(Config):
         model: key in the zoo.
         config: what differs from the defaults of the model's class, by section.
         command: that found it.
+        paper: whose protocol that is; "" where it is Marquee's own.
         protocol: under which it was found; "" where it was not searched for.
         task: that it was found for; "" where it was not searched for.
         data: that it was found on, in words.
@@ -37,6 +38,7 @@ class ConfigurationFile(Config):
     model: str
     config: dict[str, Any] = Field(default_factory=dict)
     command: str = ""
+    paper: str = ""
     protocol: str = ""
     task: str = ""
     data: str = ""

@@ -85,11 +85,14 @@ def tune(
     sign = objective.monitors[metric]
     kept = {"refit": True, **(fixed or {})}
     always = entry.config_class.of(kept)
-    cuts = before_test(prepared.table, recipe.split, CUTS, seed=recipe.split_seed)
+    cuts = before_test(prepared.table, recipe.split, CUTS, shares=recipe.shares, seed=recipe.split_seed)
     targets = objective.targets(prepared.table)
 
-    def settings_of(params: Mapping[str, Any]) -> ModelConfig:
-        return entry.config_class.of({**params, **kept})
+    def chosen(trial: optuna.trial.BaseTrial) -> dict[str, Any]:
+        return {**entry.space(trial), **kept}
+
+    def settings_of(trial: optuna.trial.BaseTrial) -> ModelConfig:
+        return entry.config_class.of(chosen(trial))
 
     def examples(settings: ModelConfig, *parts: np.ndarray) -> tuple[Blueprint, list[Examples]]:
         """The rows of each part, the inputs fitted to those of the first."""
@@ -109,8 +112,8 @@ def tune(
         curve = estimator.fit(train, later, seed=number, on_epoch=watch)
         return value_of(estimator, later), curve
 
-    def as_used(params: Mapping[str, Any], cut: Cut, number: int) -> float:
-        settings = settings_of(params)
+    def as_used(trial: optuna.trial.FrozenTrial, cut: Cut, number: int) -> float:
+        settings = settings_of(trial)
         _, curve = fit(settings, cut.train, cut.valid, number)
         model, (earlier, later) = examples(settings, cut.earlier, cut.later)
         estimator = estimator_of(model)
@@ -118,7 +121,7 @@ def tune(
         return value_of(estimator, later)
 
     def tried(trial: optuna.Trial) -> float:
-        settings = settings_of(entry.space(trial))
+        settings = settings_of(trial)
         best = -np.inf
 
         def watch(point: Epoch, of: int) -> None:  # noqa: ARG001
@@ -167,14 +170,14 @@ def tune(
     pruned = len(study.get_trials(states=(optuna.trial.TrialState.PRUNED,)))
     finalists = sorted(finished, key=lambda trial: -sign * (trial.value or 0.0))[:FINALISTS]
     if len(finalists) == 1:
-        return BestFound({**study.best_params, **kept}, metric, study.best_value, 1, pruned)
+        return BestFound(chosen(finalists[0]), metric, study.best_value, 1, pruned)
     scores: list[float] = []
     for trial in finalists:
-        scores.append(float(np.mean([as_used(trial.params, cut, n) for n, cut in enumerate(cuts)])))
+        scores.append(float(np.mean([as_used(trial, cut, n) for n, cut in enumerate(cuts)])))
         if on_trial is not None:
             on_trial(trials, trials, max(scores, key=lambda value: sign * value))
     best = int(np.argmax(sign * np.array(scores)))
-    return BestFound({**finalists[best].params, **kept}, metric, scores[best], len(finished), pruned)
+    return BestFound(chosen(finalists[best]), metric, scores[best], len(finished), pruned)
 
 
 def pruner(fixed: ModelConfig) -> "optuna.pruners.BasePruner":

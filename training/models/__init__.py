@@ -61,8 +61,8 @@ class Entry:
         return self.module.build  # type: ignore[no-any-return]
 
     @property
-    def space(self) -> "Callable[[optuna.Trial], dict[str, Any]]":
-        """`space(trial)`: the settings to try next in a search, with dotted keys."""
+    def space(self) -> "Callable[[optuna.trial.BaseTrial], dict[str, Any]]":
+        """`space(trial)`: the settings to try, or of an ended trial those that were; with dotted keys."""
         return self.module.space  # type: ignore[no-any-return]
 
 

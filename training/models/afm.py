@@ -12,7 +12,7 @@ from training.models.blocks import logit
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
-from training.models.search import search_network
+from training.models.search import search_dropout, search_fields
 
 if TYPE_CHECKING:
     import optuna
@@ -49,4 +49,8 @@ def build(config: AFMConfig, spec: InputSpec) -> Any:
 
 def space(trial: "optuna.Trial") -> dict[str, Any]:
     """What is searched."""
-    return search_network(trial)
+    return {
+        **search_fields(trial),
+        **search_dropout(trial),
+        "attention_units": trial.suggest_categorical("attention_units", [8, 32]),
+    }

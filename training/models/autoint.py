@@ -12,7 +12,7 @@ from training.models.blocks import flat, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
-from training.models.search import search_network
+from training.models.search import HIDDEN, search_attention, search_dropout, search_fields
 
 if TYPE_CHECKING:
     import optuna
@@ -67,4 +67,11 @@ def build(config: AutoIntConfig, spec: InputSpec) -> Any:
 
 def space(trial: "optuna.Trial") -> dict[str, Any]:
     """What is searched."""
-    return search_network(trial)
+    deep = {"none": (), **HIDDEN}
+    return {
+        **search_fields(trial),
+        **search_attention(trial),
+        **search_dropout(trial),
+        "layers": trial.suggest_categorical("layers", [1, 2, 3]),
+        "units": deep[trial.suggest_categorical("units", list(deep))],
+    }

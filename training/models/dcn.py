@@ -12,7 +12,7 @@ from training.models.blocks import flat, join, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
-from training.models.search import search_network
+from training.models.search import search_deep_fields
 
 if TYPE_CHECKING:
     import optuna
@@ -58,4 +58,4 @@ def build(config: DCNConfig, spec: InputSpec) -> Any:
 
 def space(trial: "optuna.Trial") -> dict[str, Any]:
     """What is searched."""
-    return search_network(trial)
+    return search_deep_fields(trial)

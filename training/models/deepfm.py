@@ -13,7 +13,7 @@ from training.models.blocks import flat, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
-from training.models.search import search_network, search_numbers
+from training.models.search import search_deep_fields, search_numbers
 
 if TYPE_CHECKING:
     import optuna
@@ -54,4 +54,4 @@ def build(config: DeepFMConfig, spec: InputSpec) -> Any:
 
 def space(trial: "optuna.Trial") -> dict[str, Any]:
     """What is searched."""
-    return {**search_network(trial), **search_numbers(trial)}
+    return {**search_deep_fields(trial), **search_numbers(trial)}

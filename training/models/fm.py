@@ -8,7 +8,7 @@ from training.layers import FactorisationMachine
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
-from training.models.search import search_rates
+from training.models.search import search_fields
 
 if TYPE_CHECKING:
     import optuna
@@ -41,4 +41,4 @@ def build(config: FMConfig, spec: InputSpec) -> Any:
 
 def space(trial: "optuna.Trial") -> dict[str, Any]:
     """What is searched."""
-    return search_rates(trial)
+    return search_fields(trial)

@@ -13,7 +13,7 @@ from training.models.blocks import flat, join, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
-from training.models.search import search_network
+from training.models.search import search_attention, search_dropout, search_fields
 
 if TYPE_CHECKING:
     import optuna
@@ -79,4 +79,9 @@ def build(config: IARMConfig, spec: InputSpec) -> Any:
 
 def space(trial: "optuna.Trial") -> dict[str, Any]:
     """What is searched."""
-    return search_network(trial)
+    return {
+        **search_fields(trial),
+        **search_attention(trial),
+        **search_dropout(trial),
+        "units": (trial.suggest_categorical("units", [32, 64, 128]),) * 4,
+    }

@@ -11,7 +11,7 @@ from training.models.blocks import flat, join, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
-from training.models.search import search_network
+from training.models.search import search_deep_fields
 
 if TYPE_CHECKING:
     import optuna
@@ -64,4 +64,4 @@ def build(config: PNNConfig, spec: InputSpec) -> Any:
 
 def space(trial: "optuna.Trial") -> dict[str, Any]:
     """What is searched."""
-    return search_network(trial)
+    return search_deep_fields(trial)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from common.errors import MarqueeError
+from common.errors import MarqueeError, unknown
 from feature_repo.define.domain import Domain
 from feature_repo.define.task import Task
 from training.config import merged
@@ -163,12 +163,12 @@ class Paper:
     config: Mapping[str, Any] = field(default_factory=dict)
 
     def recipe(
-        self, variant: Variant, protocol: str, config: Mapping[str, Any], seed: int = 0, **changes: Any
+        self, model: str, protocol: str, config: Mapping[str, Any], seed: int = 0, **changes: Any
     ) -> Recipe:
-        """The recipe of a cell.
+        """The recipe of a cell, or of what is to be one.
 
         Args:
-            variant: a row of the table.
+            model: of a row of the table, or any other.
             protocol: which table.
             config: the whole configuration, as far as it differs from the model's defaults.
             seed: of the training.
@@ -180,7 +180,7 @@ class Paper:
         how = self.protocols[protocol]
         return recipe_of(
             self.domain,
-            variant.model,
+            model,
             config=merged(config, self.config),
             seed=seed,
             **{
@@ -192,6 +192,20 @@ class Paper:
                 **changes,
             },
         )
+
+    def configured_as(self, protocol: str) -> str:
+        """What the committed configurations of a protocol are named by, `<model>.<this>.yaml`."""
+        how = self.protocols[protocol]
+        return how.configured_as or how.join
+
+    def check_protocol(self, protocol: str) -> None:
+        """Refuse a protocol that the paper does not have.
+
+        Raises:
+            MarqueeError: naming the nearest, or all.
+        """
+        if protocol not in self.protocols:
+            raise unknown("protocol", protocol, self.protocols)
 
     def rows_under(self, protocol: str) -> tuple[Variant, ...]:
         """The rows of a protocol's table."""
@@ -228,4 +242,4 @@ class Paper:
             if variant.ablates not in {"", *keys}:
                 raise MarqueeError(f"The row {variant.key} is compared to {variant.ablates}, which is none.")
             for protocol in self.protocols:
-                self.recipe(variant, protocol, variant.config)
+                self.recipe(variant.model, protocol, variant.config)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common.errors import MarqueeError, unknown
+from common.errors import MarqueeError
 from training.config import merged
 from training.data.prepared import Prepared, prepare
 from training.evaluate.attention import mean_attention
@@ -78,8 +78,7 @@ def check_request(paper: Paper, seeds: int, protocols: Sequence[str] | None) -> 
         raise MarqueeError(f"A table needs at least one seed, not {seeds}.")
     chosen = tuple(paper.protocols if protocols is None else dict.fromkeys(protocols))
     for protocol in chosen:
-        if protocol not in paper.protocols:
-            raise unknown("protocol", protocol, paper.protocols)
+        paper.check_protocol(protocol)
     if not chosen:
         raise MarqueeError(f"A table needs a protocol: {' or '.join(paper.protocols)}.")
     paper.check()
@@ -156,10 +155,9 @@ class _Run:
         return results
 
     def _recipe(self, variant: Variant, protocol: str, seed: int, **changes: Any) -> Recipe:
-        how = self.paper.protocols[protocol]
-        configured = self.configure(variant.model, how.configured_as or how.join)
+        configured = self.configure(variant.model, self.paper.configured_as(protocol))
         config = merged(configured, changes.pop("config", variant.config))
-        return self.paper.recipe(variant, protocol, config, seed, **changes)
+        return self.paper.recipe(variant.model, protocol, config, seed, **changes)
 
     def _prepared(self, recipe: Recipe) -> Prepared:
         """The rows of a recipe, joined when they are first asked for."""
