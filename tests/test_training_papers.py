@@ -350,12 +350,12 @@ def test_a_protocol_says_how_its_table_is_made() -> None:
         },
     )
     paper.check()
-    made = paper.recipe("din", "loved", {"iterations": 3}, seed=4)
+    made = paper.recipe(paper.variant("din").model, "loved", {"iterations": 3}, seed=4)
     assert (made.task, made.split, made.shares) == (loved, "random", (0.5, 0.2, 0.3))
     assert (made.service, made.protocol, made.seed) == ("din_v2", "honest", 4)
     assert made.config["inputs"]["context"] is False
     assert made.config["iterations"] == 3
-    assert paper.recipe("din", "paper", {}).split == "random"
+    assert paper.recipe(paper.variant("din").model, "paper", {}).split == "random"
     assert paper.task_under("honest") == SMALL.task
 
 
