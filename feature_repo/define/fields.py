@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from feature_repo.define import role
 from feature_repo.define.column import Column, Side, Type
-from feature_repo.define.view import BEHAVIOUR
+from feature_repo.define.view import BEHAVIOUR, View
 
 MISSING = "missing"
 """What a category that a log lacks is read as: a value like any other, which models learn."""
@@ -31,6 +31,10 @@ class Fields:
     def keys(self) -> tuple[Column, ...]:
         """None: a row of a log has all that is known of it."""
         return ()
+
+
+Block = View | Fields
+"""Columns that a model reads together: joined to events by a key, or in the row of a log itself."""
 
 
 def categories(names: Iterable[str], type_: Type = Type.STRING) -> tuple[Column, ...]:

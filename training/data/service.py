@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from common.errors import unknown
 from feature_repo.define.column import Column
 from feature_repo.define.domain import Domain
-from feature_repo.define.view import View
+from feature_repo.define.fields import Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,25 +13,27 @@ class Service:
     """What a model reads.
 
     Args:
-        name: of the feature service.
-        views: whose features it joins.
+        name: of the feature service, or of a log.
+        views: whose features it joins; of a log, its fields.
     """
 
     name: str
-    views: tuple[View, ...]
+    views: tuple[Block, ...]
 
     @property
     def keys(self) -> tuple[Column, ...]:
-        """The keys of the views, each once."""
-        return tuple(dict.fromkeys(view.by for view in self.views))
+        """The keys of the views, each once; a log has none."""
+        return tuple(dict.fromkeys(key for view in self.views for key in view.keys))
 
 
 def service_of(domain: Domain, name: str) -> Service:
-    """A service by its name.
+    """A service by its name, or a log by its.
 
     Raises:
         MarqueeError: the domain has none of that name; the sentence names the nearest, or all.
     """
+    if domain.fields and name == domain.events.name:
+        return Service(name, domain.fields)
     if name not in domain.services:
         raise unknown("feature service", name, domain.services)
     return Service(name, tuple(domain.services[name]))

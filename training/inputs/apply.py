@@ -13,6 +13,7 @@ from training.inputs.columns import (
     logarithms,
     numbers,
     read,
+    squared_logarithms,
     vectors,
 )
 from training.inputs.kinds import (
@@ -53,6 +54,9 @@ def array_of(
             for i, bucket in enumerate(item.columns):
                 buckets[:, i] = bucketise(numbers(table, bucket.column, bucket.fill), bucket.edges)
             return buckets
+        case Categorical(logarithmic=True):
+            values = squared_logarithms(numbers(table, item.column, None))
+            return ids(values, vocabularies[item.vocabulary], item.padding)
         case Categorical():
             values = read(table, item.column, types[item.column])
             if item.fill is not None:

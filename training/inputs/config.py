@@ -18,7 +18,9 @@ class InputConfig(Config):
         modality_buckets: the same of a number of any other modality.
         shrinkage: pulls a standardised statistic of n events towards its training mean: z·n/(n+shrinkage).
         missing: what a standardised number reads where there is none: "mean" (0) or "nan" (for trees).
+        logarithmic: give the floor of each number's squared logarithm, as a category.
         min_count: an id, such as a user's, seen in fewer training rows counts as unseen.
+        min_category_count: the same of a category; all rarer ones share one embedding.
         ids: give ids.
         categories: give categories, such as an occupation.
         lists: give bags of values and sequences.
@@ -33,7 +35,9 @@ class InputConfig(Config):
     modality_buckets: int = Field(default=8, ge=2, le=254)
     shrinkage: float = Field(default=0.0, ge=0)
     missing: Literal["mean", "nan"] = "mean"
+    logarithmic: bool = False
     min_count: int = Field(default=1, ge=1)
+    min_category_count: int = Field(default=1, ge=1)
     ids: bool = True
     categories: bool = True
     lists: bool = True

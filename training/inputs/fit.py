@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import pyarrow.compute as pc
 
 from common.errors import MarqueeError
 from feature_repo.define import role
-from feature_repo.define.check import check_view, check_vocabularies
+from feature_repo.define.check import check_fields, check_view, check_vocabularies
 from feature_repo.define.column import EVENT, EVENT_TIMESTAMP, Column
+from feature_repo.define.fields import Block
 from feature_repo.define.view import BEHAVIOUR, View
-from training.inputs.columns import check_shape, days_since, logarithms, numbers, read
+from training.inputs.columns import NO_NUMBER, check_shape, days_since, logarithms, numbers, read
 from training.inputs.config import InputConfig
 from training.inputs.kinds import (
     CONTEXT,
@@ -29,7 +31,7 @@ from training.inputs.kinds import (
     ValueSequence,
     Vector,
 )
-from training.inputs.vocabulary import padding_of, separator_of
+from training.inputs.vocabulary import logarithmic_vocabulary, padding_of, separator_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Features:
 
     Args:
         categories: ids and categories, keys first.
+        logarithms: numbers whose squared logarithms are read as categories.
         numbers: counts and numbers, by side and modality.
         lists: bags and sequences.
         vectors: vectors.
@@ -56,6 +59,7 @@ class Features:
     """
 
     categories: list[Feature] = field(default_factory=list)
+    logarithms: list[Feature] = field(default_factory=list)
     numbers: dict[tuple[str, str], list[Feature]] = field(default_factory=dict)
     lists: list[Feature] = field(default_factory=list)
     vectors: list[Feature] = field(default_factory=list)
@@ -66,24 +70,29 @@ class Features:
     def columns(self) -> list[Column]:
         """Every column that is read."""
         blocks = [feature for block in self.numbers.values() for feature in block]
-        found = [*self.categories, *blocks, *self.lists, *self.vectors]
+        found = [*self.categories, *self.logarithms, *blocks, *self.lists, *self.vectors]
         request = [EVENT] if self.context else []
-        return [feature.column for feature in found] + request + [f.column for f in self.instants]
+        named = [feature.column for feature in found] + request + [f.column for f in self.instants]
+        return list(dict.fromkeys(named))
 
 
-def features_of(views: Sequence[View], config: InputConfig) -> Features:
+def features_of(views: Sequence[Block], config: InputConfig) -> Features:
     """Sort the columns of views by their roles.
 
     Raises:
         MarqueeError: a declaration contradicts itself, or no input reads a column.
     """
     for view in views:
-        check_view(view)
-    check_vocabularies(column for view in views for column in (view.by, *view.columns))
-    found = Features(context=config.context)
+        if isinstance(view, View):
+            check_view(view)
+        else:
+            check_fields(view.name, [view])
+    keys = dict.fromkeys(key for view in views for key in view.keys)
+    check_vocabularies(chain(keys, *(view.columns for view in views)))
+    # Features are joined by keys, at the instant of a request; a log has neither.
+    found = Features(context=config.context and bool(keys))
     if config.ids:
-        for key in {view.by.name: view.by for view in views}.values():
-            found.categories.append(Feature(key, key.side, BEHAVIOUR, None))
+        found.categories += [Feature(key, key.side, BEHAVIOUR, None) for key in keys]
     for view in views:
         count = next((c.name for c in view.columns if isinstance(c.role, role.Count)), None)
         for column in view.columns:
@@ -91,6 +100,8 @@ def features_of(views: Sequence[View], config: InputConfig) -> Features:
             switched_on, kin = _place(column.role, config, found, (view.side, view.modality))
             if switched_on:
                 kin.append(feature)
+            if config.logarithmic and isinstance(column.role, role.Number | role.Count):
+                found.logarithms.append(feature)
     return found
 
 
@@ -118,7 +129,7 @@ def _place(
 
 
 def inputs_of(
-    table: pa.Table, service: str, views: Sequence[View], config: InputConfig
+    table: pa.Table, service: str, views: Sequence[Block], config: InputConfig
 ) -> tuple[list[Input], list[Column]]:
     """The inputs of a service, fitted to training rows, and the columns that they read.
 
@@ -131,6 +142,7 @@ def inputs_of(
     lengths = {column.name: length for column in columns if (length := length_of(column)) is not None}
     check_shape(table, {column.name: column.type for column in columns}, lengths, service)
     inputs: list[Input] = [_categorical(feature) for feature in features.categories]
+    inputs += [_logarithmic(feature) for feature in features.logarithms]
     for (side, modality), block in features.numbers.items():
         if config.numeric:
             inputs.append(_numeric(table, side, modality, block, config))
@@ -162,6 +174,20 @@ def _categorical(feature: Feature) -> Categorical:
         identity=isinstance(column.role, role.Id),
         fill=column.fill,  # type: ignore[arg-type]  # a number with a fraction fills no category
         padding=padding_of(column),
+    )
+
+
+def _logarithmic(feature: Feature) -> Categorical:
+    column = feature.column
+    return Categorical(
+        name=f"{column.name}_logarithm",
+        side=feature.side,
+        modality=feature.modality,
+        column=column.name,
+        vocabulary=logarithmic_vocabulary(column),
+        identity=False,
+        fill=NO_NUMBER,
+        logarithmic=True,
     )
 
 

@@ -131,6 +131,7 @@ class Categorical(_Input):
         identity: whether it tells who or what the row is about, as a key does; a category does not.
         fill: what stands for a missing value; None reads it as padding.
         padding: the value that means "none"; None where every value is one.
+        logarithmic: whether the column has numbers, and their squared logarithms are the values.
     """
 
     kind: Literal["categorical"] = "categorical"
@@ -139,6 +140,7 @@ class Categorical(_Input):
     identity: bool
     fill: int | str | None = None
     padding: int | str | None = None
+    logarithmic: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:

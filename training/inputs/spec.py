@@ -28,7 +28,7 @@ from pydantic import model_validator
 from common.errors import MarqueeError
 from feature_repo.arrow import ARROW_TYPES
 from feature_repo.define.column import Type
-from feature_repo.define.view import View
+from feature_repo.define.fields import Block
 from training.config import Config
 from training.inputs.apply import array_of
 from training.inputs.columns import check_shape
@@ -77,7 +77,7 @@ class InputSpec(Config):
 
     @classmethod
     def fit(
-        cls, table: pa.Table, service: str, views: Sequence[View], config: InputConfig | None = None
+        cls, table: pa.Table, service: str, views: Sequence[Block], config: InputConfig | None = None
     ) -> "InputSpec":
         """Fit to the rows of `table`, which must be training rows only.
 

@@ -1,6 +1,5 @@
 """Vocabularies: which values were seen in training, and the ids that values get by them."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +9,14 @@ import pyarrow.compute as pc
 
 from feature_repo.define import role
 from feature_repo.define.column import PADDING, Column, Type
-from feature_repo.define.view import View
-from training.inputs.columns import positions, read
+from feature_repo.define.fields import Block
+from training.inputs.columns import numbers, positions, read, squared_logarithms
 from training.inputs.config import InputConfig
 from training.inputs.kinds import FIRST_ID, PADDING_ID, UNSEEN_ID
+
+WORD, OCCURS = "word", "occurs"
+MOST_APART = 4_000_000
+"""Counts that wait to be added to those of earlier tables."""
 
 Words = tuple[int, ...] | tuple[str, ...]
 
@@ -30,7 +33,7 @@ def separator_of(column: Column) -> str:
     return column.role.separator if isinstance(column.role, role.Sequence) else ""
 
 
-def vocabulary_columns(views: Sequence[View], config: InputConfig) -> dict[str, list[Column]]:
+def vocabulary_columns(views: Sequence[Block], config: InputConfig) -> dict[str, list[Column]]:
     """The columns that become ids, by vocabulary: keys first, then features as the views have them."""
     on: dict[type[Any], bool] = {
         role.Id: config.ids,
@@ -38,12 +41,28 @@ def vocabulary_columns(views: Sequence[View], config: InputConfig) -> dict[str, 
         role.Bag: config.lists,
         role.Sequence: config.lists,
     }
-    keys = {view.by.name: view.by for view in views}
+    keys = dict.fromkeys(key for view in views for key in view.keys)
     found: dict[str, list[Column]] = {}
-    for column in (*keys.values(), *(column for view in views for column in view.columns)):
+    for column in (*keys, *(column for view in views for column in view.columns)):
         if on.get(type(column.role), False):
             found.setdefault(column.vocabulary, []).append(column)
     return found
+
+
+def logarithmic_columns(views: Sequence[Block], config: InputConfig) -> dict[str, Column]:
+    """The numbers whose squared logarithms become ids, by vocabulary."""
+    numeric = (
+        column
+        for view in views
+        for column in view.columns
+        if config.logarithmic and isinstance(column.role, role.Number | role.Count)
+    )
+    return {logarithmic_vocabulary(column): column for column in numeric}
+
+
+def logarithmic_vocabulary(column: Column) -> str:
+    """The name of the vocabulary that a number's squared logarithms have."""
+    return f"{column.name}_logarithm"
 
 
 class VocabularyCounts:
@@ -57,31 +76,47 @@ class VocabularyCounts:
         config: how columns become inputs.
     """
 
-    def __init__(self, views: Sequence[View], config: InputConfig) -> None:
+    def __init__(self, views: Sequence[Block], config: InputConfig) -> None:
         self.least: dict[str, int] = {}
         self.columns: dict[str, list[Column]] = {}
+        self.logarithms = logarithmic_columns(views, config)
         for vocabulary, columns in vocabulary_columns(views, config).items():
             ids = [column for column in columns if isinstance(column.role, role.Id)]
             self.columns[vocabulary] = ids or columns
             self.least[vocabulary] = config.min_count if ids else 1
-        self.counts: dict[str, Counter[int | str]] = {vocabulary: Counter() for vocabulary in self.columns}
+            if all(isinstance(column.role, role.Category) for column in columns):
+                self.least[vocabulary] = config.min_category_count
+        self.least |= dict.fromkeys(self.logarithms, config.min_category_count)
+        self._found: dict[str, list[pa.Table]] = {vocabulary: [] for vocabulary in self.least}
 
     def add(self, table: pa.Table) -> None:
         """Count the values of a table, without padding."""
         for vocabulary, columns in self.columns.items():
             for column in columns:
-                counted = values_of(table, column).value_counts()
-                words, numbers = (counted.field(place).to_pylist() for place in (0, 1))
-                found = dict(zip(words, numbers, strict=True))
-                found.pop(padding_of(column), None)
-                self.counts[vocabulary].update(found)
+                self._add(vocabulary, values_of(table, column), padding_of(column))
+        for vocabulary, column in self.logarithms.items():
+            self._add(vocabulary, squared_logarithms(numbers(table, column.name, None)), None)
+
+    def _add(self, vocabulary: str, values: pa.Array, padding: int | str | None) -> None:
+        words, counts = values.value_counts().flatten()
+        found = pa.table({WORD: words, OCCURS: counts})
+        if padding is not None:
+            found = found.filter(pc.not_equal(found[WORD], pa.scalar(padding, words.type)))
+        self._found[vocabulary].append(found)
+        if sum(part.num_rows for part in self._found[vocabulary][1:]) > MOST_APART:
+            self._found[vocabulary] = [self._together(vocabulary)]
+
+    def _together(self, vocabulary: str) -> pa.Table:
+        counted = pa.concat_tables(self._found[vocabulary]).group_by(WORD).aggregate([(OCCURS, "sum")])
+        return counted.rename_columns([WORD, OCCURS])
 
     def vocabularies(self) -> dict[str, Words]:
-        """The values seen, ascending, without rare ids."""
-        found: dict[str, Any] = {
-            vocabulary: tuple(sorted(word for word, n in counts.items() if n >= self.least[vocabulary]))
-            for vocabulary, counts in self.counts.items()
-        }
+        """The values seen, ascending, without rare ids and categories."""
+        found: dict[str, Any] = {}
+        for vocabulary, least in self.least.items():
+            counted = self._together(vocabulary)
+            kept = counted.filter(pc.greater_equal(counted[OCCURS], least))
+            found[vocabulary] = tuple(kept.sort_by(WORD)[WORD].to_pylist())
         return found
 
 

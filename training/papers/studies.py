@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from feature_repo.define.column import EVENT_TIMESTAMP
+from feature_repo.define.view import View
 from training.data.labels import row_names
 from training.data.prepared import Prepared
 from training.evaluate.attainable import true_probabilities
@@ -22,7 +23,8 @@ RANDOM_SPLIT = "random split"
 
 def leaks_of(prepared: Prepared) -> tuple[str, ...]:
     """The split, and each view of the service whose values change with time."""
-    return (RANDOM_SPLIT, *(view.name for view in prepared.service.views if not view.is_timeless))
+    views = (view for view in prepared.service.views if isinstance(view, View))
+    return (RANDOM_SPLIT, *(view.name for view in views if not view.is_timeless))
 
 
 def with_leak(honest: Prepared, whole: Prepared, view: str) -> Prepared:
