@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.domains import declared
 from app.features import require_features
 from app.home import writing
 from common.errors import MarqueeError
@@ -31,7 +32,7 @@ class TrainOptions:
         seed: of everything random (default: 0).
         config: file of settings in place of the committed ones.
         data: Parquet of labels with their features, in place of the lake's labels.
-        block_rows: of `data`, how many rows memory holds at once.
+        block_rows: of `data` or of a log, how many rows memory holds at once.
         service: feature service to read; that of the model by default.
         task: what is predicted; the domain's first by default.
     """
@@ -60,8 +61,11 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
     check_protocol(protocol)
     if options.data is not None and not options.data.is_file():
         raise MarqueeError(f"There is no file {options.data}: `marquee features dataset` makes one.")
-    if options.data is None and options.block_rows is not None:
-        raise MarqueeError("--block-rows belongs to --data: add it, or leave it out.")
+    if options.data is None and options.block_rows is not None and not domain.fields:
+        raise MarqueeError("--block-rows belongs to --data or to a log: add one, or leave it out.")
+    if domain.fields and (options.data is not None or options.protocol is not None):
+        given = "--data" if options.data is not None else "--protocol"
+        raise MarqueeError(f"{given} is of joined features, and {domain.name} is a log: leave it out.")
     if options.data is not None and options.protocol is not None:
         raise MarqueeError("--protocol says how features are joined, and those of --data are: leave it out.")
     recipe = recipe_of(
@@ -69,7 +73,7 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
         model,
         service=options.service,
         task=task_of(domain, options.task),
-        config=configuration(model, protocol, options.config),
+        config=configuration(model, domain.name if domain.fields else protocol, options.config),
         protocol=protocol,
         split=options.split,
         seed=options.seed or 0,
@@ -99,10 +103,10 @@ def train(
     folder = out or settings.home / "models" / model
     check_replaceable(folder)
     refuse_to_replace({"--data": options.data, "--config": options.config}, folder)
-    if options.data is None:
-        require_features(settings, domain)
-    else:
+    if options.data is not None:
         check_streams(recipe)
+    elif not domain.fields:
+        require_features(settings, domain)
     with writing(settings.home):
         return train_stage(settings, domain, recipe, folder, options, stages)
 
@@ -122,12 +126,16 @@ def train_stage(
         truth: Parquet of the events' true probabilities, where they are known.
     """
     from feature_repo.store import open_store
+    from training.data.log import prepare_log
     from training.data.prepared import prepare, prepare_file
     from training.data.storage import BLOCK
     from training.fit.train import train_on
 
     with stages.stage(f"train {recipe.model}") as stage:
-        if options.data is None:
+        if domain.fields:
+            stage.report("reading the log", 0, 0)
+            prepared = prepare_log(settings.lake, domain, recipe, block=options.block_rows or BLOCK)
+        elif options.data is None:
             stage.report("joining features to labels", 0, 0)
             prepared = prepare(open_store(settings), settings.lake, domain, recipe)
         else:
@@ -146,6 +154,7 @@ def train_again(
     """Train again what made the artefact `run`: the same rows, configuration and seed.
 
     Args:
+        domain: that it was trained in; see `domain_of`.
         out: folder of the new artefact; by default one beside the home's models.
 
     Raises:
@@ -159,9 +168,10 @@ def train_again(
     folder = out or settings.home / "models" / f"{run.absolute().name}-again"
     check_replaceable(folder)
     refuse_to_replace({"--like": run}, folder)
-    require_features(settings, domain)
+    if not domain.fields:
+        require_features(settings, domain)
     with writing(settings.home), stages.stage(f"train {model} like {run}") as stage:
-        stage.report("joining features as of the recorded versions", 0, 0)
+        stage.report("reading the recorded versions", 0, 0)
         again = train_like(
             run,
             settings.lake,
@@ -180,6 +190,7 @@ def evaluate(
     """Score a trained model again on its test rows, features joined anew.
 
     Args:
+        domain: that it was trained in; see `domain_of`.
         now: from the newest tables, not from the versions that the training read.
 
     Raises:
@@ -203,11 +214,26 @@ def evaluate(
     return metrics
 
 
-def configuration(model: str, protocol: str, file: Path | None = None) -> dict[str, Any]:
-    """What a model is trained with: the file's configuration, else the committed one, else no changes."""
+def domain_of(artefact: Path) -> Domain:
+    """The domain that a model was trained in.
+
+    Raises:
+        MarqueeError: it is no artefact, or of a domain that this version does not have.
+    """
+    from training.fit.artefact import read_manifest
+
+    return declared(read_manifest(artefact).recipe.domain)
+
+
+def configuration(model: str, variant: str, file: Path | None = None) -> dict[str, Any]:
+    """What a model is trained with: the file's configuration, else the committed one, else no changes.
+
+    Args:
+        variant: of the committed one: the protocol, or the name of a log.
+    """
     from training.fit.configuration import committed, read_configuration
 
-    return committed(model, protocol) if file is None else read_configuration(file, model).config
+    return committed(model, variant) if file is None else read_configuration(file, model).config
 
 
 def _epochs(stage: Stage) -> "OnEpoch":

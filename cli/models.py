@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DOMAIN, LARGEST_SEED, PATH, Config, Home, Protocol, Task, command_line
+from cli.options import (
+    DOMAIN,
+    LARGEST_SEED,
+    PATH,
+    Config,
+    DomainName,
+    Home,
+    Protocol,
+    Task,
+    command_line,
+)
 from common.errors import MarqueeError
 
 if TYPE_CHECKING:
@@ -34,6 +44,7 @@ def train(
         str | None, typer.Option(help="Feature service to read; that of the model where not given.")
     ] = None,
     task: Task = None,
+    domain: DomainName = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -43,27 +54,32 @@ def train(
         ),
     ] = None,
     block_rows: Annotated[
-        int | None, typer.Option(min=1, help="With --data: rows that memory holds at once (1,000,000).")
+        int | None,
+        typer.Option(min=1, help="With --data or of a log: rows that memory holds at once (1,000,000)."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact.", **PATH)] = None,
     home: Home = None,
 ) -> None:
     """Train one model on the tables in the lake; called again after it was cut off, it goes on."""
     from app import train as training
+    from app.domains import domain_named
     from cli.console import console, stages
     from common.settings import load_settings
 
     options = training.TrainOptions(protocol, split, seed, config, data, block_rows, service, task)
     if like is not None:
-        if model is not None or options != training.TrainOptions():
+        if model is not None or domain is not None or options != training.TrainOptions():
             raise MarqueeError(
                 "--like repeats a run as it was: leave out the model and every option but --out and --home."
             )
-        _print_again(like.name, training.train_again(load_settings(home), DOMAIN, like, out, stages()))
+        _print_again(
+            like.name,
+            training.train_again(load_settings(home), training.domain_of(like), like, out, stages()),
+        )
         return
     if model is None:
         raise MarqueeError("Give a model to train, such as din, or --like FOLDER of a trained one.")
-    result = training.train(load_settings(home), DOMAIN, model, out, options, stages())
+    result = training.train(load_settings(home), domain_named(domain), model, out, options, stages())
     print_metrics({model: dict(result.metrics)})
     _print_label(result)
     if result.recipe.is_leaky:
@@ -120,7 +136,7 @@ def evaluate(
     from cli.console import stages
     from common.settings import load_settings
 
-    metrics = training.evaluate(load_settings(home), DOMAIN, artefact, stages(), now)
+    metrics = training.evaluate(load_settings(home), training.domain_of(artefact), artefact, stages(), now)
     print_metrics({artefact.name: dict(metrics)}, ", with the features of today" if now else "")
 
 

@@ -101,6 +101,10 @@ Task = Annotated[
         + ".",
     ),
 ]
+DomainName = Annotated[
+    str | None,
+    typer.Option("--domain", help="What the rows are of: movies (the default), or a log such as criteo."),
+]
 Config = Annotated[
     Path | None, typer.Option("--config", help="File of settings, in place of the committed ones.", **PATH)
 ]

@@ -63,7 +63,7 @@ def spec_config() -> InputConfig:
 
 def test_streamed_arrays_are_those_of_the_table(file: Path, tmp_path: Path) -> None:
     table = toy_table(420, "din_v1")
-    rows = Streamed(file, SERVICES["din_v1"], 1000, tmp_path)
+    rows = Streamed((file,), SERVICES["din_v1"], 1000, tmp_path)
     parts = np.array([0, 3, 49, 50, 51, 300]), np.arange(310, 420)
     spec = rows.fit(parts[0], InputConfig())
     assert spec == toy_spec(table.take(parts[0]), "din_v1")
@@ -81,13 +81,13 @@ def test_a_file_with_views_and_with_columns_that_nobody_reads_is_streamed_as_oth
     """Of views Arrow cannot take single rows; Polars writes them."""
     table = pq.read_table(file)
     rows = np.arange(0, 420, 3)
-    expected = Streamed(file, SERVICES["din_v1"], 1000, tmp_path).fit(rows, InputConfig())
+    expected = Streamed((file,), SERVICES["din_v1"], 1000, tmp_path).fit(rows, InputConfig())
     name = "user_top_genres"
     views = table[name].combine_chunks().cast(pa.list_(pa.string_view()))
     table = table.set_column(table.column_names.index(name), name, views)
     table = table.append_column("note", pa.array([b"x"] * 420, pa.binary_view()))
     pq.write_table(table, tmp_path / "views.parquet")
-    streamed = Streamed(tmp_path / "views.parquet", SERVICES["din_v1"], 1000, tmp_path)
+    streamed = Streamed((tmp_path / "views.parquet",), SERVICES["din_v1"], 1000, tmp_path)
     assert streamed.fit(rows, InputConfig()) == expected
 
 
@@ -99,7 +99,7 @@ def test_a_file_whose_features_are_damaged_is_one_sentence(file: Path, tmp_path:
     content = bytearray(file.read_bytes())
     content[start : start + 8] = b"\xff" * 8
     (tmp_path / "damaged.parquet").write_bytes(content)
-    streamed = Streamed(tmp_path / "damaged.parquet", SERVICES["din_v1"], 1000, tmp_path)
+    streamed = Streamed((tmp_path / "damaged.parquet",), SERVICES["din_v1"], 1000, tmp_path)
     with pytest.raises(MarqueeError, match=r"damaged\.parquet is not a Parquet file that can be read: "):
         streamed.fit(np.arange(10), InputConfig())
 
@@ -109,7 +109,7 @@ def test_a_file_some_of_whose_columns_end_early_is_one_sentence(
 ) -> None:
     batches = pq.ParquetFile.iter_batches
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *args, **kw: list(batches(*args, **kw))[:0])
-    streamed = Streamed(file, SERVICES["din_v1"], 1000, tmp_path)
+    streamed = Streamed((file,), SERVICES["din_v1"], 1000, tmp_path)
     with pytest.raises(MarqueeError, match=r"joined\.parquet is damaged: some of its columns have 0 rows"):
         streamed.fit(np.arange(10), InputConfig())
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 
 from common.errors import MarqueeError, unknown
+from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
 from feature_repo.define.task import Task
 from training.config import checked
@@ -75,13 +76,16 @@ class Recipe:
         """Whether the future may have been trained on; stands wherever the numbers do."""
         return LEAKY[self.split] or self.protocol == "paper" or bool(self.leak)
 
-    def cut(self, table: pa.Table) -> Split:
+    def cut(self, table: pa.Table, by: str = EVENT_TIMESTAMP) -> Split:
         """The parts of labelled rows.
+
+        Args:
+            by: the column that orders them in time.
 
         Raises:
             MarqueeError: as `training.data.splits.split`.
         """
-        return split(table, self.split, shares=self.shares, seed=self.split_seed)
+        return split(table, self.split, by=by, shares=self.shares, seed=self.split_seed)
 
     def as_json(self) -> dict[str, Any]:
         """The recipe as plain data."""
@@ -165,11 +169,13 @@ def recipe_of(
 
 
 def service_for(domain: Domain, entry: Entry) -> str:
-    """The feature service that a model reads: its own, or a domain's only one.
+    """The feature service that a model reads: its own, or a domain's only one; of a log, the log.
 
     Raises:
         MarqueeError: the domain has neither.
     """
+    if domain.fields:
+        return domain.events.name
     if entry.service in domain.services:
         return entry.service
     if len(domain.services) == 1:

@@ -43,12 +43,12 @@ def features(random: Random, folder: Path) -> str:
         recipe = recipe_for(DOMAIN, model, TrainOptions(data=file, service=SERVICE))
         prepared = prepare_file(file, DOMAIN, recipe, block=random.choice((7, 1_000)))
         labels = prepared.table["liked"].to_pylist()
-        with feature_rows(prepared.table, prepared.service, file, prepared.block, folder / "rows") as rows:
+        with feature_rows(prepared.table, prepared.service, (file,), prepared.block, folder / "rows") as rows:
             half = np.arange(0, len(labels), 2)
             fitted = rows.fit(half, recipe.settings.inputs)
             rows.arrays(fitted, half)
             (arrays,) = rows.arrays(_spec(), np.arange(len(labels)))
-            rows.fingerprint()
+            prepared.fingerprint()
             found = {name: np.asarray(array[0 : len(labels)]) for name, array in arrays.items()}
     except MarqueeError:
         assert not same, "a file that is whole was refused"

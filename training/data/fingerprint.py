@@ -1,6 +1,8 @@
-"""One number for all values of a table, to tell whether two sets of rows are the same."""
+"""One number for all values of a table, or of files, to tell whether two sets of rows are the same."""
 
 import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +26,15 @@ def fingerprint(table: pa.Table) -> str:
         digest.update(name.encode() + b"\0")
         _add(digest, table[name].combine_chunks())
     return digest.hexdigest()
+
+
+def fingerprint_of(files: Sequence[Path]) -> str:
+    """SHA-256 of a file's bytes, or of those of several files."""
+    digests = []
+    for path in files:
+        with path.open("rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _add(digest: "_Hash", values: pa.Array) -> None:

@@ -32,8 +32,8 @@ class LabelledEvents:
 
 
 def row_names(events: Table) -> tuple[str, ...]:
-    """The columns that tell which event a row is: its keys, then `event_timestamp`."""
-    return (*(column.name for column in events.key), EVENT_TIMESTAMP)
+    """The columns that tell which event a row is, and when: its keys, then what orders events in time."""
+    return tuple(dict.fromkeys((*(column.name for column in events.key), events.in_time)))
 
 
 def order_of(events: Table) -> tuple[str, ...]:

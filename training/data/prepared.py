@@ -15,9 +15,11 @@ from feature_repo.define.column import EVENT_TIMESTAMP, Type
 from feature_repo.define.domain import Domain
 from feature_repo.define.task import Task
 from training.data.columns import is_number
+from training.data.fingerprint import fingerprint, fingerprint_of
 from training.data.labels import read_labels
 from training.data.parquet import opened
 from training.data.service import Service, service_of
+from training.data.splits import Split
 from training.data.storage import BLOCK, READ, read_label_columns
 from training.inputs.columns import without_meaning
 from training.recipe import Recipe
@@ -38,8 +40,9 @@ class Prepared:
         protocol: that the features were joined by.
         versions: Delta version of each table read.
         asked: label rows that went into the join.
-        file: Parquet that the features are streamed from, with the rows of `table`; None where that has them.
-        block: rows of the file that memory holds at once.
+        files: Parquet that the features are streamed from, with the rows of `table` in order; none where that
+            has them.
+        block: rows of the files that memory holds at once.
         notes: what to tell people of the rows.
     """
 
@@ -50,9 +53,21 @@ class Prepared:
     protocol: str
     versions: Mapping[str, int]
     asked: int
-    file: Path | None = None
+    files: tuple[Path, ...] = ()
     block: int = BLOCK
     notes: tuple[str, ...] = ()
+
+    def cut(self, recipe: Recipe) -> Split:
+        """The parts of the rows, as a recipe cuts them.
+
+        Raises:
+            MarqueeError: as `training.data.splits.split`.
+        """
+        return recipe.cut(self.table, self.domain.events.in_time)
+
+    def fingerprint(self) -> str:
+        """One digest of all rows."""
+        return fingerprint_of(self.files) if self.files else fingerprint(self.table)
 
     def check_recipe(self, recipe: Recipe) -> None:
         """Refuse a recipe that these rows were not made for.
@@ -159,7 +174,7 @@ def prepare_file(file: Path, domain: Domain, recipe: Recipe, *, block: int = BLO
         protocol=recipe.protocol,
         versions={},
         asked=table.num_rows,
-        file=file,
+        files=(file,),
         block=block,
         notes=tuple(numbers_without_meaning(file, service)),
     )

@@ -32,8 +32,9 @@ def service_of(domain: Domain, name: str) -> Service:
     Raises:
         MarqueeError: the domain has none of that name; the sentence names the nearest, or all.
     """
-    if domain.fields and name == domain.events.name:
-        return Service(name, domain.fields)
-    if name not in domain.services:
-        raise unknown("feature service", name, domain.services)
-    return Service(name, tuple(domain.services[name]))
+    known: dict[str, tuple[Block, ...]] = dict(domain.services)
+    if domain.fields:
+        known[domain.events.name] = domain.fields
+    if name not in known:
+        raise unknown("feature service", name, known)
+    return Service(name, tuple(known[name]))

@@ -69,19 +69,21 @@ def split(
     table: pa.Table,
     strategy: str = "time",
     *,
+    by: str = EVENT_TIMESTAMP,
     shares: tuple[float, float, float] = SHARES,
     seed: int = 0,
 ) -> Split:
     """Cut a table of labels.
 
-    "time": the first rows by `event_timestamp` train, the next validate, the last test. Rows of one instant
+    "time": the first rows by their instants train, the next validate, the last test. Rows of one instant
     stay together: a cut moves on to the end of the instant that it falls into, so every training row is
     strictly earlier than every validation row, and that than every test row.
     "random": rows are dealt at random by `seed`, as the papers do. Leaky.
 
     Args:
-        table: with `event_timestamp`, in any order.
+        table: in any order.
         strategy: "time" or "random".
+        by: the column with the instants, or with the places in a log.
         shares: of training, validation and test; they add up to 1.
         seed: of the random strategy.
 
@@ -93,11 +95,10 @@ def split(
     rows = table.num_rows
     cuts = [round(rows * shares[0]), round(rows * (shares[0] + shares[1]))]
     if strategy == "time":
-        column = table[EVENT_TIMESTAMP]
+        column = table[by]
         if column.null_count:
             raise MarqueeError(
-                f"{column.null_count} of {rows} labels have no {EVENT_TIMESTAMP}: they cannot be "
-                "split by time."
+                f"{column.null_count} of {rows} labels have no {by}: they cannot be split by time."
             )
         times = column.cast(pa.int64()).to_numpy()
         order = np.argsort(times)
@@ -108,16 +109,18 @@ def split(
     parts = [np.sort(part) for part in np.split(order, cuts)]
     for name, part in zip(("training", "validation", "test"), parts, strict=True):
         if not len(part):
-            raise MarqueeError(_nothing_left(table, strategy, shares, name))
+            raise MarqueeError(_nothing_left(table[by], strategy, shares, name))
     train, valid, test = parts
     return Split(train, valid, test, strategy)
 
 
-def _nothing_left(table: pa.Table, strategy: Strategy, shares: tuple[float, float, float], part: str) -> str:
+def _nothing_left(
+    times: pa.ChunkedArray, strategy: Strategy, shares: tuple[float, float, float], part: str
+) -> str:
     """Why a part would be empty: there are too few labels, or they share their instants, which stay whole."""
-    rows = table.num_rows
+    rows = len(times)
     if 0 < round(rows * shares[0]) < round(rows * (shares[0] + shares[1])) < rows:
-        instants = len(pc.unique(table[EVENT_TIMESTAMP]))
+        instants = len(pc.unique(times))
         labels = f"All {count(rows)} labels share one instant"
         if instants > 1:
             labels = f"{count(rows)} labels share {count(instants)} instants"

@@ -5,7 +5,6 @@ folder, from which `trainer.Batches` takes block by block. Memory then holds one
 keys, instant and label only.
 """
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,6 @@ from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.table import Table
 from feature_repo.define.task import Task
 from training.data.columns import readable_labels, without_views
-from training.data.fingerprint import fingerprint
 from training.data.labels import given_label, row_names, with_label
 from training.data.parquet import check_names, opened
 from training.data.service import Service
@@ -30,7 +28,7 @@ from training.inputs.config import InputConfig
 from training.inputs.spec import Arrays, InputSpec
 from training.inputs.vocabulary import VocabularyCounts
 
-READ = 65_536
+READ = 262_144
 """Rows that are read and turned into inputs at a time."""
 BLOCK = 1_000_000
 """Rows of a block, where nothing else is asked for."""
@@ -44,9 +42,6 @@ class FeatureRows(Protocol):
 
     def arrays(self, spec: InputSpec, *parts: np.ndarray) -> list[Arrays]:
         """The inputs of the rows of each part (ascending numbers)."""
-
-    def fingerprint(self) -> str:
-        """One digest of all rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +64,6 @@ class InMemory:
         """As `FeatureRows`."""
         whole = spec.apply(self.table)
         return [{name: array[rows] for name, array in whole.items()} for rows in parts]
-
-    def fingerprint(self) -> str:
-        """As `FeatureRows`."""
-        return fingerprint(self.table)
 
 
 def fit_inputs(table: pa.Table, service: Service, config: InputConfig) -> InputSpec:
@@ -109,30 +100,31 @@ class OnDisk:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """Rows of a Parquet file.
+    """Rows of Parquet files.
 
     Args:
-        path: of the file.
-        service: whose features it has.
+        files: in the order of the rows.
+        service: whose features they have.
         block: rows that memory holds at once.
         scratch: folder for the arrays.
     """
 
-    path: Path
+    files: tuple[Path, ...]
     service: Service
     block: int
     scratch: Path
 
     def fit(self, rows: np.ndarray, config: InputConfig) -> InputSpec:
-        """As `FeatureRows`. Vocabularies are those of all rows; moments, quantiles and the lengths of lists,
-        where there are more rows than a block has, those of a block drawn at random."""
-        if len(rows) <= self.block:
-            return fit_inputs(self._take(rows), self.service, config)
-        drawn = np.sort(np.random.default_rng(0).choice(rows, self.block, replace=False))
-        spec = fit_inputs(self._take(drawn), self.service, config)
-        counts = VocabularyCounts(self.service.views, config)
-        for chunk, (here,) in self._chunks(rows):
-            counts.add(chunk.take(here))
+        """As `FeatureRows`, in one pass. Vocabularies are those of all rows; moments, quantiles and
+        lengths of lists are those of a block drawn at random, where there are more rows than it has."""
+        drawn = rows
+        if len(rows) > self.block:
+            drawn = np.sort(np.random.default_rng(0).choice(rows, self.block, replace=False))
+        counts, taken = VocabularyCounts(self.service.views, config), []
+        for chunk, (every, sample) in self._chunks(rows, drawn):
+            counts.add(chunk.take(every))
+            taken.append(chunk.take(sample))
+        spec = fit_inputs(pa.concat_tables(taken), self.service, config)
         return spec.model_copy(update={"vocabularies": counts.vocabularies(), "rows": len(rows)})
 
     def arrays(self, spec: InputSpec, *parts: np.ndarray) -> list[Arrays]:
@@ -159,50 +151,45 @@ class Streamed:
 
         return [{name: held(number, name) for name in kinds} for number in range(len(parts))]
 
-    def fingerprint(self) -> str:
-        """Of the file's bytes."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def _take(self, rows: np.ndarray) -> pa.Table:
-        return pa.concat_tables([chunk.take(here) for chunk, (here,) in self._chunks(rows)])
-
     def _chunks(self, *parts: np.ndarray) -> Iterator[tuple[pa.Table, list[np.ndarray]]]:
-        """The file in chunks, each with the places in it of the rows of each part."""
+        """The files in chunks, each with the places in it of the rows of each part."""
         start = 0
-        features = (column.name for view in self.service.views for column in view.columns)
-        names = [*(key.name for key in self.service.keys), EVENT_TIMESTAMP, *features]
-        with opened(self.path) as file:
-            for batch in file.iter_batches(READ, columns=names):
-                cuts = [np.searchsorted(rows, (start, start + batch.num_rows)) for rows in parts]
-                places = [rows[low:high] - start for rows, (low, high) in zip(parts, cuts, strict=True)]
-                chunk = without_views(pa.Table.from_batches([batch]))
-                yield readable_labels(chunk, self.service.keys), places
-                start += batch.num_rows
+        keys = self.service.keys
+        names = [column.name for view in self.service.views for column in view.columns]
+        if keys:
+            names = [*(key.name for key in keys), EVENT_TIMESTAMP, *names]
+        for path in self.files:
+            with opened(path) as file:
+                for batch in file.iter_batches(READ, columns=names):
+                    cuts = [np.searchsorted(rows, (start, start + batch.num_rows)) for rows in parts]
+                    places = [rows[low:high] - start for rows, (low, high) in zip(parts, cuts, strict=True)]
+                    chunk = without_views(pa.Table.from_batches([batch]))
+                    yield readable_labels(chunk, keys) if keys else chunk, places
+                    start += batch.num_rows
         if any(len(rows) and rows[-1] >= start for rows in parts):
-            raise MarqueeError(f"{self.path} is damaged: some of its columns have {start:,} rows only.")
+            raise MarqueeError(f"{path} is damaged: some of its columns have {start:,} rows only.")
 
 
 @contextmanager
 def feature_rows(
-    table: pa.Table, service: Service, file: Path | None, block: int, near: Path
+    table: pa.Table, service: Service, files: tuple[Path, ...], block: int, near: Path
 ) -> Iterator[FeatureRows]:
-    """The features of labels: of the table itself, or of the file that it was read from.
+    """The features of labels: of the table itself, or of the files that it was read from.
 
     Args:
-        table: labels, and features where there is no file.
+        table: labels, and features where there are no files.
         service: whose features they are.
-        file: Parquet with the same rows in the same order.
+        files: Parquet with the same rows in the same order.
         block: of a `Streamed`.
         near: a scratch folder is made beside this path.
     """
-    if file is None:
+    if not files:
         yield InMemory(table, service)
         return
     near.parent.mkdir(parents=True, exist_ok=True)
     scratch = tempfile.TemporaryDirectory(dir=near.parent, prefix=f".{near.name}.rows.", suffix=PARTIAL)
     with scratch as name, held(Path(name)):
-        yield Streamed(file, service, block, Path(name))
+        yield Streamed(files, service, block, Path(name))
 
 
 def label_column(file: Path, events: Table, task: Task) -> str:

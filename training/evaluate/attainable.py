@@ -19,7 +19,7 @@ def true_probabilities(rows: pa.Table, names: Sequence[str], truth: Path) -> np.
 
     Args:
         rows: with the columns `names`.
-        names: the columns that tell which event a row is, `event_timestamp` among them.
+        names: the columns that tell which event a row is.
         truth: Parquet file or folder with those columns and one more, the probability.
 
     Raises:
@@ -32,12 +32,13 @@ def true_probabilities(rows: pa.Table, names: Sequence[str], truth: Path) -> np.
     if not truth.exists():
         raise MarqueeError(f"There are no probabilities at {truth}.")
     pattern = str(truth / "**" / "*.parquet") if truth.is_dir() else str(truth)
-    instants = rows[EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC"))
     asked = rows.select(list(names))
-    asked = asked.set_column(asked.column_names.index(EVENT_TIMESTAMP), EVENT_TIMESTAMP, instants)
-    asked = asked.append_column(ROW, pa.array(np.arange(rows.num_rows)))
     same = [f"r.{quoted(name)} = l.{quoted(name)}" for name in names if name != EVENT_TIMESTAMP]
-    same.append(f"epoch_us(r.{EVENT_TIMESTAMP}) = epoch_us(l.{EVENT_TIMESTAMP})")
+    if EVENT_TIMESTAMP in names:
+        instants = rows[EVENT_TIMESTAMP].cast(pa.timestamp("us", "UTC"))
+        asked = asked.set_column(asked.column_names.index(EVENT_TIMESTAMP), EVENT_TIMESTAMP, instants)
+        same.append(f"epoch_us(r.{EVENT_TIMESTAMP}) = epoch_us(l.{EVENT_TIMESTAMP})")
+    asked = asked.append_column(ROW, pa.array(np.arange(rows.num_rows)))
     with opened(spill=truth.parent) as connection:
         connection.register("asked", asked)
         try:

@@ -52,6 +52,7 @@ class Manifest:
         backend: of Keras; "" for another library.
         created: when, UTC, ISO 8601.
         data: fingerprint of the labels with their features, all rows; "" where it was not taken.
+        block: rows of a log that memory held at once; 0 where it held all.
         packages: versions of the packages that matter.
         format: version of this layout.
         files: SHA-256 of each other file of the artefact, by name; filled in by `save`.
@@ -64,6 +65,7 @@ class Manifest:
     backend: str
     created: str
     data: str = ""
+    block: int = 0
     packages: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
     files: dict[str, str] = field(default_factory=dict)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from common.errors import MarqueeError
 from feature_repo.define.domain import Domain
 from lake.tables import require_versions
-from training.data.fingerprint import fingerprint
+from training.data.log import prepare_log
 from training.data.prepared import prepare
+from training.data.storage import BLOCK
 from training.fit import artefact as artefacts
 from training.fit.artefact import Manifest
 from training.fit.curve import OnEpoch
@@ -80,9 +81,13 @@ def train_like(
         )
     require_recorded(lake, manifest, run)
     metrics = artefacts.read_metrics(run)["test"]
-    features = {name: at for name, at in manifest.versions.items() if name != domain.events.name}
-    prepared = prepare(open_store(features), lake, domain, recipe, versions=manifest.versions)
-    if fingerprint(prepared.table) != manifest.data:
+    if domain.fields:
+        version, block = manifest.versions[domain.events.name], manifest.block or BLOCK
+        prepared = prepare_log(lake, domain, recipe, version=version, block=block)
+    else:
+        features = {name: at for name, at in manifest.versions.items() if name != domain.events.name}
+        prepared = prepare(open_store(features), lake, domain, recipe, versions=manifest.versions)
+    if prepared.fingerprint() != manifest.data:
         raise MarqueeError(
             f"The {prepared.table.num_rows} rows that the recorded versions give now are not the"
             f" {manifest.rows['returned']} that {run} was trained on: {lake} belongs to another home, or the"

@@ -10,6 +10,7 @@ import pyarrow as pa
 from common.errors import MarqueeError
 from feature_repo.define.domain import Domain
 from training.data.labels import read_labels, row_names
+from training.data.log import log_chunks
 from training.data.prepared import joined
 from training.fit import artefact as artefacts
 from training.fit.artefact import SCORE, Artefact
@@ -51,10 +52,18 @@ def rescore(folder: Path, lake: Path, domain: Domain, open_store: OpenStore, *, 
     versions: Mapping[str, int] = {} if now else artefact.manifest.versions
     if not now:
         require_recorded(lake, artefact.manifest, folder)
-    store = open_store({name: at for name, at in versions.items() if name != domain.events.name})
-    table = _features(artefact, folder, lake, domain, store, versions.get(domain.events.name))
+    version = versions.get(domain.events.name)
     objective = artefact.estimator.blueprint.objective
-    predicted = artefact.predict(table)
+    if domain.fields:
+        places = rows[domain.events.key[0].name].to_numpy()
+        parts = [artefact.predict(chunk) for chunk in log_chunks(lake, domain, places, version)]
+        predicted = np.concatenate(parts) if parts else np.empty(0)
+        _require_all(len(predicted), rows.num_rows, folder, lake, domain)
+        targets = objective.targets(rows)
+    else:
+        store = open_store({name: at for name, at in versions.items() if name != domain.events.name})
+        table = _features(artefact, folder, lake, domain, store, version)
+        predicted, targets = artefact.predict(table), objective.targets(table)
     if not now:
         scores, written = objective.score(predicted), rows[SCORE].to_numpy()
         differing = int((~np.isclose(scores, written, rtol=ROUNDING, atol=ROUNDING)).sum())
@@ -65,7 +74,7 @@ def rescore(folder: Path, lake: Path, domain: Domain, open_store: OpenStore, *, 
                 " now. `--now` scores them with the features of today."
             )
     threshold = artefact.metrics["test"].get("threshold")
-    return objective.measure(objective.targets(table), predicted, threshold)
+    return objective.measure(targets, predicted, threshold)
 
 
 def _features(
@@ -86,9 +95,18 @@ def _features(
     rows = artefact.predictions.select(names)
     labels = read_labels(lake, domain, recipe.task, version=version).table.select(names)
     found = rows.join(labels, names, join_type="left semi").num_rows
-    if found != rows.num_rows:
+    _require_all(found, rows.num_rows, folder, lake, domain)
+    return joined(store, domain, recipe.service, rows, recipe.protocol)
+
+
+def _require_all(found: int, rows: int, folder: Path, lake: Path, domain: Domain) -> None:
+    """Refuse a lake that has not all test rows of an artefact.
+
+    Raises:
+        MarqueeError: naming how many it lacks.
+    """
+    if found != rows:
         raise MarqueeError(
-            f"{rows.num_rows - found} of the {rows.num_rows} test rows of {folder} are not among the"
+            f"{rows - found} of the {rows} test rows of {folder} are not among the"
             f" {domain.events.name} of {lake}: evaluate it on the home that it was trained in."
         )
-    return joined(store, domain, recipe.service, rows, recipe.protocol)

@@ -85,14 +85,14 @@ def train_on(
             cannot be trained on.
     """
     prepared.check_recipe(recipe)
-    if prepared.file is not None:
+    if prepared.files:
         check_streams(recipe)
     objective = objective_of(recipe.task)
-    cut = recipe.cut(prepared.table)
+    cut = prepared.cut(recipe)
     targets = objective.targets(prepared.table)
     for name, part in cut.parts.items():
         objective.check(targets[part], name)
-    with feature_rows(prepared.table, prepared.service, prepared.file, prepared.block, out) as rows:
+    with feature_rows(prepared.table, prepared.service, prepared.files, prepared.block, out) as rows:
         trained = _train(prepared, recipe, rows, cut, targets, out, on_epoch)
     metrics = objective.measure(targets[cut.test], trained.predicted, trained.threshold)
     predictions = _predictions(prepared, cut.test, trained.predicted)
@@ -113,6 +113,7 @@ def train_on(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         packages=artefacts.package_versions(),
         data=trained.data,
+        block=prepared.block if prepared.files else 0,
     )
     written = {
         "test": dict(metrics),
@@ -183,7 +184,7 @@ def _train(
     spec = rows.fit(cut.train, settings.inputs)
     train, valid, test = rows.arrays(spec, cut.train, cut.valid, cut.test)
     estimator = estimator_of(Blueprint(entry, settings, spec, objective))
-    data = rows.fingerprint()
+    data = prepared.fingerprint()
     made_of = {
         "data": data,
         "block": prepared.block,

@@ -150,7 +150,7 @@ def inputs_of(
             inputs.append(_bucketised(table, side, modality, block, config))
     inputs += [_list(table, feature, config) for feature in features.lists]
     inputs += [_vector(feature) for feature in features.vectors]
-    if config.context:
+    if features.context:
         inputs += _request(table, features.instants, config)
     names = [item.name for item in inputs]
     if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from common.errors import MarqueeError
 from common.files import write_atomically
-from training.data.fingerprint import fingerprint
 from training.data.prepared import Prepared
 from training.fit import artefact as artefacts
 from training.fit.artefact import SCORE
@@ -38,7 +37,7 @@ def train_cell(prepared: Prepared, recipe: Recipe, folder: Path, truth: Path | N
     """
     digest = recipe.digest(
         versions=dict(prepared.versions),
-        data=fingerprint(prepared.table),
+        data=prepared.fingerprint(),
         truth=None if truth is None else str(truth),
     )
     mark = folder.parent / f"{folder.name}.{MARK}"

@@ -219,8 +219,8 @@ class _Run:
         for protocol in self.protocols:
             recipe = self._recipe(paper.rows_under(protocol)[0], protocol, 0)
             objective = objective_of(recipe.task)
-            table = self._prepared(recipe).table
-            cut = recipe.cut(table)
+            prepared = self._prepared(recipe)
+            table, cut = prepared.table, prepared.cut(recipe)
             targets = objective.targets(table)
             positive = targets if objective.kind == "binary" else np.zeros(len(targets), dtype=bool)
             parts[protocol] = {
@@ -266,9 +266,9 @@ class _Run:
         """The first attention layer of a cell, on average over the rows that it was tested on."""
         artefact = artefacts.load(folder)
         recipe = artefact.manifest.recipe
-        table = self._prepared(recipe).table
-        cut = recipe.cut(table)
-        weights = mean_attention(artefact.estimator.fitted, artefact.spec.apply(table.take(cut.test)))
+        prepared = self._prepared(recipe)
+        rows = prepared.table.take(prepared.cut(recipe).test)
+        weights = mean_attention(artefact.estimator.fitted, artefact.spec.apply(rows))
         names = [name for item in artefact.spec.inputs for name in field_names(item)]
         return Attention(protocol, variant, names, weights.tolist())
 
