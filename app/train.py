@@ -251,6 +251,8 @@ def _outcome(result: "Result") -> str:
     outcome = f"test {TITLES[first]} {result.metrics[first]:.4f}"
     if result.attainable is not None:
         outcome += f", {result.attainable:.0%} of the attainable gain"
-    if result.resumed:
-        outcome += f"; went on after epoch {result.resumed} of a run that was cut off"
+    epochs, batches = result.resumed
+    if epochs or batches:
+        within = f"step {batches} of " if batches else ""
+        outcome += f"; went on after {within}epoch {epochs + bool(batches)} of a run that was cut off"
     return outcome

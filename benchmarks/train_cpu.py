@@ -40,7 +40,8 @@ def train_ours(contender: str, folder: Path, epochs: int) -> None:
     from train_rows import plain_spec, service_spec
 
     from training.backend import keras, seed_everything
-    from training.fit.trainer import Batches, compile_model
+    from training.fit.batches import Batches
+    from training.fit.trainer import compile_model
     from training.models import model as entry_of
 
     if contender.endswith("_bfloat16"):

@@ -14,6 +14,8 @@ from training.estimators.network import Network
 from training.evaluate.metrics import roc_auc
 from training.fit import artefact as artefacts
 from training.fit import trainer
+from training.fit.batches import Batches, batch_size
+from training.fit.checkpoint import Checkpoint, State
 from training.fit.curve import Epoch
 from training.fit.train import train_on
 from training.inputs.spec import Arrays, InputSpec
@@ -32,7 +34,7 @@ class TestBatches:
     liked = np.arange(10) % 3 == 0
 
     def test_an_epoch_has_every_row_with_its_label_and_batches_of_one_size(self) -> None:
-        batches = trainer.Batches(self.arrays, self.liked, 4, seed=1)
+        batches = Batches(self.arrays, self.liked, 4, seed=1)
         assert len(batches) == 3
         rows = []
         for i in range(3):
@@ -46,29 +48,29 @@ class TestBatches:
 
     def test_order_depends_on_seed_and_epoch_only(self) -> None:
         def order(seed: int, epoch: int) -> list[int]:
-            batches = trainer.Batches(self.arrays, self.liked, 10, seed, epoch)
+            batches = Batches(self.arrays, self.liked, 10, seed, epoch)
             return list(batches[0][0]["a"])
 
         assert order(1, 0) == order(1, 0)
         assert order(1, 0) != order(2, 0)
-        batches = trainer.Batches(self.arrays, self.liked, 10, 1)
+        batches = Batches(self.arrays, self.liked, 10, 1)
         batches.on_epoch_end()
         assert list(batches[0][0]["a"]) == order(1, 1) != order(1, 0)
 
     def test_without_a_seed_rows_keep_their_order(self) -> None:
-        batches = trainer.Batches(self.arrays, None, 4)
+        batches = Batches(self.arrays, None, 4)
         assert [row for i in range(3) for row in batches[i][0]["a"]] == list(range(10))
 
     def test_batches_are_filled_up_with_the_first_rows_where_asked(self) -> None:
-        batches = trainer.Batches(self.arrays, None, 4, full=True)
+        batches = Batches(self.arrays, None, 4, full=True)
         assert [list(batches[i][0]["a"]) for i in range(3)] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 0, 1]]
-        few = trainer.Batches({"a": np.arange(3)}, None, 8, full=True)
+        few = Batches({"a": np.arange(3)}, None, 8, full=True)
         assert [list(few[i][0]["a"]) for i in range(len(few))] == [[0, 1, 2, 0, 1, 2, 0, 1]]
 
     def test_batch_size_grows_with_the_rows_up_to_the_papers(self) -> None:
-        sizes = [trainer.batch_size(rows, TrainingConfig()) for rows in (100, 10_000, 100_000, 10_000_000)]
+        sizes = [batch_size(rows, TrainingConfig()) for rows in (100, 10_000, 100_000, 10_000_000)]
         assert sizes == [100, 256, 1000, 4500]
-        assert trainer.batch_size(50, TrainingConfig(batch_size=64)) == 50
+        assert batch_size(50, TrainingConfig(batch_size=64)) == 50
 
 
 def parts(rows: int = 900) -> tuple[InputSpec, Examples, Examples]:
@@ -219,12 +221,12 @@ def test_killed_training_goes_on_to_the_result_of_an_unbroken_one(tmp_path: Path
     assert not out.exists()
     # Another training does not take up this one's state.
     other = train_on(given, recipe("din", config={**config, "training.epochs": 1}, seed=4), out)
-    assert other.resumed == 0
+    assert other.resumed == (0, 0)
     with pytest.raises(KilledError):
         train_on(given, asked, out, on_epoch=kill)
     epochs: list[int] = []
     resumed = train_on(given, asked, out, on_epoch=lambda point, _: epochs.append(point.epoch))
-    assert (resumed.resumed, epochs) == (2, [3, 4])
+    assert (resumed.resumed, epochs) == ((2, 0), [3, 4])
     assert resumed.metrics == whole.metrics
     scores = [artefacts.read_predictions(run.folder)["score"].to_numpy() for run in (whole, resumed)]
     np.testing.assert_array_equal(*scores)
@@ -234,3 +236,37 @@ def test_killed_training_goes_on_to_the_result_of_an_unbroken_one(tmp_path: Path
     ]
     assert curves[0] == curves[1]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_training_killed_within_an_epoch_goes_on_to_the_result_of_an_unbroken_one(
+    tmp_path: Path, averaging: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "STEPS_A_CALL", 4)
+    monkeypatch.setattr(trainer, "KEPT_EVERY", 0.0)
+    given = prepared("din_v1", 500)
+    config = {"training.epochs": 3, "training.batch_size": 16, "training.averaging": averaging}
+    asked = recipe("din", config=config, seed=3)
+    whole = train_on(given, asked, tmp_path / "whole")
+    write, places = Checkpoint.write, []
+
+    def kill(self: Checkpoint, state: State) -> None:
+        write(self, state)
+        places.append((state.epoch, state.batch))
+        if state.epoch == 1 and state.batch > 8:
+            raise KilledError
+
+    out = tmp_path / "killed"
+    with monkeypatch.context() as patched, pytest.raises(KilledError):
+        patched.setattr(Checkpoint, "write", kill)
+        train_on(given, asked, out)
+    assert places[-1][1] > 8
+    epochs: list[int] = []
+    resumed = train_on(given, asked, out, on_epoch=lambda point, _: epochs.append(point.epoch))
+    assert (resumed.resumed, epochs) == (places[-1], [2, 3])
+    assert resumed.metrics == whole.metrics
+    curves = [
+        [(epoch.loss, epoch.validation["auc"]) for epoch in artefacts.read_history(run.folder).epochs]
+        for run in (whole, resumed)
+    ]
+    assert curves[0] == curves[1]

@@ -16,8 +16,8 @@ from tests.training_runs import SERVICES, prepared, recipe
 from training.data.prepared import Prepared, prepare_file
 from training.data.storage import OnDisk, Streamed
 from training.fit import artefact as artefacts
+from training.fit.batches import Batches
 from training.fit.train import train_on
-from training.fit.trainer import Batches
 from training.inputs.config import InputConfig
 
 pytestmark = pytest.mark.training

@@ -1,8 +1,8 @@
 """Where labelled features lie, in memory or in a Parquet file, and how chosen rows of them become arrays.
 
 What is streamed is read chunk by chunk, turned into inputs, and laid down as plain arrays in a scratch
-folder, from which `trainer.Batches` takes block by block. Memory then holds one block, and of each row its
-keys, instant and label only.
+folder, from which `training.fit.batches` takes block by block. Memory then holds one block, and of each row
+its keys, instant and label only.
 """
 
 import tempfile

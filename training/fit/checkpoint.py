@@ -1,4 +1,4 @@
-"""Where a training stands after an epoch, in one file, so that a killed one goes on to the same result."""
+"""Where a training stands, in one file, so that a killed one goes on to the same result."""
 
 import io
 import json
@@ -16,10 +16,12 @@ Arrays = list[np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All that the next epoch depends on; the order of its rows follows from seed and epoch.
+    """All that the next batch depends on; the order of the rows follows from seed and epoch.
 
     Args:
         epoch: epochs done.
+        batch: batches done of the next one.
+        loss: the sums that the mean loss of that epoch is made of.
         variables: of the model, its random generators included.
         optimizer: the optimiser's variables.
         best: value of the best epoch so far, of what is monitored.
@@ -28,6 +30,8 @@ class State:
     """
 
     epoch: int
+    batch: int
+    loss: Arrays
     variables: Arrays
     optimizer: Arrays
     best: float
@@ -53,8 +57,15 @@ class Checkpoint:
             "variables": state.variables,
             "optimizer": state.optimizer,
             "best_weights": state.best_weights,
+            "loss": state.loss,
         }
-        meta = {"of": self.of, "epoch": state.epoch, "best": state.best, "curve": state.curve.as_json()}
+        meta = {
+            "of": self.of,
+            "epoch": state.epoch,
+            "batch": state.batch,
+            "best": state.best,
+            "curve": state.curve.as_json(),
+        }
         meta |= {name: len(arrays) for name, arrays in groups.items()}
         arrays = {f"{name}_{i}": array for name, group in groups.items() for i, array in enumerate(group)}
         file = io.BytesIO()
@@ -70,11 +81,13 @@ class Checkpoint:
                     return None
                 groups = {
                     name: [file[f"{name}_{i}"] for i in range(meta[name])]
-                    for name in ("variables", "optimizer", "best_weights")
+                    for name in ("variables", "optimizer", "best_weights", "loss")
                 }
         except (OSError, ValueError, KeyError, zipfile.BadZipFile):
             return None
-        return State(meta["epoch"], best=meta["best"], curve=Curve.from_json(meta["curve"]), **groups)
+        return State(
+            meta["epoch"], meta["batch"], best=meta["best"], curve=Curve.from_json(meta["curve"]), **groups
+        )
 
     def remove(self) -> None:
         """When the training is done."""

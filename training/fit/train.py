@@ -41,7 +41,7 @@ class Result:
         positive_rates: share of rows of each part whose label is true; empty where labels are not binary.
         best_auc: the ROC-AUC of the true probabilities on the same test rows, where they are known.
         attainable: (AUC - .5) / (best_auc - .5).
-        resumed: epochs that an earlier call, which was cut off, had done.
+        resumed: epochs that an earlier call, which was cut off, had done, and batches of the next.
         unread: columns of the service that the model's configuration reads in no input.
     """
 
@@ -55,7 +55,7 @@ class Result:
     positive_rates: dict[str, float]
     best_auc: float | None = None
     attainable: float | None = None
-    resumed: int = 0
+    resumed: tuple[int, int] = (0, 0)
     unread: tuple[str, ...] = ()
 
 
@@ -167,7 +167,7 @@ class _Trained:
     validation: Metrics
     data: str
     checkpoint: Checkpoint
-    resumed: int
+    resumed: tuple[int, int]
 
 
 def _train(
@@ -216,7 +216,7 @@ def _train(
         objective.measure(targets[cut.valid], chosen_on, threshold),
         data,
         checkpoint,
-        0 if state is None else state.epoch,
+        (0, 0) if state is None else (state.epoch, state.batch),
     )
 
 

@@ -1,9 +1,7 @@
-"""Training a Keras model on a dictionary of arrays.
-
-Batches are taken by permuted index from contiguous arrays: no per-row work, no copies but the batch itself.
-"""
+"""Training a Keras model on a dictionary of arrays."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from training.backend import keras
 from training.data.storage import OnDisk
 from training.estimators.heads import loss_of
+from training.fit.batches import Batches, Rest, batch_size
 from training.fit.checkpoint import Checkpoint, State
 from training.fit.curve import Curve, Epoch, OnEpoch
 from training.inputs.spec import Arrays
@@ -20,97 +19,8 @@ from training.tasks import Objective, check_monitor
 PREDICTION_BATCH = 8192
 STEPS_A_CALL = 32
 """The most training steps in one compiled call, where the backend can do several."""
-SMALLEST_BATCH, LARGEST_BATCH = 256, 4500
-
-
-class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """Batches of a dictionary of arrays, in an order that depends on seed and epoch only.
-
-    Arrays on disk are shuffled in blocks: the blocks come in random order, and within each its rows do. What
-    fits one block is shuffled as if it were in memory.
-
-    Args:
-        arrays: contiguous arrays of the same number of rows, in memory or on disk.
-        targets: (rows,), or None to predict.
-        size: rows of a batch. The last of a block may be smaller; where rows are shuffled, those that came
-            first fill it up, as each shape of batch is compiled for itself.
-        seed: of the permutation; None keeps the order.
-        epoch: that comes first.
-        full: fill up the last batch of a block where rows keep their order, too.
-    """
-
-    def __init__(
-        self,
-        arrays: Arrays,
-        targets: np.ndarray | None,
-        size: int,
-        seed: int | None = None,
-        epoch: int = 0,
-        full: bool = False,
-    ) -> None:
-        super().__init__(workers=1, use_multiprocessing=False)
-        self.arrays = arrays
-        self.targets = targets
-        first = next(iter(arrays.values()))
-        self.rows = len(first)
-        self.size = size
-        self.seed = seed
-        self.epoch = epoch
-        self.full = full
-        self.block = first.block if isinstance(first, OnDisk) else max(self.rows, 1)
-        self._permute()
-
-    def _permute(self) -> None:
-        """The order of the blocks, and the number of batches up to the end of each."""
-        self._held = -1
-        starts = np.arange(0, self.rows, self.block)
-        rows = np.minimum(starts + self.block, self.rows) - starts
-        self._blocks = np.arange(len(starts))
-        if self.seed is not None and len(starts) > 1:
-            self._blocks = np.random.default_rng((self.seed, self.epoch)).permutation(len(starts))
-        self._ends = np.cumsum(-(-rows[self._blocks] // self.size))
-
-    def _hold(self, block: int) -> None:
-        """Bring a block into memory, and draw its order."""
-        if block == self._held:
-            return
-        rows = slice(block * self.block, min((block + 1) * self.block, self.rows))
-        self._arrays = {name: array[rows] for name, array in self.arrays.items()}
-        self._rows = rows.stop - rows.start
-        self._labels = None if self.targets is None else self.targets[rows].astype(np.float32)[:, None]
-        self._order = None
-        if self.seed is not None:
-            key = (self.seed, self.epoch) if len(self._blocks) == 1 else (self.seed, self.epoch, 1 + block)
-            self._order = np.random.default_rng(key).permutation(self._rows)
-        self._held = block
-
-    def __len__(self) -> int:
-        return int(self._ends[-1]) if self.rows else 0
-
-    def __getitem__(self, index: int) -> Any:
-        place = int(np.searchsorted(self._ends, index, side="right"))
-        self._hold(int(self._blocks[place]))
-        start = (index - (int(self._ends[place - 1]) if place else 0)) * self.size
-        rows: Any = slice(start, start + self.size)
-        if self._order is not None:
-            chosen = self._order[rows]
-            short = self.size - len(chosen)
-            rows = chosen if len(self._order) < self.size else np.concatenate([chosen, self._order[:short]])
-        elif self.full and rows.stop > self._rows:
-            rows = np.arange(rows.start, rows.stop) % self._rows
-        batch = {name: array[rows] for name, array in self._arrays.items()}
-        return (batch,) if self._labels is None else (batch, self._labels[rows])
-
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self._permute()
-
-
-def batch_size(rows: int, config: TrainingConfig) -> int:
-    """The configured batch, or one that gives an epoch some 100 steps, within 256 and 4500 rows."""
-    if config.batch_size is not None:
-        return min(config.batch_size, rows)
-    return min(rows, max(SMALLEST_BATCH, min(LARGEST_BATCH, rows // 100)))
+KEPT_EVERY = 120.0
+"""Seconds after which the state is kept within an epoch: it may be as large as all embeddings are."""
 
 
 def fit(
@@ -138,11 +48,11 @@ def fit(
         objective: of the task.
         seed: of the batches.
         on_epoch: called after each epoch.
-        checkpoint: written after each epoch; where it has the state of this training, that goes on from it,
-            to the same result as if it had never stopped.
+        checkpoint: written after each epoch, and every `KEPT_EVERY` seconds within one. Where it has the
+            state of this training, that goes on from it, to the same result as if it had never stopped.
     """
     state = None if checkpoint is None else checkpoint.read()
-    start = 0 if state is None else state.epoch
+    start, done = (0, 0) if state is None else (state.epoch, state.batch)
     batches = Batches(train, targets, batch_size(len(targets), config), seed, epoch=start)
     compile_model(model, config, loss_of(objective), len(batches))
     watch = _Watch(Curve(), valid, valid_targets, config, objective, on_epoch)
@@ -150,10 +60,21 @@ def fit(
         _restore(model, watch, state)
     callbacks = [*_averaging(config), watch]
     if checkpoint is not None:
-        callbacks.append(_Keep(checkpoint, watch, start))
-    model.fit(
-        batches, epochs=config.epochs, initial_epoch=start, verbose=0, callbacks=callbacks, shuffle=False
-    )
+        callbacks.append(_Keep(checkpoint, watch, start, state))
+
+    def run(rows: Any, first: int, last: int, *also: Any) -> None:
+        asked = {"epochs": last, "initial_epoch": first, "callbacks": [*callbacks, *also]}
+        model.fit(rows, **asked, verbose=0, shuffle=False)
+
+    model.stop_training = False
+    if done:
+        batches.on_epoch_end()  # as Keras does before the first epoch of each call
+        ended = _LastState()
+        run(Rest(batches, done), start, start + 1, ended)
+        ended.restore()
+        start += 1
+    if not model.stop_training and start < config.epochs:
+        run(batches, start, config.epochs)
     model.set_weights(watch.best_weights)
     return watch.curve
 
@@ -263,32 +184,75 @@ class _LastWeights(keras.callbacks.Callback):  # type: ignore[misc]
         self.weights = self.model.get_weights()
 
 
+class _LastState(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps what the last epoch left, which Keras replaces by averages at the end of each call."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.held = [*self.model.variables, *self.model.optimizer.variables]
+        self.values = [keras.ops.convert_to_numpy(variable).copy() for variable in self.held]
+
+    def restore(self) -> None:
+        """Put it back."""
+        _assign(self.held, self.values)
+
+
 def _restore(model: Any, watch: "_Watch", state: State) -> None:
     model.optimizer.build(model.trainable_variables)
-    held = (model.variables, state.variables), (model.optimizer.variables, state.optimizer)
-    for variables, values in held:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+    _assign(model.variables, state.variables)
+    _assign(model.optimizer.variables, state.optimizer)
     watch.curve, watch.best, watch.best_weights = state.curve, state.best, state.best_weights
 
 
-class _Keep(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the state at the start of each epoch but the first: no averaged weights are in the model then."""
+def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
-    def __init__(self, checkpoint: Checkpoint, watch: "_Watch", start: int) -> None:
+
+class _Keep(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the state at the start of each epoch but the first, when no averaged weights are in the model,
+    and within an epoch from time to time.
+
+    Args:
+        checkpoint: where.
+        watch: what knows the best epoch.
+        start: the epoch that training begins with, or goes on in.
+        state: from which it goes on; None where it begins.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, watch: "_Watch", start: int, state: State | None) -> None:
         super().__init__()
         self.checkpoint = checkpoint
         self.watch = watch
         self.start = start
+        self.begun = state
+        self.epoch = start
+        self.before = 0
+        self.kept = time.monotonic()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.epoch, self.before = epoch, 0
         if epoch > self.start:
-            model, optimizer = (
-                [keras.ops.convert_to_numpy(variable) for variable in held]
-                for held in (self.model.variables, self.model.optimizer.variables)
-            )
-            watch = self.watch
-            self.checkpoint.write(State(epoch, model, optimizer, watch.best, watch.best_weights, watch.curve))
+            self._keep(0)
+        elif self.begun is not None and self.begun.batch:
+            self.before = self.begun.batch
+            _assign(self.model.metrics_variables, self.begun.loss)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if time.monotonic() - self.kept >= KEPT_EVERY:
+            if keras.backend.backend() == "jax":
+                self.model.jax_state_sync()  # the variables are in the hands of the compiled steps
+            self._keep(self.before + batch + 1)
+
+    def _keep(self, batch: int) -> None:
+        model, optimizer, loss = (
+            [keras.ops.convert_to_numpy(variable) for variable in held]
+            for held in (self.model.variables, self.model.optimizer.variables, self.model.metrics_variables)
+        )
+        watch = self.watch
+        self.checkpoint.write(
+            State(self.epoch, batch, loss, model, optimizer, watch.best, watch.best_weights, watch.curve)
+        )
+        self.kept = time.monotonic()
 
 
 def _jit() -> bool | str:
