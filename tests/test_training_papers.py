@@ -257,6 +257,9 @@ def test_a_finished_cell_is_not_trained_again_and_a_cut_off_or_damaged_one_is(
         (cells / "paper" / "stump" / "0" / name).write_text("{")
         assert again() == results
         assert trained == ["paper/stump/0"]
+        (cells / "paper" / "stump" / "0" / name).unlink()
+        assert again() == results
+        assert trained == ["paper/stump/0"]
     metrics = cells / "paper" / "stump" / "0" / "metrics.json"
     improved, count = re.subn(r'("roc_auc": )0\.\d+', r"\g<1>0.9999", metrics.read_text())
     assert count

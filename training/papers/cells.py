@@ -4,6 +4,7 @@ A cell's mark holds the digest of all that it was made of; a finished cell of th
 again, one that was cut off or does not read back whole is.
 """
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def train_cell(prepared: Prepared, recipe: Recipe, folder: Path, truth: Path | N
     if mark.is_file() and mark.read_text().strip() == digest and _is_whole(folder):
         return False
     mark.unlink(missing_ok=True)
+    if folder.is_dir() and not _is_whole(folder):
+        shutil.rmtree(folder)  # what is left of a cell, which may not look like an artefact any more
     train_on(prepared, recipe, folder, truth=truth)
     # Last: a cell that was cut off has no mark, and is trained again.
     write_atomically(mark, digest + "\n")
