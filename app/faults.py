@@ -67,6 +67,15 @@ def of_server(chain: Sequence[BaseException], _: Path) -> str | None:
     return None
 
 
+def of_own_model(chain: Sequence[BaseException], _: Path) -> str | None:
+    """The code of a model of the user's own."""
+    own = sys.modules.get("training.models.own")
+    where = None if own is None else own.failed_in(chain)
+    if where is None:
+        return None
+    return f"The model {where} failed ({type(chain[-1]).__name__}: {in_words(chain[-1])}): mend it."
+
+
 def of_memory(chain: Sequence[BaseException], _: Path) -> str | None:
     """Too little of it, in this process, in DuckDB or in Spark."""
     for error in chain:
@@ -178,6 +187,7 @@ JUDGES: tuple[Judge, ...] = (
     of_database,
     of_query,
     of_store,
+    of_own_model,
 )
 """In the order in which they are asked: the plainer the cause, the earlier."""
 

@@ -47,7 +47,7 @@ def write_report(settings: Settings, domain: Domain, summary: Summary, folder: P
         MarqueeError: the tables cannot be read any more as they were for the run.
     """
     from common.page import render
-    from training.models import MODELS
+    from training.fit.artefact import read_manifest
 
     require_versions(settings.lake, summary.versions, folder.name)
     versions, memory, task = summary.versions, settings.duckdb_memory, domain.tasks[0]
@@ -62,7 +62,9 @@ def write_report(settings: Settings, domain: Domain, summary: Summary, folder: P
         "left_out": summary.tables[domain.events.name].left_out,
         "quarantine": refusals(settings.lake, memory, versions[QUARANTINE]),
         "descriptions": {name: table.description for name, table in domain.tables.items()},
-        "titles": {name: MODELS[name].title for name in summary.models},
+        "titles": {
+            name: read_manifest(folder / "models" / name).recipe.entry.title for name in summary.models
+        },
         "data_figures": data_figures(domain, facts),
         "feature_figures": feature_figures(settings, domain, versions),
         "model_figures": model_figures(folder, task, list(summary.models)),
@@ -126,7 +128,6 @@ def model_figures(folder: Path, task: Task, models: list[str]) -> "list[Picture]
     """
     from training.evaluate.figures import training_curves
     from training.fit import artefact
-    from training.models import MODELS
     from training.tasks import Scored, objective_of
 
     if not models:
@@ -135,11 +136,13 @@ def model_figures(folder: Path, task: Task, models: list[str]) -> "list[Picture]
     scores, curves = {}, {}
     for model in models:
         artefact_folder = folder / "models" / model
-        artefact.check_files(artefact_folder, artefact.read_manifest(artefact_folder))
+        manifest = artefact.read_manifest(artefact_folder)
+        artefact.check_files(artefact_folder, manifest)
         rows = artefact.read_predictions(artefact_folder)
-        scores[MODELS[model].title] = Scored(objective.targets(rows), rows[artefact.SCORE].to_numpy())
+        title = manifest.recipe.entry.title
+        scores[title] = Scored(objective.targets(rows), rows[artefact.SCORE].to_numpy())
         curve = artefact.read_history(artefact_folder)
         if curve.epochs:
-            curves[MODELS[model].title] = curve
+            curves[title] = curve
     pictures = objective.figures(scores)
     return [*pictures, training_curves(curves, objective.loss)] if curves else pictures

@@ -1,9 +1,10 @@
 """The whole road: data, tables, validation, features, store, models, report."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from app.spark import spark_on_demand, stop_spark
 from app.summary import Summary, TableCount
 from app.train import TrainOptions, recipe_for, train_stage
 from app.validate import validation_stage
+from common.errors import MarqueeError
 from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.domain import Domain
@@ -27,6 +29,7 @@ from lake.tables import newest_version
 if TYPE_CHECKING:
     from pipelines.ingest import IngestReport
     from training.fit.train import Result
+    from training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ def run(
     """
     training = TrainOptions(seed=source.seed)
     recipes = [recipe_for(domain, model, training) for model in models]
+    check_distinct(recipes)
     check_source(source)
     with writing(settings.home):
         folder = new_run(settings.runs, source.source)
@@ -70,8 +74,8 @@ def run(
         apply_stage(settings, domain, stages)
         materialize_stage(settings, stages)
         results = {
-            recipe.model: train_stage(
-                settings, domain, recipe, folder / "models" / recipe.model, training, stages, truth
+            recipe.entry.key: train_stage(
+                settings, domain, recipe, folder / "models" / recipe.entry.key, training, stages, truth
             )
             for recipe in recipes
         }
@@ -91,6 +95,20 @@ def run(
         # Once more, now with what the report cost; it is the last file, so a run that has it is whole.
         summary.write(found, folder)
     return Run(found, folder)
+
+
+def check_distinct(recipes: Sequence["Recipe"]) -> None:
+    """Refuse models of which a page could not tell one from the other.
+
+    Raises:
+        MarqueeError: two have one key or title.
+    """
+    for one, other in combinations([recipe.entry for recipe in recipes], 2):
+        if one.key == other.key or one.title == other.title:
+            raise MarqueeError(
+                f"{one.path} and {other.path} have one key, {one.key}, or title, {one.title}: give one"
+                " of them another."
+            )
 
 
 def new_run(runs: Path, source: str) -> Path:

@@ -100,7 +100,7 @@ def train(
     from training.fit.train import check_streams
 
     recipe = recipe_for(domain, model, options)
-    folder = out or settings.home / "models" / model
+    folder = out or settings.home / "models" / recipe.entry.key
     check_replaceable(folder)
     refuse_to_replace({"--data": options.data, "--config": options.config}, folder)
     if options.data is not None:

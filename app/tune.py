@@ -80,7 +80,7 @@ def search_for(domain: Domain, model: str, options: TuneOptions) -> Search:
         protocol, task = options.protocol or "honest", task_of(domain, options.task)
         recipe = recipe_of(domain, model, task=task, protocol=protocol)
         by_task = "" if options.task is None else f".{task.name}"
-        return Search(recipe, fixed, protocol, f"{model}{by_task}.{protocol}.yaml")
+        return Search(recipe, fixed, protocol, f"{recipe.entry.key}{by_task}.{protocol}.yaml")
     if options.task is not None:
         raise MarqueeError("--task says what is predicted, and so does a protocol of --paper: leave it out.")
     paper = find_paper(options.paper)
@@ -88,11 +88,12 @@ def search_for(domain: Domain, model: str, options: TuneOptions) -> Search:
     paper.check_protocol(protocol)
     if paper.domain.name != domain.name:
         raise MarqueeError(f"{paper.key} is on {paper.domain.name}, not on {domain.name}: leave --paper out.")
+    recipe = paper.recipe(model, protocol, {})
     return Search(
-        recipe=paper.recipe(model, protocol, {}),
+        recipe=recipe,
         fixed=merged(fixed, paper.config),
         protocol=protocol,
-        name=f"{model}.{paper.configured_as(protocol)}.yaml",
+        name=f"{recipe.entry.key}.{paper.configured_as(protocol)}.yaml",
     )
 
 

@@ -58,7 +58,7 @@ SPEAKS_OF_MOVIES = (
     "cli/run.py",
 )
 """Where a word of the movies may stand."""
-PAPERS_CONFIGURATIONS = ("training/configs/*.paper.yaml", "training/configs/mmdin.*.yaml")
+PAPERS_CONFIGURATIONS = tuple(f"training/configs/{name}.yaml" for name in ("*.paper", "*.iarm", "mmdin.*"))
 """These say on which data they were found, and those of the papers were found on movies."""
 WITH_WORDS = {".py", ".html", ".css", ".yaml"}
 OTHER_MEANING = {"common/page.py": {"poster"}}

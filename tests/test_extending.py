@@ -1,5 +1,6 @@
 """The examples of `docs/extending.md`, run as they stand there, in a copy of the sources."""
 
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from feature_repo.define.column import Column
 from feature_repo.define.operation import Operation
 from tests.marquee import ROOT
 from tests.test_architecture import ALLOWED
+from tests.toy_features import toy_home
 
 GUIDE = ROOT / "docs" / "extending.md"
 
@@ -77,6 +79,32 @@ def test_model_of_the_guide_passes_the_suite_of_every_network(extended: Path) ->
     chosen = ["tests/test_models.py", "-k", "fwfm and not ablations"]
     said = run(extended, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen)
     assert re.search(r"[1-9]\d* passed", said)
+
+
+@pytest.mark.process
+def test_own_model_of_the_guide_is_trained_and_repeated_by_its_path(extended: Path, tmp_path: Path) -> None:
+    home = toy_home(tmp_path / "home", ratings=300)
+    (tmp_path / "here").mkdir()
+    for name in ("my_model.py", "linear.honest.yaml"):
+        shutil.move(extended / name, tmp_path / "here")
+
+    def marquee(command: str) -> str:
+        said = subprocess.run(
+            [sys.executable, "-P", "-m", "cli.main", *command.split(), "--home", str(home)],
+            cwd=tmp_path / "here",
+            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert said.returncode == 0, said.stderr
+        return said.stdout
+
+    marquee("train my_model:ENTRY --service din_v1")
+    manifest = json.loads((home / "models" / "linear" / "manifest.json").read_text())
+    assert manifest["recipe"]["model"] == "my_model:ENTRY"
+    assert manifest["recipe"]["config"]["training"]["learning_rate"] == 0.01
+    assert "identical, to the last bit" in marquee(f"train --like {home / 'models' / 'linear'}")
 
 
 @pytest.mark.process

@@ -8,7 +8,6 @@ from app.train import TrainOptions, recipe_for
 from common.errors import MarqueeError
 from feature_repo.domains.movies import DOMAIN
 from training.fit.configuration import (
-    COMMITTED,
     ConfigurationFile,
     committed,
     read_configuration,
@@ -16,6 +15,7 @@ from training.fit.configuration import (
 )
 from training.models import MODELS
 from training.models.din import DINConfig
+from training.models.entry import CONFIGURATIONS
 from training.models.gbt import GBTConfig
 from training.recipe import recipe_of
 
@@ -105,7 +105,7 @@ ALIASES = "\n".join(
 
 
 def test_every_committed_file_is_right() -> None:
-    for file in COMMITTED.glob("*.yaml"):
+    for file in CONFIGURATIONS.glob("*.yaml"):
         model = file.name.split(".")[0]
         assert model in MODELS
         read_configuration(file, model)

@@ -38,7 +38,7 @@ class Recipe:
     Args:
         domain: name of the domain whose events are the labels.
         service: feature service.
-        model: key in the zoo.
+        model: key in the zoo, or the import path of a user's own.
         config: the model's whole configuration, as plain data.
         task: what is predicted.
         protocol: how features were joined: "honest", or the leaky "paper" (see `SPLIT_OF`).
@@ -63,7 +63,7 @@ class Recipe:
 
     @property
     def entry(self) -> Entry:
-        """The model in the zoo."""
+        """The model."""
         return entry_of(self.model)
 
     @property

@@ -31,6 +31,7 @@ from training.config import checked, first_fault
 from training.estimators import Blueprint, Estimator, estimator_of
 from training.fit.curve import Curve
 from training.inputs.spec import InputSpec
+from training.models.own import code_of, refuse_code_in
 from training.recipe import Recipe
 from training.tasks import objective_of
 
@@ -53,7 +54,7 @@ class Manifest:
         created: when, UTC, ISO 8601.
         data: fingerprint of the labels with their features, all rows; "" where it was not taken.
         block: rows of a log that memory held at once; 0 where it held all.
-        packages: versions of the packages that matter.
+        packages: versions of the packages that matter; of a user's own model, the digest of its file.
         format: version of this layout.
         files: SHA-256 of each other file of the artefact, by name; filled in by `save`.
         digest: SHA-256 of all the above; filled in by `save`, and "" in artefacts that are older.
@@ -115,9 +116,9 @@ class Artefact:
         return self.estimator.blueprint.objective.score(self.predict(table))
 
 
-def package_versions() -> dict[str, str]:
-    """Versions of those of `PACKAGES` that are installed."""
-    found = {}
+def code_versions(recipe: Recipe) -> dict[str, str]:
+    """Versions of those of `PACKAGES` that are installed, and the digest of an own model's file."""
+    found = code_of(recipe.entry)
     for name in PACKAGES:
         try:
             found[name] = version(name)
@@ -210,7 +211,9 @@ def read_manifest(folder: Path) -> Manifest:
     if values.get("digest", "") not in ("", _digest_of(values)):
         raise _changed(folder / MANIFEST)
     try:
-        return checked(Manifest, {**values, "recipe": Recipe.from_json(values["recipe"])})
+        recipe = Recipe.from_json(values["recipe"])
+        refuse_code_in(folder, recipe.model)
+        return checked(Manifest, {**values, "recipe": recipe})
     except (TypeError, KeyError, ValueError) as error:
         raise MarqueeError(f"{folder / MANIFEST} is damaged: {error}.") from error
 

@@ -1,7 +1,8 @@
 """Configurations of models kept in files, with what found them.
 
 One rule: the command line trains a model with its committed configuration (`configs/<model>.<protocol>.yaml`,
-else `configs/<model>.yaml`, else the defaults of its class); `--config FILE` takes its place.
+else `configs/<model>.yaml`, else the defaults of its class); `--config FILE` takes its place. Those of an own
+model lie beside its file.
 """
 
 from pathlib import Path
@@ -15,14 +16,12 @@ from common.files import write_atomically
 from training.config import Config, nested, read_once
 from training.models import model as entry_of
 
-COMMITTED = Path(__file__).parents[1] / "configs"
-
 
 class ConfigurationFile(Config):
     """One file.
 
     Args:
-        model: key in the zoo.
+        model: key in the zoo, or the import path of a user's own.
         config: what differs from the defaults of the model's class, by section.
         command: that found it.
         paper: whose protocol that is; "" where it is Marquee's own.
@@ -89,13 +88,20 @@ def write_configuration(found: ConfigurationFile, path: Path) -> None:
     write_atomically(path, yaml.safe_dump(values, sort_keys=False, width=1000))
 
 
-def committed(model: str, protocol: str, folder: Path = COMMITTED) -> dict[str, Any]:
+def committed(model: str, protocol: str, folder: Path | None = None) -> dict[str, Any]:
     """The committed configuration of a model, by section; empty where it has none.
 
+    Args:
+        model: a key of the zoo, or an import path.
+        protocol: under which it is to be trained.
+        folder: where to look; by default where the model's lie.
+
     Raises:
-        MarqueeError: as `read_configuration`.
+        MarqueeError: as `read_configuration`, or there is no such model.
     """
-    for name in (f"{model}.{protocol}.yaml", f"{model}.yaml"):
+    entry = entry_of(model)
+    folder = folder or entry.configurations
+    for name in (f"{entry.key}.{protocol}.yaml", f"{entry.key}.yaml"):
         if (folder / name).is_file():
             return read_configuration(folder / name, model).config
     return {}

@@ -111,7 +111,7 @@ def train_on(
         rows={"asked": prepared.asked, "returned": prepared.table.num_rows, **sizes},
         backend=trained.estimator.backend,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        packages=artefacts.package_versions(),
+        packages=artefacts.code_versions(recipe),
         data=trained.data,
         block=prepared.block if prepared.files else 0,
     )
@@ -189,7 +189,7 @@ def _train(
         "data": data,
         "block": prepared.block,
         "backend": estimator.backend,
-        "packages": artefacts.package_versions(),
+        "packages": artefacts.code_versions(recipe),
     }
     checkpoint = Checkpoint(out.with_name(f".{out.name}.checkpoint"), recipe.digest(**made_of))
     state = checkpoint.read()

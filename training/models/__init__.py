@@ -1,70 +1,13 @@
 """The model zoo: one config class and one model in each file, listed here once.
 
-A model is known by its key. Its builder makes it from its configuration and the input specification of its
-feature service; every model takes the dictionary of arrays that the specification gives.
+A model is known by its key, and one that is not listed here by its import path (see `training.models.own`).
+Its builder makes it from its configuration and the input specification of its feature service; every model
+takes the dictionary of arrays that the specification gives.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Literal
-
 from common.errors import unknown
-from training.models.config import ModelConfig
-
-if TYPE_CHECKING:
-    import optuna
-
-Kind = Literal["keras", "sklearn"]
-
-
-ALL = ("binary", "regression", "ordinal")
-CLASSIFIES = ("binary", "ordinal")
-"""Kinds of task."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One model of the zoo.
-
-    Args:
-        key: its name on the command line, and its file.
-        config: name of its configuration class in that file.
-        service: the feature service that it reads, where the domain has one of that name.
-        kind: which estimator trains it: "keras" (its file has `build(config, spec)`, the untrained network
-            from the spec's tensors to one logit a row) or "sklearn" (its file has `make`, `matrix` …, see
-            `training.estimators.scikit`).
-        title: its name for people.
-        tasks: the kinds of task that it can learn.
-    """
-
-    key: str
-    config: str
-    service: str
-    kind: Kind
-    title: str
-    tasks: tuple[str, ...] = ALL
-
-    @property
-    def module(self) -> Any:
-        """Its file."""
-        return import_module(f"training.models.{self.key}")
-
-    @property
-    def config_class(self) -> type[ModelConfig]:
-        """Its configuration class."""
-        return getattr(self.module, self.config)  # type: ignore[no-any-return]
-
-    @property
-    def build(self) -> Callable[..., Any]:
-        """`build(config, spec)`: the untrained network of a "keras" model."""
-        return self.module.build  # type: ignore[no-any-return]
-
-    @property
-    def space(self) -> "Callable[[optuna.trial.BaseTrial], dict[str, Any]]":
-        """`space(trial)`: the settings to try, or of an ended trial those that were; with dotted keys."""
-        return self.module.space  # type: ignore[no-any-return]
-
+from training.models.entry import ALL, CLASSIFIES, Entry
+from training.models.own import own_model
 
 MODELS: dict[str, Entry] = {
     entry.key: entry
@@ -90,12 +33,17 @@ MODELS: dict[str, Entry] = {
 }
 
 
-def model(key: str) -> Entry:
-    """The model of that name.
+def model(name: str) -> Entry:
+    """The model of that name: a key of the list, or an import path, "module:attribute".
 
     Raises:
-        MarqueeError: there is none; the sentence names the nearest, or all.
+        MarqueeError: there is none; the sentence names the nearest, or all; or as `own_model`.
     """
-    if key in MODELS:
-        return MODELS[key]
-    raise unknown("model", key, MODELS)
+    if name in MODELS:
+        return MODELS[name]
+    if ":" in name or "." in name:
+        return own_model(name, MODELS)
+    raise unknown("model", name, MODELS)
+
+
+__all__ = ["ALL", "CLASSIFIES", "MODELS", "Entry", "model"]
