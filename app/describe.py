@@ -1,5 +1,6 @@
 """What is in the lake."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from common.settings import Settings
@@ -26,9 +27,14 @@ class TableFacts:
     size: int
 
 
-def describe_lake(settings: Settings, domain: Domain) -> dict[str, TableFacts | None]:
-    """Every table that a lake may have, by name; None where it is not there yet."""
-    return {name: describe_table(settings, name) for name in (*domain.tables, QUARANTINE)}
+def describe_lake(
+    settings: Settings, domain: Domain, others: Iterable[Domain] = ()
+) -> dict[str, TableFacts | None]:
+    """Every table that a lake may have of a domain, by name; None where it is not there yet. And those of
+    `others` that are there."""
+    found = {name: describe_table(settings, name) for name in (*domain.tables, QUARANTINE)}
+    more = {name: describe_table(settings, name) for other in others for name in other.tables}
+    return found | {name: facts for name, facts in more.items() if facts is not None}
 
 
 def describe_table(settings: Settings, name: str) -> TableFacts | None:

@@ -93,6 +93,25 @@ def event_facts(lake: Path, domain: Domain, memory: str, version: int | None = N
     )
 
 
+def positive_share(lake: Path, domain: Domain, task: Binary, memory: str) -> float:
+    """The share of labels that are 1, of a lake's newest rows that have a label.
+
+    Args:
+        memory: DuckDB's limit, such as "2GB".
+
+    Raises:
+        MarqueeError: the lake has no table of them.
+    """
+    from lake import tables
+    from lake.duckdb import connection as duckdb
+
+    with duckdb(memory, lake) as connection:
+        connection.register("events", tables.rows_of(lake, domain.events.name))
+        found = connection.execute(f"SELECT {_positive(task, quoted(task.of))} FROM events").fetchone()
+    assert found is not None
+    return float(found[0])
+
+
 def _positive(task: Task, value: str) -> str:
     """SQL of the share of labels that are 1, of the events that have a label."""
     if not isinstance(task, Binary):
@@ -115,8 +134,8 @@ def identified(key: Column) -> str:
     return getattr(key.role, "vocabulary", key.name)
 
 
-def refusals(lake: Path, memory: str, version: int | None = None) -> list[Refusal]:
-    """The quarantine by table and rule.
+def refusals(lake: Path, domain: Domain, memory: str, version: int | None = None) -> list[Refusal]:
+    """What the quarantine holds of a domain's tables, by table and rule.
 
     Args:
         memory: DuckDB's limit, such as "2GB".
@@ -133,6 +152,8 @@ def refusals(lake: Path, memory: str, version: int | None = None) -> list[Refusa
         found = connection.execute(
             'SELECT "table", rule, count(*), first(reason ORDER BY source, row),'
             " first(source ORDER BY source, row), first(row ORDER BY source, row),"
-            ' first(record ORDER BY source, row) FROM quarantine GROUP BY "table", rule ORDER BY ALL'
+            ' first(record ORDER BY source, row) FROM quarantine WHERE list_contains(?, "table")'
+            ' GROUP BY "table", rule ORDER BY ALL',
+            [list(domain.tables)],
         ).fetchall()
     return [Refusal(*case) for case in found]

@@ -12,6 +12,7 @@ from common.settings import Settings
 from common.words import count, count_of
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
+from feature_repo.define.task import Binary
 from lake.session import StartSpark
 
 if TYPE_CHECKING:
@@ -25,8 +26,14 @@ def ingest_source(
     """Read a source into the lake, in place of what is there or added to it (`adding`).
 
     Raises:
-        MarqueeError: the options contradict each other, the files cannot be used, or the disk refuses.
+        MarqueeError: the options contradict each other, the files cannot be used, or the disk refuses; or
+            something is to be added to a log.
     """
+    if adding and domain.events.kind == "log":
+        raise MarqueeError(
+            f"Nothing can be added to {domain.events.name}, whose rows are numbered in the order of their"
+            " files: leave --add out, and name a folder that holds all files of the log."
+        )
     check_source(options)
     with writing(settings.home):
         spark = spark_on_demand(settings, stages)
@@ -85,6 +92,8 @@ def ingest_stage(
         )
         quarantined = sum(table.quarantined for table in report.tables.values())
         stage.outcome = f"{accepted}; {count_of(quarantined, 'row')} quarantined"
+        if domain.events.kind == "log":
+            stage.outcome += f"; {_rates(settings, domain)}"
         if adding:
             known = sum(table.known for table in report.tables.values())
             stage.outcome += f"; {count(known)} were there already"
@@ -95,3 +104,16 @@ def ingest_stage(
     for note in report.notes:
         stages.note(note)
     return report
+
+
+def _rates(settings: Settings, domain: Domain) -> str:
+    """How often the labels of a log are 1, in words."""
+    from app.facts import positive_share
+
+    shares = [
+        f"{100 * positive_share(settings.lake, domain, task, settings.duckdb_memory):.2f} %"
+        f" {task.says or task.name}"
+        for task in domain.tasks
+        if isinstance(task, Binary)
+    ]
+    return ", ".join(shares)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 
 def maintain_lake(
-    settings: Settings, domain: Domain, names: list[str], retain: timedelta, stages: Stages
+    settings: Settings,
+    domain: Domain,
+    names: list[str],
+    retain: timedelta,
+    stages: Stages,
+    others: Iterable[Domain] = (),
 ) -> "list[Maintained]":
     """Maintain tables; versions that a trained model or a run in this home was made from always stay.
 
@@ -30,6 +35,7 @@ def maintain_lake(
     Args:
         names: of the tables; empty for all that are there.
         retain: for how long old versions can be read at least.
+        others: further domains that may have tables in the lake.
 
     Raises:
         MarqueeError: a name is unknown, or a table is not there.
@@ -37,7 +43,8 @@ def maintain_lake(
     from lake.tables import exists
     from pipelines.maintain import maintain
 
-    known = (*domain.tables, QUARANTINE)
+    owners = {name: owner for owner in (domain, *others) for name in owner.tables} | {QUARANTINE: domain}
+    known = tuple(owners)
     for name in names:
         if name not in known:
             raise unknown("table", name, known)
@@ -57,7 +64,9 @@ def maintain_lake(
             for position, name in enumerate(asked):
                 stage.report(name, position, len(asked))
                 done.append(
-                    maintain(spark, settings.lake, domain, name, retain, 0 if unread else kept.get(name))
+                    maintain(
+                        spark, settings.lake, owners[name], name, retain, 0 if unread else kept.get(name)
+                    )
                 )
             stage.outcome = f"{count_of(len(done), 'table')}, {space_line(done)}"
     return done

@@ -60,7 +60,7 @@ def write_report(settings: Settings, domain: Domain, summary: Summary, folder: P
         "label": task.name,
         "rule": rule_of(task),
         "left_out": summary.tables[domain.events.name].left_out,
-        "quarantine": refusals(settings.lake, memory, versions[QUARANTINE]),
+        "quarantine": refusals(settings.lake, domain, memory, versions[QUARANTINE]),
         "descriptions": {name: table.description for name, table in domain.tables.items()},
         "titles": {
             name: read_manifest(folder / "models" / name).recipe.entry.title for name in summary.models

@@ -18,13 +18,22 @@ if TYPE_CHECKING:
     from pipelines.sources.synthetic import SyntheticConfig
 
 
+DOMAIN_OF = {
+    "synthetic": "movies",
+    "movielens": "movies",
+    "criteo": "criteo",
+    "avazu": "avazu",
+}
+"""Of each source the domain that it fills, by the names of `app.domains`."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
     """Which data to take.
 
     Args:
-        source: "synthetic" or "movielens".
-        path: folder of a MovieLens data set; of that source only.
+        source: one of `DOMAIN_OF`.
+        path: folder of a MovieLens data set, or file or folder of a click log; of these sources only.
         posters: folder of its posters, `<movieId>.jpg`.
         first_movies: keep movies with an id up to this.
         seed: of synthetic data, and of what is made of any.
@@ -75,6 +84,9 @@ def check_source(options: SourceOptions) -> None:
     Raises:
         MarqueeError: a MovieLens folder is needed and none was given, or one was given in vain or in error.
     """
+    if DOMAIN_OF[options.source] != "movies":
+        _check_log(options)
+        return
     if options.source == "movielens" and options.path is None:
         raise MarqueeError(
             "The source movielens needs --path FOLDER: "
@@ -92,8 +104,31 @@ def check_source(options: SourceOptions) -> None:
         check_posters(options.posters)
 
 
+def _check_log(options: SourceOptions) -> None:
+    """`check_source` of a click log."""
+    for option, given in (("--posters", options.posters), ("--first-movies", options.first_movies)):
+        if given is not None:
+            raise MarqueeError(
+                f"{option} belongs to sources of ratings, not to {options.source}: leave it out."
+            )
+    if options.path is None:
+        raise MarqueeError(
+            f"The source {options.source} needs --path: the file of the log, or a folder of its files."
+        )
+    from pipelines.sources.click_logs import CHECKS
+
+    CHECKS[options.source](options.path)
+
+
 def open_source(spark: StartSpark, settings: Settings, options: SourceOptions, stage: Stage) -> "Source":
     """The source that was asked for; synthetic data are generated first."""
+    if DOMAIN_OF[options.source] != "movies":
+        from pipelines.sources.click_logs import READERS
+
+        assert options.path is not None
+        source = READERS[options.source](options.path)
+        stage.outcome = source.description
+        return source
     if options.path is not None:
         from pipelines.sources.movielens import read_movielens
 

@@ -54,9 +54,10 @@ def describe(home: Home = None) -> None:
     from cli.console import console
     from common.settings import load_settings
     from common.words import count
+    from feature_repo.domains.clicks import LOGS
 
     settings = load_settings(home)
-    found = describe_lake(settings, DOMAIN)
+    found = describe_lake(settings, DOMAIN, LOGS.values())
     listing = Table(title=escape(f"Lake in {settings.lake}"), title_justify="left")
     for heading in ("table", "rows", "from", "to", "version", "size"):
         listing.add_column(heading, justify="left" if heading == "table" else "right", overflow="fold")

@@ -26,6 +26,15 @@ class SourceName(StrEnum):
     movielens = "movielens"
 
 
+class IngestSource(StrEnum):
+    """Where rows of any domain come from."""
+
+    synthetic = "synthetic"
+    movielens = "movielens"
+    criteo = "criteo"
+    avazu = "avazu"
+
+
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 
 

@@ -1,32 +1,46 @@
 """`marquee pipeline` and `marquee validate`: the lake's tables made, kept in order, and checked."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.options import DOMAIN, GROUP, FirstMovies, Folder, Home, Posters, Seed, Source, SourceName
+from cli.options import DOMAIN, GROUP, PATH, FirstMovies, Home, IngestSource, Posters, Seed
 
 app = typer.Typer(name="pipeline", help="Make the lake's tables, and keep them in order.", **GROUP)
 
 
 @app.command()
 def ingest(
-    source: Source = SourceName.synthetic,
-    path: Folder = None,
+    source: Annotated[
+        IngestSource, typer.Option("--source", help="Where ratings come from, or a click log.")
+    ] = IngestSource.synthetic,
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            "--path",
+            help="Folder of a MovieLens data set, in any of its layouts; of a click log, its file or a folder"
+            " of them.",
+            **PATH,
+        ),
+    ] = None,
     posters: Posters = None,
     first_movies: FirstMovies = None,
     seed: Seed = 0,
     add: Annotated[bool, typer.Option("--add", help="Keep what the lake has, and add what is new.")] = False,
     home: Home = None,
 ) -> None:
-    """Read a source into the lake; rows that break a rule go to the quarantine."""
+    """Read a source into the lake, in place of what it has of that kind; rows that break a rule go to the
+    quarantine."""
+    from app.domains import domain_named
     from app.ingest import ingest_source
-    from app.sources import SourceOptions
+    from app.sources import DOMAIN_OF, SourceOptions
     from cli.console import stages
     from common.settings import load_settings
 
     options = SourceOptions(source.value, path, posters, first_movies, seed)
-    ingest_source(load_settings(home), DOMAIN, options, stages(), adding=add)
+    domain = domain_named(DOMAIN_OF[options.source])
+    ingest_source(load_settings(home), domain, options, stages(), adding=add)
 
 
 @app.command()
@@ -73,10 +87,11 @@ def maintain(
     from app.maintain import maintain_lake
     from cli.console import console, stages
     from common.settings import load_settings
+    from feature_repo.domains.clicks import LOGS
 
     listing = Table("table", "files", "on disk", "versions that can be read")
     for table in maintain_lake(
-        load_settings(home), DOMAIN, tables or [], timedelta(days=retain_days), stages()
+        load_settings(home), DOMAIN, tables or [], timedelta(days=retain_days), stages(), LOGS.values()
     ):
         listing.add_row(
             table.table,
@@ -87,8 +102,15 @@ def maintain(
     console.print(listing)
 
 
-def validate(home: Home = None) -> None:
+def validate(
+    domain: Annotated[
+        str,
+        typer.Option("--domain", help="Whose tables: movies (the default), or a click log, such as criteo."),
+    ] = "",
+    home: Home = None,
+) -> None:
     """Check every table of the lake; exit code 2 where one breaks a rule."""
+    from app.domains import domain_named
     from app.validate import validate_lake
     from cli.console import console, stages
     from common.settings import load_settings
@@ -96,7 +118,10 @@ def validate(home: Home = None) -> None:
     from validation.gate.report import render_table, require_passed
 
     settings = load_settings(home)
+    asked = domain_named(domain) if domain else DOMAIN
     out = settings.home / "validation"
-    report = validate_lake(settings, DOMAIN, out, stages())
+    if asked is not DOMAIN:
+        out /= asked.name
+    report = validate_lake(settings, asked, out, stages())
     console.print(render_table(report))
     require_passed(report, out / PAGE)

@@ -62,7 +62,9 @@ def _is_local(df: DataFrame) -> bool:
     return str(df.sparkSession.sparkContext.master).startswith("local")
 
 
-def overwrite(df: DataFrame, lake: Path, name: str, schema: StructType, metadata: str = "") -> None:
+def overwrite(
+    df: DataFrame, lake: Path, name: str, schema: StructType, metadata: str = "", most_in_file: int = 0
+) -> None:
     """Replace a table's content in one Delta commit; readers see the old version or the new one.
 
     Columns are put in the order and types of `schema`, so a table never drifts from its declaration. A table
@@ -70,22 +72,29 @@ def overwrite(df: DataFrame, lake: Path, name: str, schema: StructType, metadata
 
     Args:
         metadata: what the commit says of itself.
+        most_in_file: rows of one file; 0 for any number.
 
     Raises:
         MarqueeError: the lake cannot be written, or the disk is full.
     """
     put_aside(lake / name)
-    _write(df, lake, name, schema, "overwrite", metadata)
+    _write(df, lake, name, schema, "overwrite", metadata, most_in_file)
 
 
-def append(df: DataFrame, lake: Path, name: str, schema: StructType, metadata: str = "") -> None:
+def append(
+    df: DataFrame, lake: Path, name: str, schema: StructType, metadata: str = "", most_in_file: int = 0
+) -> None:
     """Add rows to a table in one Delta commit; otherwise as `overwrite`."""
-    _write(df, lake, name, schema, "append", metadata)
+    _write(df, lake, name, schema, "append", metadata, most_in_file)
 
 
-def _write(df: DataFrame, lake: Path, name: str, schema: StructType, mode: str, metadata: str) -> None:
+def _write(
+    df: DataFrame, lake: Path, name: str, schema: StructType, mode: str, metadata: str, most_in_file: int
+) -> None:
     columns = [F.col(field.name).cast(field.dataType) for field in schema]
     write = df.select(*columns).write.format("delta").mode(mode).option(USER_METADATA, metadata)
+    if most_in_file:
+        write = write.option("maxRecordsPerFile", most_in_file)
     if mode == "overwrite":
         write = write.option("overwriteSchema", "true")
     make_folder(lake, name)

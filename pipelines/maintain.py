@@ -61,7 +61,8 @@ def maintain(
 ) -> Maintained:
     """Compact a table, cluster it by its key, and remove what only versions older than `retain` need.
 
-    A table that nothing was written to since the last time is not written again.
+    A table that nothing was written to since the last time is not written again. Nor is a log, which was
+    written whole, in few files and in the order of its rows.
 
     Args:
         folder: of the lake.
@@ -81,7 +82,8 @@ def maintain(
     table = DeltaTable.forPath(spark, str(path))
     files, size = _files(table), _size(path)
     with _settings(spark):
-        if _written_since_optimised(table):
+        is_log = name != QUARANTINE and domain.tables[name].kind == "log"
+        if not is_log and _written_since_optimised(table):
             if name == QUARANTINE:
                 table.optimize().executeCompaction()
             else:

@@ -91,7 +91,7 @@ def test_quarantine_is_shown_by_table_and_rule_with_its_first_row(tmp_path: Path
     write_deltalake(
         tmp_path / QUARANTINE, pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows])
     )
-    early, late = refusals(tmp_path, "1GB")
+    early, late = refusals(tmp_path, PRESS, "1GB")
     assert (early.rule, early.rows, early.row) == ("early", 1, 3)
     assert (late.rule, late.rows, late.reason, late.source, late.row, late.record) == (
         *("late", 2, "too late indeed", "a.csv", 7, "y"),

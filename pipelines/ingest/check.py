@@ -51,8 +51,11 @@ def check(engine: Engine, domain: Domain, table: Table, raw: Raw, known: Mapping
         asked = f"{prefix}_asked"
         engine.view(asked, f"SELECT * FROM {prefix}_raw WHERE coalesce({raw.asked}, true)")
         left_out = count(engine, f"{prefix}_raw WHERE NOT coalesce({raw.asked}, true)")
-    engine.keep(f"{prefix}_judged", judged_rows(asked, table, raw))
-    read, notes = _read(engine, raw, f"{prefix}_judged")
+    if table.kind == "log":
+        _judge_log(engine, table, raw, asked, prefix)
+    else:
+        engine.keep(f"{prefix}_judged", judged_rows(asked, table, raw))
+    read, notes = _read(engine, raw, f"{prefix}_judged" if table.kind != "log" else f"{prefix}_guessed")
     bad = [_quarantined(table, f"{prefix}_judged WHERE rule IS NOT NULL")]
     good, twins = _part_twins(engine, table, f"{prefix}_judged", prefix)
     bad += twins
@@ -66,6 +69,19 @@ def check(engine: Engine, domain: Domain, table: Table, raw: Raw, known: Mapping
 def count(engine: Engine, rows: str) -> int:
     """How many rows a relation has."""
     return int(engine.fetch(f"SELECT count(*) AS n FROM {rows}").column("n")[0].as_py())
+
+
+def _judge_log(engine: Engine, table: Table, raw: Raw, asked: str, prefix: str) -> None:
+    """Name what is judged of a log, whose rows are many, wide, and stand for themselves; and its guesses."""
+    if raw.reads_text and not raw.asked:
+        rows = f"({raw_rows(f'{prefix}_loaded', raw)})"
+        engine.again(f"{prefix}_judged", judged_rows(rows, table, raw), f"{prefix}_loaded")
+    else:
+        engine.again(f"{prefix}_judged", judged_rows(asked, table, raw))
+    made = "".join(
+        f", {guess.made} AS {quoted(guess_column(place))}" for place, guess in enumerate(raw.all_guesses)
+    )
+    engine.view(f"{prefix}_guessed", f"SELECT `source`, `row`, `record`{made} FROM {asked}")
 
 
 def _read(engine: Engine, raw: Raw, judged: str) -> tuple[int, tuple[str, ...]]:
@@ -92,14 +108,17 @@ def _quarantined(table: Table, rows: str, rule: str = "rule", reason: str = "rea
 def _part_twins(engine: Engine, table: Table, judged: str, prefix: str) -> tuple[str, list[str]]:
     """Of good rows equal in the unique columns the first in its source, and SQL of the others."""
     unique = ", ".join(quoted(name) for name in table.unique)
+    columns = ", ".join(quoted(name) for name in (*table.column_names, *ORIGIN))
+    good = f"{prefix}_unique"
+    if table.kind == "log":  # its source numbers the rows
+        engine.view(good, f"SELECT {columns} FROM {judged} WHERE rule IS NULL")
+        return good, []
     # A hash that occurs twice is a suspect; only the rows of suspects are compared by their true values.
     engine.view(f"{prefix}_hashed", f"SELECT *, xxhash64({unique}) AS hash FROM {judged} WHERE rule IS NULL")
     engine.keep(
         f"{prefix}_suspects",
         f"SELECT hash FROM (SELECT hash, count(*) AS n FROM {prefix}_hashed GROUP BY hash) WHERE n > 1",
     )
-    columns = ", ".join(quoted(name) for name in (*table.column_names, *ORIGIN))
-    good = f"{prefix}_unique"
     if not count(engine, f"{prefix}_suspects"):
         engine.view(good, f"SELECT {columns} FROM {judged} WHERE rule IS NULL")
         return good, []

@@ -40,13 +40,25 @@ class Engine(Protocol):
     def keep(self, name: str, query: str) -> None:
         """Name a query that is run once; its rows stay until the engine is closed."""
 
+    def again(self, name: str, query: str, one_by_one: str = "") -> None:
+        """Name a query whose rows take less to compute again than to keep where they are many.
+
+        Args:
+            one_by_one: the only relation that the query reads, where each of its rows stands for itself; ""
+                where that is not so, or where expressions are few and short.
+        """
+
     def fetch(self, query: str) -> pa.Table:
         """Run a query of few rows."""
 
     def write(
         self, query: str, lake: Path, table: str, columns: tuple[Column, ...], replace: bool = False
     ) -> None:
-        """Append a query's rows to a table of the lake in one commit, or replace the table by them."""
+        """Append a query's rows to a table of the lake in one commit, or replace the table by them.
+
+        Where nothing is grouped, joined or united in the query, rows stay in the order of the source: each
+        file holds a part of it.
+        """
 
 
 @contextmanager
@@ -92,6 +104,10 @@ class InProcess:
 
     def keep(self, name: str, query: str) -> None:
         self._duckdb.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {for_duckdb(query)}")
+
+    def again(self, name: str, query: str, one_by_one: str = "") -> None:
+        del one_by_one
+        self.keep(name, query)
 
     def fetch(self, query: str) -> pa.Table:
         return self._duckdb.sql(for_duckdb(query)).to_arrow_table()

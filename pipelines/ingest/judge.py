@@ -1,7 +1,7 @@
 """Typing rows, and judging each by itself: the SQL of it.
 
-A row breaks at most one rule, the first in this order: each value can be read as its type; the source's own
-rules; the table's row rules (`Table.row_rules`).
+A row breaks at most one rule, the first in this order: its shape (`Raw.shape`); each value can be read as
+its type; the source's own rules; the table's row rules (`Table.row_rules`).
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from feature_repo.define.column import Column, Type, quoted
 from feature_repo.define.table import Table
 from lake.dialect import double_as_text, literal
 from pipelines.sources.readings import given, shown
-from pipelines.sources.source import ORIGIN, Raw
+from pipelines.sources.source import ORIGIN, Fault, Raw
 
 SHOWN_CHARACTERS = 60
 """Of a value that a reason quotes."""
@@ -41,14 +41,12 @@ def judged_rows(rows: str, table: Table, raw: Raw) -> str:
     typed = [f"{reading.value} AS {quoted(reading.column)}" for reading in raw.readings]
     checked = [reading for reading in raw.readings if reading.kind]
     typed += [f"{quoted(reading.raw)} AS {quoted(f'raw {reading.raw}')}" for reading in checked]
-    own = []
-    for fault in raw.faults:
-        broken, reason = (quoted(f"{what} {fault.rule}") for what in ("broken", "reason"))
+    for fault in (*raw.shape, *raw.faults):
+        broken, reason = _of_fault(fault)
         typed += [f"{fault.broken} AS {broken}", f"{fault.reason} AS {reason}"]
-        own.append((fault.rule, broken, reason))
     guesses = [quoted(guess_column(place)) for place in range(len(raw.all_guesses))]
     typed += [f"{guess.made} AS {name}" for guess, name in zip(raw.all_guesses, guesses, strict=True)]
-    faults = []
+    faults = [(fault.rule, *_of_fault(fault)) for fault in raw.shape]
     for reading in checked:
         name = quoted(f"raw {reading.raw}")
         broken = f"{given(name, reading.of)} AND {quoted(reading.column)} IS NULL"
@@ -56,7 +54,8 @@ def judged_rows(rows: str, table: Table, raw: Raw) -> str:
         before, after = literal(f"{reading.raw} '"), literal(f"' is not {reading.kind}")
         reason = f"concat({before}, {value}, {after})"
         faults.append((f"{reading.raw}_is_number", broken, reason))
-    faults += [*own, *_row_faults(table)]
+    faults += [(fault.rule, *_of_fault(fault)) for fault in raw.faults]
+    faults += _row_faults(table)
     columns = ", ".join(quoted(name) for name in table.column_names)
     rule = _first((broken, literal(name)) for name, broken, _ in faults)
     reason = _first((f"rule = {literal(name)}", reason) for name, _, reason in faults)
@@ -64,6 +63,11 @@ def judged_rows(rows: str, table: Table, raw: Raw) -> str:
         f"SELECT {', '.join([columns, origin, 'rule', f'{reason} AS reason', *guesses])} FROM ("
         f"SELECT *, {rule} AS rule FROM (SELECT {', '.join(typed)}, {origin} FROM {rows}))"
     )
+
+
+def _of_fault(fault: Fault) -> tuple[str, str]:
+    """The columns that say whether a row broke a rule of the source, and how."""
+    return quoted(f"broken {fault.rule}"), quoted(f"reason {fault.rule}")
 
 
 def guess_column(place: int) -> str:

@@ -28,7 +28,8 @@ from pipelines.sources.source import ORIGIN, Raw, Source, rows_of
 def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> IngestReport:
     """Check a source and replace the lake's tables by it; a table that the source lacks becomes empty.
 
-    Tables that cannot be read are put aside, and made anew.
+    What the quarantine holds of other domains' tables stays. Tables that cannot be read are put aside, and
+    made anew.
 
     Raises:
         MarqueeError: of a table that may not be empty no row is good (then nothing is written), or the disk
@@ -47,6 +48,7 @@ def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> Ing
         names = [*(found.table.name for found in checked), QUARANTINE]
         for name in names:
             put_aside(lake / name)
+        refused = f"SELECT * FROM {PREFIX}_bad{_of_others(engine, lake, domain)}"
         with all_or_none(lake, names):
             for found in checked:
                 engine.write(
@@ -56,9 +58,21 @@ def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> Ing
                     found.table.all_columns,
                     replace=True,
                 )
-            engine.write(f"SELECT * FROM {PREFIX}_bad", lake, QUARANTINE, QUARANTINE_COLUMNS, replace=True)
+            engine.write(refused, lake, QUARANTINE, QUARANTINE_COLUMNS, replace=True)
         reports = {found.table.name: _published(engine, lake, found) for found in checked}
     return IngestReport(source.description, reports, source.notes)
+
+
+def _of_others(engine: Engine, lake: Path, domain: Domain) -> str:
+    """SQL that goes on with the rows of the quarantine that are of other domains' tables."""
+    if not exists(lake, QUARANTINE):
+        return ""
+    held = f"{PREFIX}_held"
+    names = tuple(column.name for column in QUARANTINE_COLUMNS)
+    engine.held(held, lake, QUARANTINE, names, near="")
+    ours = ", ".join(literal(table.name) for table in domain.sources)
+    columns = ", ".join(map(quoted, names))
+    return f" UNION ALL SELECT {columns} FROM {held} WHERE `table` NOT IN ({ours})"
 
 
 def complete(lake: Path, domain: Domain) -> None:

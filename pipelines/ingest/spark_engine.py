@@ -14,7 +14,17 @@ from common.files import REFUSALS
 from feature_repo.define.column import Column
 from feature_repo.spark import spark_schema_of
 from lake import spark_tables
+from pipelines.ingest.spark_workers import in_workers
 from pipelines.sources.source import Rows
+
+MOST_IN_FILE = 500_000
+"""Rows of one file, so that readers of a part of a table need little memory."""
+DAMAGED = {
+    "EOFException": "it was cut off",
+    "ZipException": "it is damaged",
+    "java.io.IOException: not a gzip file": "it is damaged",
+}
+"""What Java says of a packed file, and what that means."""
 
 
 class OnSpark:
@@ -44,6 +54,12 @@ class OnSpark:
         self._kept.append(rows)
         self._name(name, rows)
 
+    def again(self, name: str, query: str, one_by_one: str = "") -> None:
+        rows = self._spark.sql(query)
+        if one_by_one:
+            rows = in_workers(self._spark.table(one_by_one), one_by_one, query, rows.schema)
+        self._name(name, rows)
+
     def fetch(self, query: str) -> pa.Table:
         return self._spark.sql(query).toArrow()
 
@@ -51,7 +67,7 @@ class OnSpark:
         self, query: str, lake: Path, table: str, columns: tuple[Column, ...], replace: bool = False
     ) -> None:
         write = spark_tables.overwrite if replace else spark_tables.append
-        write(self._spark.sql(query), lake, table, spark_schema_of(columns))
+        write(self._spark.sql(query), lake, table, spark_schema_of(columns), most_in_file=MOST_IN_FILE)
 
     def close(self) -> None:
         """Release what was kept."""
@@ -79,9 +95,12 @@ def on_spark(spark: SparkSession) -> Iterator[OnSpark]:
                 f"Spark cannot write its temporary files: {refusal}. "
                 "Free some space, or choose a roomy writable folder (--home or MARQUEE_HOME)."
             ) from error
+        found = re.search(r"file:/+[^\s'\"]*[^\s'\".]", text)
+        name = f"/{found[0].removeprefix('file:').lstrip('/')}" if found else "A file of the source"
+        why = next((says for said, says in DAMAGED.items() if said in text), None)
+        if why is not None:
+            raise MarqueeError(f"Cannot read {name}: {why}.") from error
         if "FAILED_READ_FILE" in text or "PATH_NOT_FOUND" in text:
-            found = re.search(r"file:/+[^\s'\"]*[^\s'\".]", text)
-            name = f"/{found[0].removeprefix('file:').lstrip('/')}" if found else "A file of the source"
             raise MarqueeError(f"{name} vanished or changed while it was read; run again.") from error
         raise
     finally:

@@ -87,6 +87,23 @@ def surplus(places: Mapping[str, int], width: int, separator: str, quoted: bool 
     return (Fault("fields_are_those_of_the_header", more, f"'the line has more than {width} fields'"),)
 
 
+def width_is(width: int, separator: str, quoted: bool = False) -> Fault:
+    """The rule that a line has just so many fields.
+
+    Args:
+        quoted: as in `fields`.
+    """
+    found = f"(length({RECORD}) - length(replace({RECORD}, {literal(separator)}, '')) + 1)"
+    broken, counted = f"{found} != {width}", f"CAST({found} AS STRING)"
+    if quoted:
+        whole = literal(f"^({_field(separator)}{separator}){{{width - 1}}}{_field(separator)}$")
+        plain = f"instr({RECORD}, '\"') = 0"
+        broken = f"CASE WHEN {plain} THEN {broken} ELSE NOT regexp_like({RECORD}, {whole}) END"
+        counted = f"CASE WHEN {plain} THEN {counted} ELSE 'other' END"
+    reason = f"concat('the line has ', {counted}, ' columns, not {width}')"
+    return Fault("columns_are_complete", broken, reason)
+
+
 def _extracted(place: int, width: int, separator: str) -> str:
     """SQL of a field of a line with quotes, "" where it lacks it; of the last field, with all that follows.
 

@@ -149,6 +149,23 @@ def vanished(path: Path) -> MarqueeError:
     return MarqueeError(f"{path} vanished or changed while it was read; run again.")
 
 
+def count_lines(path: Path) -> int:
+    """How many lines a file has, blank ones too.
+
+    Raises:
+        MarqueeError: the file cannot be read, or is not text.
+    """
+    if _read(path, 2).startswith(UTF_16):
+        return len(read_lines(path).texts)
+    ends, last = 0, b""
+    with _opened(path) as file:
+        while chunk := _bytes(path, file, CHUNK):
+            ends += chunk.count(b"\n") + chunk.count(b"\r") - chunk.count(b"\r\n")
+            ends -= last == b"\r" and chunk.startswith(b"\n")
+            last = chunk[-1:]
+    return ends + (last not in (b"", b"\n", b"\r"))
+
+
 def _count(path: Path) -> int:
     """Lines of a file; where they are not few, at least one more than these."""
     lines = 1

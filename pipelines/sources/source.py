@@ -66,6 +66,8 @@ class Raw:
         faults: judged after the types and before the table's own rules.
         guesses: what is guessed of the rows as such; a row is judged no differently for them.
         asked: SQL over the raw columns, false for a row that was not asked for: it is left out.
+        shape: rules of the row as a whole, judged before the types: where one is broken, values may stand in
+            one another's places.
     """
 
     rows: Rows
@@ -74,6 +76,12 @@ class Raw:
     faults: tuple[Fault, ...] = ()
     guesses: tuple[Guess, ...] = ()
     asked: str = ""
+    shape: tuple[Fault, ...] = ()
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether text is taken apart, which takes long expressions."""
+        return any(reading.of == "text" for reading in self.readings)
 
     @property
     def all_guesses(self) -> tuple[Guess, ...]:

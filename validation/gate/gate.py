@@ -79,7 +79,7 @@ def validate(
         kept = None if before is None else before.quarantine
         report = ValidationReport(
             tables=(*earlier, *judged),
-            quarantine=quarantined(tables) if QUARANTINE in tables else kept,
+            quarantine=quarantined(tables, domain.tables) if QUARANTINE in tables else kept,
             created=datetime.now(UTC),
             seconds=perf_counter() - started + (before.seconds if before else 0),
         )

@@ -1,0 +1,85 @@
+"""The files of a click log: one, or a folder of them, whose lines are its rows in order."""
+
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.errors import MarqueeError
+from pipelines.sources.lines import count_lines, first_lines, line_rows
+from pipelines.sources.source import Rows
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+POSITION = "position"
+MOST_NAMED = 3
+"""Files in a description."""
+
+
+def log_files(path: Path) -> tuple[Path, ...]:
+    """The files of a log, in order of their names; hidden ones, and those that start with _, are none.
+
+    Raises:
+        MarqueeError: there is no such file or folder, it holds no files, or one of them is empty.
+    """
+    path = path.absolute()
+    if not path.exists():
+        raise MarqueeError(f"There is no file or folder {path}; give the log, or a folder of its files.")
+    files = [path]
+    if path.is_dir():
+        inside = sorted(inner for inner in path.iterdir() if not inner.name.startswith((".", "_")))
+        files = [inner for inner in inside if inner.is_file()]
+        if not files:
+            nested = next((inner for inner in inside if inner.is_dir()), None)
+            hint = f"; did you mean {nested}?" if nested else "; give the log, or a folder of its files."
+            raise MarqueeError(f"There are no files in {path}{hint}")
+    for file in files:
+        if not first_lines(file, 1):
+            raise MarqueeError(f"{file} is empty; a click log has one line for each row.")
+    return tuple(files)
+
+
+def log_rows(files: tuple[Path, ...], header: bool) -> Rows:
+    """The lines of a log as `line_rows` gives them, with their `position`: the place of the line over all
+    files, from 1, without headers. A blank line has a place, and is no row.
+
+    Args:
+        header: whether each file has one.
+    """
+    skipped = [first_lines(file, 1)[0][0] if header else 0 for file in files]
+    lengths = [count_lines(file) - skip for file, skip in zip(files[:-1], skipped, strict=False)]
+    shifts = [before - skip for before, skip in zip(accumulate(lengths, initial=0), skipped, strict=True)]
+    parts = [line_rows(file, header) for file in files]
+
+    def in_memory() -> pa.Table:
+        return pa.concat_tables(
+            rows.append_column(POSITION, pc.add(rows.column("row"), pa.scalar(shift, pa.int64())))
+            for rows, shift in zip((part.in_memory() for part in parts), shifts, strict=True)
+        )
+
+    def on_spark(spark: "SparkSession") -> "DataFrame":
+        from functools import reduce
+
+        from pyspark.sql import DataFrame
+        from pyspark.sql import functions as F
+
+        # File by file: Spark would put small ones together in another order.
+        frames = [
+            part.on_spark(spark).withColumn(POSITION, F.col("row") + F.lit(shift))
+            for part, shift in zip(parts, shifts, strict=True)
+        ]
+        return reduce(DataFrame.unionAll, frames)
+
+    return Rows(sum(part.count for part in parts), in_memory, on_spark)
+
+
+def described(path: Path, files: tuple[Path, ...]) -> str:
+    """The files in words."""
+    if not path.is_dir():
+        return str(path.absolute())
+    names = ", ".join(file.name for file in files[:MOST_NAMED])
+    more = len(files) - MOST_NAMED
+    return f"{names}{f' and {more:,} more' if more > 0 else ''} of {path.absolute()}"
