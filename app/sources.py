@@ -23,6 +23,7 @@ DOMAIN_OF = {
     "movielens": "movies",
     "criteo": "criteo",
     "avazu": "avazu",
+    "synthetic-clicks": "synthetic_clicks",
 }
 """Of each source the domain that it fills, by the names of `app.domains`."""
 
@@ -37,6 +38,7 @@ class SourceOptions:
         posters: folder of its posters, `<movieId>.jpg`.
         first_movies: keep movies with an id up to this.
         seed: of synthetic data, and of what is made of any.
+        rows: of a synthetic click log; as many as its configuration says where None.
     """
 
     source: str
@@ -44,6 +46,7 @@ class SourceOptions:
     posters: Path | None = None
     first_movies: int | None = None
     seed: int = 0
+    rows: int | None = None
 
     @property
     def folders(self) -> dict[str, Path]:
@@ -84,6 +87,8 @@ def check_source(options: SourceOptions) -> None:
     Raises:
         MarqueeError: a MovieLens folder is needed and none was given, or one was given in vain or in error.
     """
+    if options.rows is not None and options.source != "synthetic-clicks":
+        raise MarqueeError("--rows belongs to --source synthetic-clicks: add it, or leave --rows out.")
     if DOMAIN_OF[options.source] != "movies":
         _check_log(options)
         return
@@ -111,6 +116,10 @@ def _check_log(options: SourceOptions) -> None:
             raise MarqueeError(
                 f"{option} belongs to sources of ratings, not to {options.source}: leave it out."
             )
+    if options.source == "synthetic-clicks":
+        if options.path is not None:
+            raise MarqueeError("--path belongs to sources of files, not to synthetic-clicks: leave it out.")
+        return
     if options.path is None:
         raise MarqueeError(
             f"The source {options.source} needs --path: the file of the log, or a folder of its files."
@@ -123,10 +132,7 @@ def _check_log(options: SourceOptions) -> None:
 def open_source(spark: StartSpark, settings: Settings, options: SourceOptions, stage: Stage) -> "Source":
     """The source that was asked for; synthetic data are generated first."""
     if DOMAIN_OF[options.source] != "movies":
-        from pipelines.sources.click_logs import READERS
-
-        assert options.path is not None
-        source = READERS[options.source](options.path)
+        source = _open_log(spark, settings, options, stage)
         stage.outcome = source.description
         return source
     if options.path is not None:
@@ -139,6 +145,21 @@ def open_source(spark: StartSpark, settings: Settings, options: SourceOptions, s
 
     folder = _generate_once(spark, settings, SyntheticConfig(seed=options.seed), stage)
     return read_synthetic(folder, options.first_movies)
+
+
+def _open_log(spark: StartSpark, settings: Settings, options: SourceOptions, stage: Stage) -> "Source":
+    """`open_source` of a click log."""
+    if options.path is not None:
+        from pipelines.sources.click_logs import READERS
+
+        return READERS[options.source](options.path)
+    from pipelines.sources.synthetic_clicks import ClicksConfig, generate, read_clicks
+
+    rows = {} if options.rows is None else {"rows": options.rows}
+    config = ClicksConfig(seed=options.seed, **rows)
+    folder = settings.sources / f"synthetic-clicks-{config.rows}-seed{config.seed}"
+    generate(spark, config, folder, on_progress=stage.report)
+    return read_clicks(folder)
 
 
 def fetch_archive(settings: Settings, name: str, stages: Stages) -> Path:

@@ -33,6 +33,7 @@ class IngestSource(StrEnum):
     movielens = "movielens"
     criteo = "criteo"
     avazu = "avazu"
+    synthetic_clicks = "synthetic-clicks"
 
 
 LONGEST_NAME, LONGEST_PATH = 255, 4095

@@ -7,6 +7,8 @@ import typer
 
 from cli.options import DOMAIN, GROUP, PATH, FirstMovies, Home, IngestSource, Posters, Seed
 
+MOST_ROWS = 50_000_000
+
 app = typer.Typer(name="pipeline", help="Make the lake's tables, and keep them in order.", **GROUP)
 
 
@@ -27,6 +29,10 @@ def ingest(
     posters: Posters = None,
     first_movies: FirstMovies = None,
     seed: Seed = 0,
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", min=1, max=MOST_ROWS, help="Of synthetic-clicks (default: 200,000)."),
+    ] = None,
     add: Annotated[bool, typer.Option("--add", help="Keep what the lake has, and add what is new.")] = False,
     home: Home = None,
 ) -> None:
@@ -38,7 +44,7 @@ def ingest(
     from cli.console import stages
     from common.settings import load_settings
 
-    options = SourceOptions(source.value, path, posters, first_movies, seed)
+    options = SourceOptions(source.value, path, posters, first_movies, seed, rows)
     domain = domain_named(DOMAIN_OF[options.source])
     ingest_source(load_settings(home), domain, options, stages(), adding=add)
 

@@ -100,6 +100,8 @@ REFUSED = {
     "--source avazu --path LOG --first-movies 5": "--first-movies belongs to",
     "--source criteo --path LOG --add": "Nothing can be added to clicks_criteo",
     "--source avazu --path LOG": "expected the header",
+    "--source synthetic-clicks --path LOG": "--path belongs to",
+    "--source criteo --path LOG --rows 5": "--rows belongs to",
     "--source criteo --path ABSENT": "There is no file or folder",
 }
 

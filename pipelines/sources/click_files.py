@@ -1,5 +1,6 @@
 """The files of a click log: one, or a folder of them, whose lines are its rows in order."""
 
+from functools import reduce
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,8 +62,6 @@ def log_rows(files: tuple[Path, ...], header: bool) -> Rows:
         )
 
     def on_spark(spark: "SparkSession") -> "DataFrame":
-        from functools import reduce
-
         from pyspark.sql import DataFrame
         from pyspark.sql import functions as F
 

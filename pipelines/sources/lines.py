@@ -214,6 +214,11 @@ def _unreadable(path: Path, error: Exception) -> MarqueeError:
     return MarqueeError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.")
 
 
+def escaped(path: Path) -> str:
+    """A path as Spark reads it, which takes it for a pattern."""
+    return re.sub(r"([\[\]{}*?\\])", r"\\\1", str(path))
+
+
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == GZIP
@@ -245,9 +250,7 @@ def _numbered_lines(spark: "SparkSession", path: Path) -> "DataFrame":
         link = Path(folder, f"{path.name}.gz")
         link.symlink_to(path)
         path = link
-    # Spark takes a path for a pattern.
-    escaped = re.sub(r"([\[\]{}*?\\])", r"\\\1", str(path))
-    lines = spark.read.text(f"file://{escaped}").select(
+    lines = spark.read.text(f"file://{escaped(path)}").select(
         F.col("value").alias("record"),
         F.col("_metadata.file_block_start").alias("block"),
         F.monotonically_increasing_id().bitwiseAND(F.lit(LINE_IN_PARTITION)).alias("line"),

@@ -210,13 +210,13 @@ def _do(task: Portion, config: SyntheticConfig, calibration: Calibration, folder
     """Write the files of one task."""
     if task.kind == POSTERS:
         for movie_id in task.units:
-            with _in_place(folder / POSTERS / f"{movie_id}.jpg") as path:
+            with in_place(folder / POSTERS / f"{movie_id}.jpg") as path:
                 path.write_bytes(poster(config, movie_id))
         return
     name = f"part-{task.number:05d}.parquet"
     with (
-        _in_place(folder / RATINGS / name) as events_path,
-        _in_place(folder / LIKELIHOOD / name) as likelihood_path,
+        in_place(folder / RATINGS / name) as events_path,
+        in_place(folder / LIKELIHOOD / name) as likelihood_path,
         pq.ParquetWriter(events_path, RATINGS_SCHEMA) as events_file,
         pq.ParquetWriter(likelihood_path, LIKELIHOOD_SCHEMA) as likelihood_file,
     ):
@@ -227,7 +227,7 @@ def _do(task: Portion, config: SyntheticConfig, calibration: Calibration, folder
 
 
 @contextmanager
-def _in_place(path: Path) -> Iterator[Path]:
+def in_place(path: Path) -> Iterator[Path]:
     """A hidden path to write to, which becomes `path`; so that two tries at one task never mix."""
     hidden = path.with_name(f".{path.name}.{os.getpid()}")
     yield hidden
