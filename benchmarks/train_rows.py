@@ -1,6 +1,6 @@
 """Rows to train on, drawn at random straight into arrays: what a benchmark of training needs, at any size."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -60,6 +60,25 @@ def service_spec(users: int, movies: int, posters: bool) -> InputSpec:
         _numeric(CONTEXT, BEHAVIOUR, 1),
     ]
     return _spec(inputs, users, movies)
+
+
+def click_spec(fields: Mapping[str, int], genres: int, most: int) -> InputSpec:
+    """Fields of one value each, and one of several.
+
+    Args:
+        fields: how many values each has, by name.
+        genres: how many genres there are.
+        most: of one movie.
+    """
+    inputs = [
+        Categorical(name=name, side="user", column=name, vocabulary=name, identity=name.endswith("_id"))
+        for name in fields
+    ]
+    bag = MultiValued(
+        name="genres", side="item", column="", vocabulary="genres", length=most, fixed=True, padding=""
+    )
+    words = {name: tuple(range(1, size + 1)) for name, size in {**fields, "genres": genres}.items()}
+    return InputSpec(service="benchmark", inputs=(*inputs, bag), vocabularies=words, types={}, rows=1)
 
 
 def draw(spec: InputSpec, rows: int, seed: int = 0) -> tuple[Arrays, np.ndarray]:

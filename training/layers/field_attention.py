@@ -73,28 +73,28 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def _by_head(self, fields: Any, kernel: Any) -> Any:
-        """Fields under a kernel, (batch, heads, fields, width)."""
+        """Fields under a kernel, (batch, fields, heads, width)."""
         ops = keras.ops
-        found = ops.reshape(ops.matmul(fields, kernel), (-1, fields.shape[1], self.heads, self.width))
-        return ops.transpose(found, (0, 2, 1, 3))
+        return ops.reshape(ops.matmul(fields, kernel), (-1, fields.shape[1], self.heads, self.width))
 
     def weights_of(self, fields: Any, present: Any) -> Any:
-        """How much each field attends to each, (batch, heads, fields, fields): rows add up to 1, or are 0
-        where no field is there."""
+        """How much each field attends to each, (batch, fields, fields, heads): over the second of the fields
+        they add up to 1, or are 0 where none is there."""
         ops = keras.ops
-        there = ops.cast(present, "float32")[:, None, None, :]
+        there = ops.cast(present, "float32")[:, None, :, None]
         if self.attention:
             query, key = self._by_head(fields, self.query), self._by_head(fields, self.key)
-            scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-            return ops.softmax(scores - 1e9 * (1 - there), axis=-1) * there
+            # Fields are few: sums of products cost processors less than a small matrix product for each row.
+            scores = ops.sum(query[:, :, None] * key[:, None], axis=-1)
+            return ops.softmax(scores - 1e9 * (1 - there), axis=2) * there
         count = fields.shape[1]
-        even = there / ops.maximum(ops.sum(there, axis=-1, keepdims=True), 1)
-        return ops.broadcast_to(even, (ops.shape(fields)[0], self.heads, count, count))
+        even = there / ops.maximum(ops.sum(there, axis=2, keepdims=True), 1)
+        return ops.broadcast_to(even, (ops.shape(fields)[0], count, count, self.heads))
 
     def call(self, fields: Any, present: Any) -> Any:
         ops = keras.ops
-        gathered = ops.matmul(self.weights_of(fields, present), self._by_head(fields, self.value))
-        gathered = ops.transpose(gathered, (0, 2, 1, 3))
+        weights, values = self.weights_of(fields, present), self._by_head(fields, self.value)
+        gathered = ops.sum(weights[..., None] * values[:, None], axis=2)
         gathered = ops.reshape(gathered, (-1, fields.shape[1], self.heads * self.width))
         if self.shortcut is not None:
             gathered = gathered + ops.matmul(fields, self.shortcut)
