@@ -11,7 +11,8 @@ process. A contender runs once a round, in turn with the others, and its median 
 
 The peers need packages that do not go with ours: each runs in an environment of its own, whose Python is
 named, and is left out where none is (`deepctr==0.9.4 tensorflow==2.21.0 tf-keras==2.21.0 setuptools<80`;
-`fuxictr==2.3.7 torch==2.2.2 numpy<2`).
+`fuxictr==2.3.7 torch==2.2.2 numpy<2`). FuxiCTR's package lacks its models: `--zoo` names the folder
+`model_zoo` of its sources.
 """
 
 import argparse
@@ -43,7 +44,7 @@ def settings_of(model: str, epochs: int) -> dict[str, Any]:
     """A configuration of ours of the sizes that all have."""
     sizes: dict[str, dict[str, Any]] = {
         "fm": {},
-        "afm": {"attention": WIDTH, "dropout": 0.0},
+        "afm": {"attention_units": WIDTH, "dropout": 0.0},
         "dcn": {"layers": LAYERS, "units": UNITS, "dropout": 0.0},
         "autoint": {"layers": LAYERS, "heads": HEADS, "dropout": 0.0},
         "iarm": {"layers": LAYERS, "heads": HEADS, "units": UNITS, "dropout": 0.0},
@@ -124,30 +125,27 @@ cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
 print(json.dumps({"rows": len(y) * epochs, "cpu": cpu, "wall": wall}))
 """
 FUXICTR_PROGRAM = """
-import importlib, json, sys, tempfile, time
+import importlib.util, json, sys, tempfile, time
 import numpy as np
 import torch
 from fuxictr.features import FeatureMap
 name, folder, epochs, s = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
 file = np.load(folder + "/rows.npz")
-names = [*s["fields"], "genres"]
 features = FeatureMap("rows", folder)
-for place, (field, size) in enumerate(s["fields"].items()):
-    features.features[field] = {"source": "", "type": "categorical", "vocab_size": size + 2, "index": place}
-start = len(s["fields"])
+for field, size in s["fields"].items():
+    features.features[field] = {"source": "", "type": "categorical", "vocab_size": size + 2}
 features.features["genres"] = {
     "source": "", "type": "sequence", "vocab_size": s["genres"] + 2, "padding_idx": 0, "max_len": s["most"],
-    "feature_encoder": "layers.MaskedAveragePooling()", "index": list(range(start, start + s["most"])),
+    "feature_encoder": "layers.MaskedAveragePooling()",
 }
-features.labels, features.num_fields = ["clicked"], len(names)
-features.total_features = sum(spec["vocab_size"] for spec in features.features.values())
-features.column_index = {field: spec["index"] for field, spec in features.features.items()}
-features.column_index["clicked"] = start + s["most"]
-features.input_length = start + s["most"]
+features.labels, features.num_fields = ["clicked"], len(features.features)
+features.default_emb_dim = s["width"]
 units, width = list(s["units"]), s["width"]
 deep = dict(net_dropout=0, batch_norm=False)
-classes = {
-    "fm": ("FM", {}), "deepfm": ("DeepFM", dict(hidden_units=units, **deep)),
+free = {} if name == "fm" else dict(embedding_regularizer=None, net_regularizer=None)
+title, options = {
+    "fm": ("FM", {}),
+    "deepfm": ("DeepFM", dict(hidden_units=units, **deep)),
     "afm": ("AFM", dict(attention_dim=width, attention_dropout=[0, 0])),
     "nfm": ("NFM", dict(hidden_units=units, embedding_dropout=0, **deep)),
     "wide_deep": ("WideDeep", dict(hidden_units=units, **deep)),
@@ -157,36 +155,38 @@ classes = {
     "autoint": ("AutoInt", dict(
         dnn_hidden_units=[], attention_layers=s["layers"], num_heads=s["heads"],
         attention_dim=width * s["heads"], use_residual=True, use_wide=False, **deep)),
-}
-title, options = classes[name]
-module = importlib.import_module("fuxictr.pytorch.models") if False else None
-import model_zoo
-made = getattr(model_zoo, title)(
+}[name]
+(path,) = [found for found in s["zoo"] if found.endswith("/" + title + ".py")]
+spec = importlib.util.spec_from_file_location(title, path)
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+made = getattr(module, title)(
     features, model_id=title, gpu=-1, task="binary_classification", learning_rate=1e-3, optimizer="adam",
-    loss="binary_crossentropy", metrics=["AUC"], embedding_dim=width, embedding_regularizer=None,
-    net_regularizer=None, model_root=tempfile.mkdtemp(), verbose=0, **options,
+    loss="binary_crossentropy", metrics=["AUC"], embedding_dim=width, model_root=tempfile.mkdtemp(),
+    verbose=0, **free, **options,
 )
-columns = [file[field].astype("float32") for field in s["fields"]]
-table = np.column_stack([*columns, file["genres"].astype("float32"), file["clicked"].astype("float32")])
-table = torch.from_numpy(table)
 made._max_gradient_norm = 10.0
+rows = {field: torch.from_numpy(file[field].astype("int64")) for field in features.features}
+rows["clicked"] = torch.from_numpy(file["clicked"].astype("float32"))
 def fit(times):
     made.train()
     for _ in range(times):
-        order = torch.randperm(len(table))
-        for at in range(0, len(table), s["batch"]):
-            made.train_step(table[order[at : at + s["batch"]]])
+        order = torch.randperm(len(rows["clicked"]))
+        for at in range(0, len(order), s["batch"]):
+            taken = order[at : at + s["batch"]]
+            made.train_step({field: values[taken] for field, values in rows.items()})
 fit(1)
 cpu, wall = time.process_time(), time.perf_counter()
 fit(epochs)
 cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-print(json.dumps({"rows": len(table) * epochs, "cpu": cpu, "wall": wall}))
+print(json.dumps({"rows": len(rows["clicked"]) * epochs, "cpu": cpu, "wall": wall}))
 """
 PROGRAMS = {DEEPCTR: DEEPCTR_PROGRAM, FUXICTR: FUXICTR_PROGRAM}
 
 
-def train_peer(peer: str, model: str, folder: Path, python: str, epochs: int) -> None:
+def train_peer(peer: str, model: str, folder: Path, python: str, epochs: int, zoo: Path | None) -> None:
     """Train a peer's model by its own Python; passes on what it prints."""
+    models = [] if zoo is None else [str(file) for file in zoo.rglob("src/*.py") if "_tf" not in str(file)]
     sizes = {
         "fields": FIELDS,
         "genres": GENRES,
@@ -196,6 +196,7 @@ def train_peer(peer: str, model: str, folder: Path, python: str, epochs: int) ->
         "layers": LAYERS,
         "heads": HEADS,
         "batch": BATCH,
+        "zoo": models,
     }
     arguments = [python, "-c", PROGRAMS[peer], model, str(folder), str(epochs), json.dumps(sizes)]
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -211,6 +212,7 @@ def main() -> None:
     )
     parser.add_argument("--deepctr", help="Python of an environment with DeepCTR and tf_keras")
     parser.add_argument("--fuxictr", help="Python of an environment with FuxiCTR and torch")
+    parser.add_argument("--zoo", type=Path, help="folder of FuxiCTR's models, in its sources")
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--epochs", type=int, default=3, help="measured, after one that is not")
     parser.add_argument("--rounds", type=int, default=3)
@@ -223,7 +225,7 @@ def main() -> None:
         contender, folder, python, epochs = asked.child
         peer, _, model = contender.rpartition(":")
         if peer:
-            train_peer(peer, model, Path(folder), python, int(epochs))
+            train_peer(peer, model, Path(folder), python, int(epochs), asked.zoo)
         else:
             train_ours(model, Path(folder), int(epochs))
         return
@@ -235,7 +237,7 @@ def main() -> None:
     warn_if_busy()
     with tempfile.TemporaryDirectory() as temporary:
         write_rows(Path(temporary), rows)
-        found = measured(contenders, Path(temporary), pythons, epochs, rounds)
+        found = measured(contenders, Path(temporary), pythons, asked.zoo, epochs, rounds)
     results = judged(found)
     if asked.json:
         content = {"machine": about, "rows": rows, "epochs": epochs, "rounds": rounds, "results": results}
@@ -252,14 +254,20 @@ def write_rows(folder: Path, rows: int) -> None:
 
 
 def measured(
-    contenders: list[str], folder: Path, pythons: dict[str, str], epochs: int, rounds: int
+    contenders: list[str],
+    folder: Path,
+    pythons: dict[str, str],
+    zoo: Path | None,
+    epochs: int,
+    rounds: int,
 ) -> dict[str, list[dict[str, Any]]]:
     """What each contender cost, round by round."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name in contenders:
             python = pythons[name.rpartition(":")[0]]
-            once = run_child([__file__, "--child", name, str(folder), python, str(epochs)], 900, 14)
+            arguments = [__file__, "--child", name, str(folder), python, str(epochs)]
+            once = run_child([*arguments, *(("--zoo", str(zoo)) if zoo else ())], 900, 14)
             if once.failure:
                 print(f"{name}: {once.failure}", flush=True)
             else:

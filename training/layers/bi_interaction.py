@@ -50,3 +50,14 @@ class BiInteraction(keras.layers.Layer):  # type: ignore[misc]
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], input_shape[2])
+
+
+def projected(fields: Any, kernel: Any) -> Any:
+    """Fields (batch, fields, dim) times a matrix (dim, width), as (batch, fields, width).
+
+    All rows stand in one matrix meanwhile: XLA's product of three dimensions, and its gradient, take half as
+    long again on processors.
+    """
+    ops = keras.ops
+    rows = ops.reshape(fields, (-1, fields.shape[-1]))
+    return ops.reshape(ops.matmul(rows, kernel), (-1, fields.shape[1], kernel.shape[-1]))

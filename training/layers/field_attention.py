@@ -3,7 +3,7 @@
 from typing import Any
 
 from training.backend import Shape, keras
-from training.layers.bi_interaction import check_fields
+from training.layers.bi_interaction import check_fields, projected
 
 
 @keras.saving.register_keras_serializable(package="marquee")
@@ -74,8 +74,8 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
 
     def _by_head(self, fields: Any, kernel: Any) -> Any:
         """Fields under a kernel, (batch, fields, heads, width)."""
-        ops = keras.ops
-        return ops.reshape(ops.matmul(fields, kernel), (-1, fields.shape[1], self.heads, self.width))
+        found = projected(fields, kernel)
+        return keras.ops.reshape(found, (-1, fields.shape[1], self.heads, self.width))
 
     def weights_of(self, fields: Any, present: Any) -> Any:
         """How much each field attends to each, (batch, fields, fields, heads): over the second of the fields
@@ -97,7 +97,7 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
         gathered = ops.sum(weights[..., None] * values[:, None], axis=2)
         gathered = ops.reshape(gathered, (-1, fields.shape[1], self.heads * self.width))
         if self.shortcut is not None:
-            gathered = gathered + ops.matmul(fields, self.shortcut)
+            gathered = gathered + projected(fields, self.shortcut)
         return ops.relu(gathered)
 
     def compute_output_shape(self, fields_shape: Shape, present_shape: Shape) -> Shape:  # noqa: ARG002

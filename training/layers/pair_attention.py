@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from training.backend import Shape, keras
-from training.layers.bi_interaction import check_fields
+from training.layers.bi_interaction import check_fields, projected
 
 
 @keras.saving.register_keras_serializable(package="marquee")
@@ -57,7 +57,7 @@ class PairAttention(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any, training: bool = False) -> Any:
         ops = keras.ops
         pairs = ops.take(inputs, self.left, axis=1) * ops.take(inputs, self.right, axis=1)
-        scores = ops.matmul(ops.relu(ops.matmul(pairs, self.kernel) + self.bias), self.projection)
+        scores = projected(ops.relu(projected(pairs, self.kernel) + self.bias), self.projection)
         pooled = ops.sum(ops.softmax(scores, axis=1) * pairs, axis=1)
         return self._drop(pooled, training=training)
 
