@@ -61,12 +61,12 @@ def require_sources(
     from pipelines.ingest import not_yet
 
     later = not_yet(settings.lake, domain)
+    filled_by = "`marquee pipeline ingest` with its --source"
+    if domain.events.kind != "log":
+        filled_by = "`marquee run` or `marquee pipeline ingest`"
     for table in missing:
         if table not in later:
-            raise MarqueeError(
-                f"There is no table {table.name} in {settings.lake}: "
-                "run `marquee run` or `marquee pipeline ingest` first."
-            )
+            raise MarqueeError(f"There is no table {table.name} in {settings.lake}: run {filled_by} first.")
         if not but_later_ones:
             raise MarqueeError(
                 f"There is no table {table.name} in {settings.lake}, which an earlier version of Marquee"

@@ -117,5 +117,11 @@ def test_options_that_do_not_fit_a_log_are_one_sentence_before_a_home_is_made(
     assert not (tmp_path / "home").exists()
 
 
+def test_validating_a_log_that_is_not_there_says_what_to_run(tmp_path: Path) -> None:
+    said = refused(tmp_path, "validate", "--domain", "criteo")
+    assert "There is no table clicks_criteo" in said
+    assert said.endswith("run `marquee pipeline ingest` with its --source first.")
+
+
 def test_an_unknown_domain_is_refused(tmp_path: Path) -> None:
     assert "did you mean avazu?" in refused(tmp_path, "validate", "--domain", "avasu")

@@ -5,11 +5,14 @@ import gzip
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from hypothesis import given
+from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from common.errors import MarqueeError
@@ -20,6 +23,7 @@ from feature_repo.domains.clicks.criteo import CRITEO
 from lake.session import StartSpark
 from pipelines.ingest import IngestReport, ingest
 from pipelines.sources.click_logs import AVAZU_HEADER, READERS
+from pipelines.sources.lines import count_lines, read_lines
 from pipelines.sources.source import Source
 from tests.raw_rows import ENGINES, engine_named, no_spark, table_rows
 
@@ -219,6 +223,15 @@ def test_each_file_of_the_table_holds_an_ascending_range_of_the_log(
     assert max(map(len, parts)) <= 70
     assert [place for part in parts for place in part] == list(range(1, 706))
     assert all(pq.read_table(file)["position"].to_pylist() in parts for file in files)
+
+
+@given(st.lists(st.sampled_from([b"a", b"\n", b"\r", b"\r\n"]), max_size=12), st.integers(1, 5))
+def test_lines_are_counted_as_they_are_read(parts: list[bytes], chunk: int) -> None:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder, "log")
+        path.write_bytes(b"".join(parts))
+        patch.setattr("pipelines.sources.lines.CHUNK", chunk)
+        assert count_lines(path) == len(read_lines(path).texts)
 
 
 def test_lines_in_another_encoding_are_read_and_said(tmp_path: Path) -> None:
