@@ -5,7 +5,7 @@ from typing import Any
 
 from common.errors import MarqueeError
 
-GENERATOR = 1
+GENERATOR = 2
 """Number of the recipe: it grows whenever the same config would give other content."""
 MOST_ROWS = 50_000_000
 
@@ -33,8 +33,8 @@ class ClicksConfig:
     seed: int = 0
     click_rate: float = 0.25
     first: float = 1.0
-    second: float = 0.85
-    third: float = 0.5
+    second: float = 0.9
+    third: float = 0.45
     block: int = 500_000
 
     def __post_init__(self) -> None:

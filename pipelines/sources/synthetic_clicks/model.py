@@ -23,8 +23,9 @@ MISSING_CATEGORIES = (
 """Share of rows without each category, about as in Criteo's log."""
 ZIPF = 1.2
 """The r-th most frequent value of a category occurs about as often as r to the power of minus this."""
-SPEAKING = 300
-"""Values of a category, its most frequent ones, that say something of a click: rarer ones teach nobody."""
+ALONE, TOGETHER = 50, 10
+"""Values of a category, its most frequent ones, that say something by themselves, and in pairs and triples:
+what rarer ones said would take more rows to learn than there may be."""
 
 MISSING_NUMBERS = (0.45, 0, 0.21, 0.22, 0.03, 0.22, 0.04, 0, 0.04, 0.45, 0.04, 0.77, 0.22)
 LOG_MEANS = (1.0, 2.0, 1.8, 1.5, 8.0, 3.5, 2.0, 2.0, 4.0, 0.2, 0.8, 0.3, 1.5)
@@ -32,11 +33,11 @@ LOG_DEVIATIONS = (1.2, 1.8, 1.3, 1.0, 1.6, 1.5, 1.2, 1.0, 1.3, 0.5, 0.9, 0.6, 1.
 """Of the logarithm of each number, which is a count."""
 LARGEST = 2**31 - 1
 
-PAIRED = (1, 4, 5, 7, 8, 13, 16, 17)
+PAIRED = (4, 5, 8, 13, 16, 19, 22, 24)
 """Categories, from 0, each two of which say something together."""
 DIM = 4
 """Of the latent vectors whose products pairs add."""
-TRIPLES = ((4, 8, 22), (5, 13, 16), (7, 19, 21), (1, 17, 24))
+TRIPLES = ((5, 8, 16), (8, 13, 19), (16, 19, 22), (0, 8, 19))
 """Categories each three of which say something together."""
 SAMPLED = 100_000
 """Rows by which terms are brought to their deviation and the click rate is met."""
@@ -98,18 +99,18 @@ def _rank(share: Floats, size: int) -> Floats:
     return ranks
 
 
-def shares(field: int) -> Floats:
-    """How often each place of a category occurs: the speaking values, all others, and missing."""
+def shares(field: int, most: int) -> Floats:
+    """How often each place of a category occurs: `most` values that say something, all others, missing."""
     size, missing = VOCABULARIES[field], MISSING_CATEGORIES[field]
     reach = 1 - (size + 1.0) ** (1 - ZIPF)
-    below = (1 - np.arange(1, min(size, SPEAKING) + 2.0) ** (1 - ZIPF)) / reach
+    below = (1 - np.arange(1, min(size, most) + 2.0) ** (1 - ZIPF)) / reach
     there = np.concatenate([np.diff(below), [max(1 - below[-1], 0)]]) * (1 - missing)
     return np.append(there, missing)
 
 
-def places(field: int, ranks: Ints) -> Ints:
+def places(field: int, ranks: Ints, most: int) -> Ints:
     """Where values stand in tables of effects: all that say nothing share a place; missing has the last."""
-    most = min(VOCABULARIES[field], SPEAKING)
+    most = min(VOCABULARIES[field], most)
     return np.where(ranks < 0, most + 1, np.minimum(ranks, most))
 
 
@@ -121,9 +122,11 @@ def effects(config: ClicksConfig) -> Effects:
     raw = Effects(
         slopes=rng.standard_normal(len(LOG_MEANS)) * 1.3,
         absent=rng.standard_normal(len(LOG_MEANS)) * 0.7,
-        alone=tuple(_centred(rng, field)[:, 0] for field in fields),
-        together=tuple(_centred(rng, field, DIM) for field in PAIRED),
-        threefold=tuple(tuple(_centred(rng, field)[:, 0] for field in triple) for triple in TRIPLES),
+        alone=tuple(_centred(rng, field, ALONE)[:, 0] for field in fields),
+        together=tuple(_centred(rng, field, TOGETHER, DIM) for field in PAIRED),
+        threefold=tuple(
+            tuple(_centred(rng, field, TOGETHER)[:, 0] for field in triple) for triple in TRIPLES
+        ),
     )
     sample = draw(np.random.default_rng([config.seed, 2]), SAMPLED)
     wanted = (config.first, config.second, config.third)
@@ -133,10 +136,10 @@ def effects(config: ClicksConfig) -> Effects:
     return replace(scaled, bias=_bias(logit(scaled, sample), config.click_rate))
 
 
-def _centred(rng: np.random.Generator, field: int, dim: int = 1) -> Floats:
+def _centred(rng: np.random.Generator, field: int, most: int, dim: int = 1) -> Floats:
     """What the values of a category say (places, dim): nothing on the whole, so that what it says together
     with others is not said by it alone."""
-    often = shares(field)
+    often = shares(field, most)
     values = rng.standard_normal((len(often), dim))
     values[-2] = 0
     speaks = (np.arange(len(often)) != len(often) - 2) & (often > 0)
@@ -148,13 +151,16 @@ def _centred(rng: np.random.Generator, field: int, dim: int = 1) -> Floats:
 
 def terms(effects: Effects, drawn: Drawn) -> tuple[Floats, Floats, Floats]:
     """What single fields, pairs and triples say of each row, before they are scaled."""
-    at = [places(field, ranks) for field, ranks in enumerate(drawn.ranks)]
     first = np.zeros(drawn.ranks.shape[1])
     for field, counts in enumerate(drawn.numbers):
         standard = (np.log(np.maximum(counts, 0) + 1.0) - LOG_MEANS[field]) / LOG_DEVIATIONS[field]
         first += np.where(counts < 0, effects.absent[field], effects.slopes[field] * standard)
     for field, said in enumerate(effects.alone):
-        first += said[at[field]]
+        first += said[places(field, drawn.ranks[field], ALONE)]
+    at = {
+        field: places(field, drawn.ranks[field], TOGETHER)
+        for field in {*PAIRED, *(field for triple in TRIPLES for field in triple)}
+    }
     total = np.zeros((len(first), DIM))
     second = np.zeros(len(first))
     for field, latent in zip(PAIRED, effects.together, strict=True):
