@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.domains import domain_named
 from app.features import apply_stage
 from app.home import writing
 from app.run import new_run, tables_of_run
-from app.sources import SourceOptions, check_source
+from app.sources import DOMAIN_OF, SourceOptions, check_source
 from common.errors import MarqueeError
 from common.files import file_to_write, folder_to_write, write_atomically
 from common.progress import Stage, Stages
@@ -70,7 +71,8 @@ def reproduce(
     from training.papers import find_paper
     from training.papers.runner import check_request, reproduce
 
-    paper = find_paper(key)
+    domain = domain_named(DOMAIN_OF[source.source])
+    paper = find_paper(key, domain if domain.fields else None)
     check_request(paper, options.seeds, options.protocols)
     check_source(source)
     doc = None if options.doc is None else file_to_write(options.doc)
@@ -82,10 +84,10 @@ def reproduce(
     with writing(settings.home):
         truth = tables_in_place(settings, paper.domain, source, stages)
         with stages.stage("table") as stage:
-            stage.report("joining features to labels", 0, 0)
+            stage.report("reading labels and features", 0, 0)
             results = reproduce(
                 paper,
-                open_store(settings),
+                None if domain.fields else open_store(settings),
                 settings.lake,
                 folder,
                 seeds=options.seeds,
@@ -109,7 +111,7 @@ def tables_in_place(
         Where the events' true probabilities are, if they are known.
     """
     asked = options.identity
-    mark = settings.home / MARK
+    mark = settings.home / (f"{domain.name}.{MARK}" if domain.fields else MARK)
     try:
         found = json.loads(mark.read_text())
     except (OSError, ValueError):
@@ -126,7 +128,8 @@ def tables_in_place(
             "likelihood": None if likelihood is None else str(likelihood),
         }
         write_atomically(mark, json.dumps(found, indent=2) + "\n")
-    apply_stage(settings, domain, stages)
+    if not domain.fields:
+        apply_stage(settings, domain, stages)
     return None if found["likelihood"] is None else Path(found["likelihood"])
 
 

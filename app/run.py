@@ -146,6 +146,8 @@ def tables_of_run(
         gate = validation_stage(spark, settings, domain, names, out, stages, "validate sources")
         require_passed(gate, out / PAGE)
         names = [view.name for view in domain.views]
+        if not names:
+            return table_counts(ingested, {}), source.likelihood
         updates = compute_stage(spark, settings, domain, names, stages, full=True)
         gate = validation_stage(spark, settings, domain, names, out, stages, "validate features", before=gate)
         require_passed(gate, out / PAGE)

@@ -58,16 +58,26 @@ class SourceOptions:
     def key(self) -> str:
         """A short name of the data, good for files; other data have another one."""
         name = re.sub(r"[^\w.]+", "-", self.path.resolve().name) if self.path else self.source
-        posters = "" if self.source == "synthetic" or self.posters else "-without-posters"
+        posters = "-without-posters" if self._lacks_posters else ""
         return f"{name}{f'-{self.first_movies}' if self.first_movies else ''}{posters}"
 
     @property
     def words(self) -> str:
         """The data in words."""
         name = self.path.name if self.path else "synthetic data"
-        posters = "" if self.source == "synthetic" or self.posters else ", without posters"
+        if DOMAIN_OF[self.source] != "movies":
+            return self.path.name if self.path else f"{self.source}{self._size}, seed {self.seed}"
+        posters = ", without posters" if self._lacks_posters else ""
         movies = f"movies with an id up to {self.first_movies}" if self.first_movies else "all movies"
         return f"{name}, {movies}{posters}"
+
+    @property
+    def _lacks_posters(self) -> bool:
+        return self.source == "movielens" and self.posters is None
+
+    @property
+    def _size(self) -> str:
+        return f", {count_of(self.rows, 'row')}" if self.rows else ""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -77,7 +87,8 @@ class SourceOptions:
             "path": str(self.path.resolve()) if self.path else None,
             "posters": str(self.posters.resolve()) if self.posters else None,
             "first_movies": self.first_movies,
-            "seed": self.seed if self.source == "synthetic" else None,
+            "seed": self.seed if self.path is None else None,
+            **({} if self.rows is None else {"rows": self.rows}),
         }
 
 

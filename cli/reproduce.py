@@ -11,9 +11,8 @@ from cli.options import (
     FirstMovies,
     Folder,
     Home,
+    IngestSource,
     Posters,
-    Source,
-    SourceName,
     command_line,
     names,
 )
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
 
 def reproduce(
     paper: Annotated[str, typer.Argument(help="iarm or mmdin")],
-    source: Source = SourceName.synthetic,
+    source: Annotated[
+        IngestSource, typer.Option("--source", help="Where the rows come from.")
+    ] = IngestSource.synthetic,
     path: Folder = None,
     posters: Posters = None,
     first_movies: FirstMovies = None,
@@ -39,6 +40,7 @@ def reproduce(
     doc: Annotated[
         Path | None, typer.Option(help="Markdown whose part on this data is written.", **PATH)
     ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Of synthetic-clicks (default: 200,000).")] = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=LARGEST_SEED, help="Of the synthetic data; trainings have the seeds 0, 1, …"),
@@ -52,11 +54,11 @@ def reproduce(
     from common.errors import MarqueeError
     from common.settings import load_settings
 
-    if seed is not None and source is not SourceName.synthetic:
+    if seed is not None and path is not None:
         raise MarqueeError(
             "--seed is of the synthetic data; trainings have seeds of their own: leave it out."
         )
-    data = SourceOptions(source.value, path, posters, first_movies, seed or 0)
+    data = SourceOptions(source.value, path, posters, first_movies, seed or 0, rows)
     options = papers.ReproduceOptions(seeds, None if protocols is None else names(protocols), out, doc)
     found, results, page = papers.reproduce(
         load_settings(home), paper, data, options, command_line(), stages()

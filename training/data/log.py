@@ -94,6 +94,22 @@ def log_chunks(lake: Path, domain: Domain, places: np.ndarray, version: int | No
                         yield pa.Table.from_batches([batch]).filter(pa.array(asked))
 
 
+def features_of(prepared: Prepared, lake: Path, rows: np.ndarray) -> pa.Table:
+    """Some rows of what was prepared, with their features, in memory.
+
+    Args:
+        prepared: of a log or of events.
+        lake: the folder of the Delta tables.
+        rows: their numbers, ascending.
+    """
+    chosen = prepared.table.take(rows)
+    if not prepared.files:
+        return chosen
+    log = prepared.domain.events
+    places = chosen[log.key[0].name].to_numpy()
+    return pa.concat_tables(log_chunks(lake, prepared.domain, places, prepared.versions[log.name]))
+
+
 def files_in_order(delta: DeltaTable, log: Table) -> tuple[Path, ...]:
     """The files of a log's table, such that those with earlier rows come first."""
     key = log.key[0].name

@@ -11,6 +11,7 @@ import numpy as np
 
 from common.errors import MarqueeError
 from training.config import merged
+from training.data.log import features_of, prepare_log
 from training.data.prepared import Prepared, prepare
 from training.evaluate.attention import mean_attention
 from training.evaluate.bootstrap import REPLICATES, Interval, paired_difference
@@ -28,6 +29,8 @@ from training.tasks import happened, objective_of
 if TYPE_CHECKING:
     from feast import FeatureStore
 
+ATTENDED = 1_000_000
+"""Rows that attention is the mean of, at most."""
 OnCell = Callable[[int, int, str, bool], None]
 """Called with (cells done, of, what, whether it was trained just now)."""
 Configure = Callable[[str, str], Mapping[str, Any]]
@@ -36,7 +39,7 @@ Configure = Callable[[str, str], Mapping[str, Any]]
 
 def reproduce(
     paper: Paper,
-    store: "FeatureStore",
+    store: "FeatureStore | None",
     lake: Path,
     out: Path,
     *,
@@ -51,7 +54,7 @@ def reproduce(
 
     Args:
         paper: which.
-        store: an applied feature store over the lake.
+        store: an applied feature store over the lake; None for a paper on a log.
         lake: the folder of the Delta tables.
         out: folder of the cells.
         seeds: trainings of each variant: seeds 0, 1, …
@@ -91,7 +94,7 @@ class _Run:
     def __init__(
         self,
         paper: Paper,
-        store: "FeatureStore",
+        store: "FeatureStore | None",
         lake: Path,
         out: Path,
         seeds: int,
@@ -163,7 +166,11 @@ class _Run:
         """The rows of a recipe, joined when they are first asked for."""
         key = recipe.protocol, recipe.service, recipe.task.name
         if key not in self.joined:
-            self.joined[key] = prepare(self.store, self.lake, self.paper.domain, recipe)
+            if self.paper.domain.fields:
+                self.joined[key] = prepare_log(self.lake, self.paper.domain, recipe)
+            else:
+                assert self.store is not None  # events have features
+                self.joined[key] = prepare(self.store, self.lake, self.paper.domain, recipe)
         return self.joined[key]
 
     def _told(self, what: str, trained: bool) -> None:
@@ -263,11 +270,11 @@ class _Run:
         return max(there, key=lambda key: better(by) * mean_of(by, cells[key]))
 
     def _attention(self, variant: str, protocol: str, folder: Path) -> Attention:
-        """The first attention layer of a cell, on average over the rows that it was tested on."""
+        """The first attention layer of a cell, on average over the first `ATTENDED` rows of its test."""
         artefact = artefacts.load(folder)
         recipe = artefact.manifest.recipe
         prepared = self._prepared(recipe)
-        rows = prepared.table.take(prepared.cut(recipe).test)
+        rows = features_of(prepared, self.lake, prepared.cut(recipe).test[:ATTENDED])
         weights = mean_attention(artefact.estimator.fitted, artefact.spec.apply(rows))
         names = [name for item in artefact.spec.inputs for name in field_names(item)]
         return Attention(protocol, variant, names, weights.tolist())
