@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from tests.layer_values import floats, shapes, values
-from training.layers import BiInteraction, FactorisationMachine, FieldAttention, PairAttention, VectorCross
+from training.layers import (
+    BiInteraction,
+    FactorisationMachine,
+    FieldAttention,
+    PairAttention,
+    VectorCross,
+    field_attention,
+)
 
 
 class TestFactorisationMachine:
@@ -124,6 +131,19 @@ class TestFieldAttention:
         )
 
     @pytest.mark.parametrize("attention", [True, False])
+    def test_few_fields_and_many_are_attended_to_alike(
+        self, attention: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        layer = FieldAttention(width=3, heads=2, attention=attention)
+        random = np.random.default_rng(0)
+        fields, present = random.normal(size=(5, 4, 6)).astype("float32"), random.random((5, 4)) < 0.7
+        few = values(layer(fields, present)), values(layer.weights_of(fields, present))
+        monkeypatch.setattr(field_attention, "FEW_FIELDS", 0)
+        many = values(layer(fields, present)), values(layer.weights_of(fields, present))
+        for one, other in zip(few, many, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("attention", [True, False])
     def test_a_field_that_is_not_there_changes_no_other(self, attention: bool) -> None:
         layer = FieldAttention(attention=attention)
         fields = np.random.default_rng(0).normal(size=(1, 3, 4)).astype("float32")
@@ -132,8 +152,8 @@ class TestFieldAttention:
         fields[0, 2] = 7
         np.testing.assert_array_equal(values(layer(fields, present))[0, :2], out[0, :2])
         weights = values(layer.weights_of(fields, present))
-        np.testing.assert_allclose(weights.sum(axis=2), 1, rtol=1e-6)
-        assert (weights[:, :, 2] == 0).all()
+        np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-6)
+        assert (weights[..., 2] == 0).all()
 
     @pytest.mark.parametrize("attention", [True, False])
     def test_without_any_field_nothing_is_gathered(self, attention: bool) -> None:

@@ -29,7 +29,7 @@ def test_every_log_has_the_papers_tables_beside_its_own_figures(name: str) -> No
     assert shares["test_30"] == (0.6, 0.1, 0.3)
     recipe = paper.recipe("fm", "in_time", {})
     assert (recipe.service, recipe.is_leaky) == (f"clicks_{name.split('_')[0]}", False)
-    assert recipe.settings.inputs.min_category_count == LEAST
+    assert recipe.settings.inputs.min_category_count == LEAST[name]
 
 
 def test_a_paper_of_joined_features_is_none_of_logs() -> None:

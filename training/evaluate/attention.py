@@ -36,6 +36,6 @@ def mean_attention(network: Any, arrays: Arrays) -> np.ndarray:
     for start in range(0, rows, ROWS):
         fields, present = read({name: array[start : start + ROWS] for name, array in arrays.items()})
         weights = keras.ops.convert_to_numpy(first.weights_of(fields, present)).astype(np.float64)
-        total = total + weights.mean(axis=3).sum(axis=0)
+        total = total + weights.mean(axis=1).sum(axis=0)
     mean: np.ndarray = np.asarray(total) / rows
     return mean

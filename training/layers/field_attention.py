@@ -5,6 +5,9 @@ from typing import Any
 from training.backend import Shape, keras
 from training.layers.bi_interaction import check_fields, projected
 
+FEW_FIELDS = 8
+"""Up to so many, sums of products cost processors less than a small matrix product for each row and head."""
+
 
 @keras.saving.register_keras_serializable(package="marquee")
 class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
@@ -78,23 +81,36 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
         return keras.ops.reshape(found, (-1, fields.shape[1], self.heads, self.width))
 
     def weights_of(self, fields: Any, present: Any) -> Any:
-        """How much each field attends to each, (batch, fields, fields, heads): over the second of the fields
-        they add up to 1, or are 0 where none is there."""
+        """How much each field attends to each, (batch, heads, fields, fields): rows add up to 1, or are 0
+        where no field is there."""
+        weights = self._weights(fields, present)
+        return keras.ops.transpose(weights, (0, 3, 1, 2)) if _are_few(fields) else weights
+
+    def _weights(self, fields: Any, present: Any) -> Any:
+        """As `weights_of`, but (batch, fields, fields, heads) of few fields."""
         ops = keras.ops
-        there = ops.cast(present, "float32")[:, None, :, None]
+        few, there = _are_few(fields), ops.cast(present, "float32")
+        there, axis = (there[:, None, :, None], 2) if few else (there[:, None, None, :], 3)
         if self.attention:
             query, key = self._by_head(fields, self.query), self._by_head(fields, self.key)
-            # Fields are few: sums of products cost processors less than a small matrix product for each row.
-            scores = ops.sum(query[:, :, None] * key[:, None], axis=-1)
-            return ops.softmax(scores - 1e9 * (1 - there), axis=2) * there
-        count = fields.shape[1]
-        even = there / ops.maximum(ops.sum(there, axis=2, keepdims=True), 1)
-        return ops.broadcast_to(even, (ops.shape(fields)[0], count, count, self.heads))
+            if few:
+                scores = ops.sum(query[:, :, None] * key[:, None], axis=-1)
+            else:
+                scores = ops.matmul(ops.transpose(query, (0, 2, 1, 3)), ops.transpose(key, (0, 2, 3, 1)))
+            return ops.softmax(scores - 1e9 * (1 - there), axis=axis) * there
+        even = there / ops.maximum(ops.sum(there, axis=axis, keepdims=True), 1)
+        batch, count = ops.shape(fields)[0], fields.shape[1]
+        shape = (batch, count, count, self.heads) if few else (batch, self.heads, count, count)
+        return ops.broadcast_to(even, shape)
 
     def call(self, fields: Any, present: Any) -> Any:
         ops = keras.ops
-        weights, values = self.weights_of(fields, present), self._by_head(fields, self.value)
-        gathered = ops.sum(weights[..., None] * values[:, None], axis=2)
+        weights, values = self._weights(fields, present), self._by_head(fields, self.value)
+        if _are_few(fields):
+            gathered = ops.sum(weights[..., None] * values[:, None], axis=2)
+        else:
+            gathered = ops.matmul(weights, ops.transpose(values, (0, 2, 1, 3)))
+            gathered = ops.transpose(gathered, (0, 2, 1, 3))
         gathered = ops.reshape(gathered, (-1, fields.shape[1], self.heads * self.width))
         if self.shortcut is not None:
             gathered = gathered + projected(fields, self.shortcut)
@@ -111,3 +127,7 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
             "attention": self.attention,
             "residual": self.residual,
         }
+
+
+def _are_few(fields: Any) -> bool:
+    return bool(fields.shape[1] <= FEW_FIELDS)
