@@ -121,3 +121,41 @@ def test_a_label_rounded_down_past_the_ttl_finds_nothing() -> None:
 def test_an_empty_stream_gives_nothing() -> None:
     empty = stream([], [OracleView([], {}, {})], known_then=False)
     assert list(merge(iter(empty.to_batches()), 1, [None], False)) == []
+
+
+def values(batches: list[pa.RecordBatch], keys: int = 1, by_version: bool = False) -> list[int | None]:
+    """What the labels find, in a view without a ttl."""
+    found = [one for batch in merge(iter(batches), keys, [None], by_version) for one in batch.to_pylist()]
+    return [one["v0"] and one["v0"]["value"] for one in found]
+
+
+def view(*rows: tuple[int, int]) -> OracleView:
+    """Rows of key 1, by their instant and when they were written; each one's value is its place."""
+    return OracleView(
+        [
+            {"key": 1, "event_timestamp": at, "created_timestamp": written, "value": place}
+            for place, (at, written) in enumerate(rows)
+        ],
+        {"key": "key"},
+        {},
+        created="created_timestamp",
+    )
+
+
+def test_a_row_is_carried_over_batches_of_which_some_are_empty() -> None:
+    whole = stream([{"key": 1, "event_timestamp": 2}], [view((1, 1))], known_then=False)
+    first, last = whole.to_batches(max_chunksize=1)
+    nothing = first.slice(0, 0)
+    assert values([nothing, first, nothing, last]) == [0]
+
+
+def test_a_row_that_was_written_later_does_not_replace_one_of_a_later_instant() -> None:
+    found = view((5, 5), (3, 7))
+    assert values(stream([{"key": 1, "event_timestamp": 8}], [found], True).to_batches(), 1, True) == [0]
+
+
+def test_each_of_several_keys_parts_the_rows() -> None:
+    whole = stream([{"key": 1, "event_timestamp": 2}], [view((1, 1))], known_then=False)
+    for first, second, found in ((1, 1, 0), (1, 2, None), (2, 1, None)):
+        keyed = whole.set_column(0, "k0", pa.array([1, first])).append_column("k1", pa.array([1, second]))
+        assert values(keyed.combine_chunks().to_batches(), keys=2) == [found]

@@ -186,3 +186,32 @@ def test_too_many_cuts_for_the_instants_are_refused(seconds: list[int]) -> None:
     later = at([*seconds, *range(100, 128)])
     with pytest.raises(MarqueeError, match="80 rows are of too few instants for 2 cuts"):
         before_test(later, "time", 2)
+
+
+@pytest.mark.parametrize(
+    ("instants", "shares", "says"),
+    [
+        ([7], SHARES, "^1 label is too few to split by time"),
+        ([1, 2], (0.2, 0.3, 0.5), "^2 labels are too few to split by time"),
+        (list(range(10)), (0.04, 0.43, 0.53), "^10 labels are too few .* no row is left for training"),
+        (list(range(10)), (0.46, 0.06, 0.48), "^10 labels are too few .* no row is left for validation"),
+        ([1] * 4, (0.25, 0.25, 0.5), "^All 4 labels share one instant"),
+        ([1, 1, 2, 2], (0.5, 0.25, 0.25), "^4 labels share 2 instants"),
+        (
+            [1, 2, 3, 4],
+            (0.5, 0.1, 0.4),
+            "^4 labels are too few .* no row is left for validation",
+        ),
+        ([1, 2, 3, 4], (0.5, 0.4, 0.1), "^4 labels are too few .* no row is left for test"),
+        (
+            [1, 1, 2, 2],
+            (0.1, 0.5, 0.4),
+            "^4 labels are too few .* no row is left for training",
+        ),
+    ],
+)
+def test_labels_are_said_to_be_few_or_to_share_their_instants(
+    instants: list[int], shares: tuple[float, float, float], says: str
+) -> None:
+    with pytest.raises(MarqueeError, match=says):
+        split(at(instants), shares=shares)

@@ -35,6 +35,7 @@ GROUPS = {
         _in("feature_repo/offline", "duckdb_join", "duckdb_asof", "duckdb_sql", "latest"),
         _in("tests", "test_asof", "test_asof_store", "test_asof_saving", "test_materialize"),
     ),
+    "merge in Spark's as-of join": Group(("feature_repo/offline/merge.py",), ("tests/test_asof_merge.py",)),
     "send to the online store": Group(
         _in("feature_repo/online", "send", "sqlite", "newest", "record"),
         _in("tests", "test_materialize", "test_online_whole", "test_online_killed", "test_online_sqlite"),
