@@ -13,6 +13,7 @@ stand for others (see `telling`).
 import argparse
 import contextlib
 import io
+import json
 import os
 import random
 import shutil
@@ -315,6 +316,26 @@ def points(trial: Trial, faults: Sequence[str], share: float, seed: int) -> Iter
     yield from (point for place, point in enumerate(every) if place in chosen)
 
 
+def beside(file: Path, mine: dict[str, Any], part: str) -> dict[str, Any]:
+    """What a part found, added to what the file has of other parts of the same command.
+
+    A part that the file has already changes nothing.
+    """
+    of_all: list[dict[str, Any]] = json.loads(file.read_text())["commands"] if file.is_file() else []
+    alike = [other for other in of_all if all(other[name] == mine[name] for name in ("command", "steps"))]
+    for other in alike:
+        if part in other.get("parts", ()):
+            return other
+        if "parts" in other:
+            counts = {
+                fault: {of: mine[fault][of] + other[fault][of] for of in ("tried", "wrong")}
+                for fault in FAULTS
+            }
+            told = [*other["told"], *mine["told"]]
+            return {**mine, **counts, "told": told, "parts": [*other["parts"], part]}
+    return {**mine, "parts": [part]}
+
+
 def main() -> None:
     """Disturb commands and print what became of each."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -322,6 +343,7 @@ def main() -> None:
     asked.add_argument("--faults", help="by comma", default=",".join(FAULTS))
     asked.add_argument("--share", help="of all points, drawn by chance", type=float, default=1.0)
     asked.add_argument("--seed", type=int, default=0)
+    asked.add_argument("--part", help="3/8: the third of eight parts, which the file keeps beside others")
     asked.add_argument("--json", help="where to write what was found", type=Path)
     options = asked.parse_args()
     os.environ.setdefault("MARQUEE_SPARK_SHUFFLE_PARTITIONS", "2")
@@ -336,7 +358,9 @@ def main() -> None:
             trial = Trial(site, TASKS[name], forks.begin)
             steps[name] = len(trial.steps)
             told: list[dict[str, Any]] = []
-            for step, fault in points(trial, faults, options.share, options.seed):
+            chosen = list(points(trial, faults, options.share, options.seed))
+            part, of = map(int, (options.part or "1/1").split("/"))
+            for step, fault in chosen[part - 1 :: of]:
                 began = time.monotonic()
                 found = trial.disturbed(step, fault)
                 if found is None:
@@ -353,7 +377,9 @@ def main() -> None:
                     fault: {"tried": tried[name, fault], "wrong": wrong[name, fault]} for fault in FAULTS
                 }
                 mine = {"command": name, "steps": steps[name], **counts, "told": told}
-                record(options.json, "commands", mine)
+                record(
+                    options.json, "commands", mine if of == 1 else beside(options.json, mine, f"{part}/{of}")
+                )
     print(f"\n{'':12}{'steps':>8}" + "".join(f"{fault:>16}" for fault in faults))
     for name, number in steps.items():
         cells = (f"{tried[name, fault]:8} {wrong[name, fault]:3} wrong" for fault in faults)
