@@ -167,6 +167,39 @@ def train_cpu(results: Sequence[Result]) -> str:
     return table(headings, rows)
 
 
+def train_clicks(results: Sequence[Result]) -> str:
+    """Models down; ours beside each peer, and how many times the faster one's speed ours has."""
+    speed = {result["contender"]: result["samples_per_cpu_second"] for result in results}
+    of_peer = {result["contender"]: result["of_faster_peer"] for result in results}
+    rows = [
+        [
+            name,
+            *(
+                f"{speed[key]:,.0f}" if key in speed else ""
+                for key in (name, f"deepctr:{name}", f"fuxictr:{name}")
+            ),
+            number(of_peer[name], ".2f"),
+        ]
+        for name in speed
+        if ":" not in name
+    ]
+    return table(["model", "samples / CPU s", "DeepCTR", "FuxiCTR", "× the faster peer"], rows)
+
+
+def read_clicks(results: Sequence[Result]) -> str:
+    scanned = next(result["rows_per_second"] for result in results if result["step"] == "scan")
+    rows = [
+        [
+            result["step"],
+            f"{result['rows_per_second']:,.0f}",
+            number(scanned / result["rows_per_second"], ".2f"),
+            number(result["peak_gb"]),
+        ]
+        for result in results
+    ]
+    return table(["what", "rows / s", "time, × scan", "peak GB"], rows)
+
+
 def train_gpu(results: Sequence[Result]) -> str:
     rows = [
         [
@@ -184,7 +217,10 @@ def train_gpu(results: Sequence[Result]) -> str:
 
 TABLES: dict[str, Callable[[Sequence[Result]], str]] = {
     make.__name__: make
-    for make in (commands, pit_join, feature_build, incremental, road, materialize, train_cpu, train_gpu)
+    for make in (
+        *(commands, pit_join, feature_build, incremental, road, materialize),
+        *(train_cpu, train_clicks, read_clicks, train_gpu),
+    )
 }
 
 

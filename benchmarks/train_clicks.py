@@ -11,8 +11,8 @@ process. A contender runs once a round, in turn with the others, and its median 
 
 The peers need packages that do not go with ours: each runs in an environment of its own, whose Python is
 named, and is left out where none is (`deepctr==0.9.4 tensorflow==2.21.0 tf-keras==2.21.0 setuptools<80`;
-`fuxictr==2.3.7 torch==2.2.2 numpy<2`). FuxiCTR's package lacks its models: `--zoo` names the folder
-`model_zoo` of its sources.
+`fuxictr==2.3.7 torch==2.2.2 numpy<2 polars<1 pyarrow<18`). FuxiCTR's package lacks its models: `--zoo` names
+the folder `model_zoo` of its sources.
 """
 
 import argparse
