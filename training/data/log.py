@@ -89,7 +89,9 @@ def log_chunks(lake: Path, domain: Domain, places: np.ndarray, version: int | No
         for file in files_in_order(delta, log):
             with opened(file) as parquet:
                 for batch in parquet.iter_batches(READ):
-                    asked = np.isin(batch.column(log.key[0].name).to_numpy(), places)
+                    here = batch.column(log.key[0].name).to_numpy()
+                    low, high = np.searchsorted(places, (here[0], here[-1] + 1))
+                    asked = np.isin(here, places[low:high])
                     if asked.any():
                         yield pa.Table.from_batches([batch]).filter(pa.array(asked))
 

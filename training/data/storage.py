@@ -66,9 +66,11 @@ class InMemory:
         return [{name: array[rows] for name, array in whole.items()} for rows in parts]
 
 
-def fit_inputs(table: pa.Table, service: Service, config: InputConfig) -> InputSpec:
-    """The specification of a service's inputs, fitted to training rows."""
-    return InputSpec.fit(table, service.name, service.views, config)
+def fit_inputs(
+    table: pa.Table, service: Service, config: InputConfig, counts: VocabularyCounts | None = None
+) -> InputSpec:
+    """The specification of a service's inputs, fitted to training rows; `counts` as in `InputSpec.fit`."""
+    return InputSpec.fit(table, service.name, service.views, config, counts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,8 @@ class Streamed:
         for chunk, (every, sample) in self._chunks(rows, drawn):
             counts.add(chunk.take(every))
             taken.append(chunk.take(sample))
-        spec = fit_inputs(pa.concat_tables(taken), self.service, config)
-        return spec.model_copy(update={"vocabularies": counts.vocabularies(), "rows": len(rows)})
+        spec = fit_inputs(pa.concat_tables(taken), self.service, config, counts)
+        return spec.model_copy(update={"rows": len(rows)})
 
     def arrays(self, spec: InputSpec, *parts: np.ndarray) -> list[Arrays]:
         """As `FeatureRows`; the arrays are `OnDisk`."""

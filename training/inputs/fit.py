@@ -180,7 +180,7 @@ def _categorical(feature: Feature) -> Categorical:
 def _logarithmic(feature: Feature) -> Categorical:
     column = feature.column
     return Categorical(
-        name=f"{column.name}_logarithm",
+        name=logarithmic_vocabulary(column),
         side=feature.side,
         modality=feature.modality,
         column=column.name,

@@ -77,7 +77,12 @@ class InputSpec(Config):
 
     @classmethod
     def fit(
-        cls, table: pa.Table, service: str, views: Sequence[Block], config: InputConfig | None = None
+        cls,
+        table: pa.Table,
+        service: str,
+        views: Sequence[Block],
+        config: InputConfig | None = None,
+        counts: VocabularyCounts | None = None,
     ) -> "InputSpec":
         """Fit to the rows of `table`, which must be training rows only.
 
@@ -86,6 +91,8 @@ class InputSpec(Config):
             service: its name.
             views: whose features it joins.
             config: how columns become inputs.
+            counts: of the values of all training rows, where `table` has some of them only; counted here
+                where None.
 
         Raises:
             MarqueeError: no rows, a table of another shape than the views', or a column that no input reads.
@@ -94,8 +101,9 @@ class InputSpec(Config):
         if table.num_rows == 0:
             raise MarqueeError(f"There are no training rows to fit the inputs of {service} to.")
         inputs, columns = inputs_of(table, service, views, config)
-        counts = VocabularyCounts(views, config)
-        counts.add(table)
+        if counts is None:
+            counts = VocabularyCounts(views, config)
+            counts.add(table)
         return cls(
             service=service,
             inputs=tuple(inputs),
