@@ -92,6 +92,21 @@ Source = Annotated[SourceName, typer.Option("--source", help="Where ratings come
 Folder = Annotated[
     Path | None, typer.Option("--path", help="Folder of a MovieLens data set, in any of its layouts.", **PATH)
 ]
+AnySource = Annotated[IngestSource, typer.Option("--source", help="Where ratings come from, or a click log.")]
+SourcePath = Annotated[
+    Path | None,
+    typer.Option(
+        "--path",
+        help="Folder of a MovieLens data set, in any of its layouts; of a click log, its file or a folder"
+        " of them.",
+        **PATH,
+    ),
+]
+MOST_LOG_ROWS = 50_000_000
+LogRows = Annotated[
+    int | None,
+    typer.Option("--rows", min=1, max=MOST_LOG_ROWS, help="Of synthetic-clicks (default: 200,000)."),
+]
 Posters = Annotated[Path | None, typer.Option("--posters", help="Folder of <movieId>.jpg.", **PATH)]
 FirstMovies = Annotated[
     int | None,

@@ -1,38 +1,34 @@
 """`marquee pipeline` and `marquee validate`: the lake's tables made, kept in order, and checked."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.options import DOMAIN, GROUP, PATH, FirstMovies, Home, IngestSource, Posters, Seed
-
-MOST_ROWS = 50_000_000
+from cli.options import (
+    DOMAIN,
+    GROUP,
+    AnySource,
+    DomainName,
+    FirstMovies,
+    Home,
+    IngestSource,
+    LogRows,
+    Posters,
+    Seed,
+    SourcePath,
+)
 
 app = typer.Typer(name="pipeline", help="Make the lake's tables, and keep them in order.", **GROUP)
 
 
 @app.command()
 def ingest(
-    source: Annotated[
-        IngestSource, typer.Option("--source", help="Where ratings come from, or a click log.")
-    ] = IngestSource.synthetic,
-    path: Annotated[
-        Path | None,
-        typer.Option(
-            "--path",
-            help="Folder of a MovieLens data set, in any of its layouts; of a click log, its file or a folder"
-            " of them.",
-            **PATH,
-        ),
-    ] = None,
+    source: AnySource = IngestSource.synthetic,
+    path: SourcePath = None,
     posters: Posters = None,
     first_movies: FirstMovies = None,
     seed: Seed = 0,
-    rows: Annotated[
-        int | None,
-        typer.Option("--rows", min=1, max=MOST_ROWS, help="Of synthetic-clicks (default: 200,000)."),
-    ] = None,
+    rows: LogRows = None,
     add: Annotated[bool, typer.Option("--add", help="Keep what the lake has, and add what is new.")] = False,
     home: Home = None,
 ) -> None:
@@ -109,10 +105,7 @@ def maintain(
 
 
 def validate(
-    domain: Annotated[
-        str,
-        typer.Option("--domain", help="Whose tables: movies (the default), or a click log, such as criteo."),
-    ] = "",
+    domain: DomainName = None,
     home: Home = None,
 ) -> None:
     """Check every table of the lake; exit code 2 where one breaks a rule."""
@@ -124,7 +117,7 @@ def validate(
     from validation.gate.report import render_table, require_passed
 
     settings = load_settings(home)
-    asked = domain_named(domain) if domain else DOMAIN
+    asked = domain_named(domain)
     out = settings.home / "validation"
     if asked is not DOMAIN:
         out /= asked.name

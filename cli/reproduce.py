@@ -8,11 +8,13 @@ import typer
 from cli.options import (
     LARGEST_SEED,
     PATH,
+    AnySource,
     FirstMovies,
-    Folder,
     Home,
     IngestSource,
+    LogRows,
     Posters,
+    SourcePath,
     command_line,
     names,
 )
@@ -24,10 +26,8 @@ if TYPE_CHECKING:
 
 def reproduce(
     paper: Annotated[str, typer.Argument(help="iarm or mmdin")],
-    source: Annotated[
-        IngestSource, typer.Option("--source", help="Where the rows come from.")
-    ] = IngestSource.synthetic,
-    path: Folder = None,
+    source: AnySource = IngestSource.synthetic,
+    path: SourcePath = None,
     posters: Posters = None,
     first_movies: FirstMovies = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each row of the table.")] = 5,
@@ -40,7 +40,7 @@ def reproduce(
     doc: Annotated[
         Path | None, typer.Option(help="Markdown whose part on this data is written.", **PATH)
     ] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="Of synthetic-clicks (default: 200,000).")] = None,
+    rows: LogRows = None,
     seed: Annotated[
         int | None,
         typer.Option(min=0, max=LARGEST_SEED, help="Of the synthetic data; trainings have the seeds 0, 1, …"),
