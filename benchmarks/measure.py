@@ -64,6 +64,39 @@ def run_child(arguments: list[str], timeout: float, memory_gb: float) -> Measure
     return Measured(json.loads(lines[-1]), seconds, peak / 1e9)
 
 
+def in_turn(
+    contenders: list[str], rounds: int, arguments_of: Callable[[str], list[str]]
+) -> dict[str, list[dict[str, Any]]]:
+    """What each contender reported, round by round, with its peak memory; failures are printed.
+
+    Args:
+        arguments_of: of this Python, for a contender.
+    """
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name in contenders:
+            measured = run_child(arguments_of(name), timeout=900, memory_gb=14)
+            if measured.failure:
+                print(f"{name}: {measured.failure}", flush=True)
+            else:
+                found[name].append({**measured.report, "peak_gb": measured.peak_gb})
+    return found
+
+
+def report_training(fit: Callable[[int], Any], epochs: int, rows: int) -> None:
+    """Print, as JSON, what epochs cost after a first one, which compiles.
+
+    Args:
+        fit: trains for a number of epochs.
+        rows: of one epoch.
+    """
+    fit(1)
+    cpu, wall = time.process_time(), time.perf_counter()
+    fit(epochs)
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    print(json.dumps({"rows": rows * epochs, "cpu": cpu, "wall": wall}))
+
+
 def _watch(child: subprocess.Popen[bytes], until: float, most: float) -> tuple[float, str]:
     peak, why = 0.0, ""
     process = psutil.Process(child.pid)

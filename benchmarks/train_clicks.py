@@ -22,11 +22,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from measure import machine, names_of, run_child, warn_if_busy
+from measure import in_turn, machine, names_of, report_training, warn_if_busy
 
 BATCH, WIDTH, UNITS, LAYERS, HEADS = 4096, 16, (64, 64), 3, 2
 FIELDS = {"user_id": 943, "movie_id": 1682, "gender": 2, "age": 61, "occupation": 21, "zip_code": 795}
@@ -76,14 +75,7 @@ def train_ours(model: str, folder: Path, epochs: int) -> None:
     loss = keras.losses.BinaryCrossentropy(from_logits=True)
     compile_model(network, config.training, loss, len(batches))  # type: ignore[attr-defined]
 
-    def fit(times: int) -> None:
-        network.fit(batches, epochs=times, verbose=0, shuffle=False)
-
-    fit(1)
-    cpu, wall = time.process_time(), time.perf_counter()
-    fit(epochs)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    print(json.dumps({"rows": len(clicked) * epochs, "cpu": cpu, "wall": wall}))
+    report_training(lambda n: network.fit(batches, epochs=n, verbose=0, shuffle=False), epochs, len(clicked))
 
 
 DEEPCTR_PROGRAM = """
@@ -262,17 +254,13 @@ def measured(
     rounds: int,
 ) -> dict[str, list[dict[str, Any]]]:
     """What each contender cost, round by round."""
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name in contenders:
-            python = pythons[name.rpartition(":")[0]]
-            arguments = [__file__, "--child", name, str(folder), python, str(epochs)]
-            once = run_child([*arguments, *(("--zoo", str(zoo)) if zoo else ())], 900, 14)
-            if once.failure:
-                print(f"{name}: {once.failure}", flush=True)
-            else:
-                found[name].append({**once.report, "peak_gb": once.peak_gb})
-    return found
+    models = ["--zoo", str(zoo)] if zoo else []
+
+    def arguments(name: str) -> list[str]:
+        python = pythons[name.rpartition(":")[0]]
+        return [__file__, "--child", name, str(folder), python, str(epochs), *models]
+
+    return in_turn(contenders, rounds, arguments)
 
 
 def judged(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:

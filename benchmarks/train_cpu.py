@@ -19,11 +19,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-from measure import machine, names_of, run_child, warn_if_busy
+from measure import in_turn, machine, names_of, report_training, warn_if_busy
 
 BATCH, USERS, MOVIES, WIDTH, ATTENTION, UNITS, DROPOUT = 4500, 20_000, 5_000, 8, (32,), (64, 32), 0.2
 PEER_PACKAGES = ("deepctr==0.9.4", "tensorflow==2.21.0", "tf-keras==2.21.0", "setuptools<80", "psutil")
@@ -70,7 +69,7 @@ def train_ours(contender: str, folder: Path, epochs: int) -> None:
     compile_model(network, config.training, loss, len(batches))  # type: ignore[attr-defined]
     if contender.endswith("_xla"):
         network.jit_compile = True
-    _report(lambda n: network.fit(batches, epochs=n, verbose=0, shuffle=False), epochs, len(liked))
+    report_training(lambda n: network.fit(batches, epochs=n, verbose=0, shuffle=False), epochs, len(liked))
 
 
 PEER_PROGRAM = """
@@ -117,14 +116,6 @@ fit(epochs)
 cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
 print(json.dumps({"rows": len(y) * epochs, "cpu": cpu, "wall": wall}))
 """
-
-
-def _report(fit: Any, epochs: int, rows: int) -> None:
-    fit(1)
-    cpu, wall = time.process_time(), time.perf_counter()
-    fit(epochs)
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    print(json.dumps({"rows": rows * epochs, "cpu": cpu, "wall": wall}))
 
 
 def train_peer(folder: Path, python: Path, epochs: int) -> None:
@@ -213,18 +204,10 @@ def _write_rows(folder: Path, rows: int) -> None:
 def _measure(
     contenders: list[str], folder: Path, python: Path | None, epochs: int, rounds: int
 ) -> dict[str, list[dict[str, Any]]]:
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name in contenders:
-            arguments = [__file__, "--child", name, str(folder), str(epochs)]
-            if python is not None:
-                arguments += ["--peer", str(python)]
-            measured = run_child(arguments, timeout=900, memory_gb=14)
-            if measured.failure:
-                print(f"{name}: {measured.failure}", flush=True)
-            else:
-                found[name].append({**measured.report, "peak_gb": measured.peak_gb})
-    return found
+    peer = [] if python is None else ["--peer", str(python)]
+    return in_turn(
+        contenders, rounds, lambda name: [__file__, "--child", name, str(folder), str(epochs), *peer]
+    )
 
 
 def _judge(found: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
