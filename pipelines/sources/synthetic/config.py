@@ -1,5 +1,6 @@
 """What a synthetic data set is made of."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -81,12 +82,7 @@ class SyntheticConfig:
             "poster_width": (16, 2000),
             "poster_height": (16, 2000),
         }
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise MarqueeError(
-                    f"Synthetic data cannot have {name}={value}: give a value from {low:,} to {high:,}."
-                )
+        check_bounds(self, bounds, "Synthetic data")
         if self.ratings < MIN_RATINGS * self.users:
             raise MarqueeError(
                 f"{self.ratings:,} ratings are too few for {self.users:,} users, who give at least "
@@ -105,3 +101,20 @@ class SyntheticConfig:
     def marker(self) -> dict[str, Any]:
         """What a finished folder says of itself."""
         return {"generator": GENERATOR, "config": asdict(self)}
+
+
+def check_bounds(config: object, bounds: Mapping[str, tuple[float, float]], what: str) -> None:
+    """Refuse a value that data cannot be generated with.
+
+    Args:
+        config: that has the values.
+        bounds: lowest and highest, by name.
+        what: is generated, to begin the sentence.
+
+    Raises:
+        MarqueeError: naming the value and its bounds.
+    """
+    for name, (low, high) in bounds.items():
+        value = getattr(config, name)
+        if not low <= value <= high:
+            raise MarqueeError(f"{what} cannot have {name}={value}: give a value from {low:,} to {high:,}.")

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from common.errors import MarqueeError
+from pipelines.sources.synthetic.config import check_bounds
 
 GENERATOR = 2
 """Number of the recipe: it grows whenever the same config would give other content."""
@@ -47,12 +47,7 @@ class ClicksConfig:
             "third": (0, 5),
             "block": (1, 1_000_000),
         }
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise MarqueeError(
-                    f"Synthetic clicks cannot have {name}={value}: give a value from {low:,} to {high:,}."
-                )
+        check_bounds(self, bounds, "Synthetic clicks")
 
     @property
     def blocks(self) -> int:
