@@ -73,7 +73,7 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
         model,
         service=options.service,
         task=task_of(domain, options.task),
-        config=configuration(model, domain.name if domain.fields else protocol, options.config),
+        config=configuration(model, committed_as(domain, protocol), options.config),
         protocol=protocol,
         split=options.split,
         seed=options.seed or 0,
@@ -225,11 +225,16 @@ def domain_of(artefact: Path) -> Domain:
     return declared(read_manifest(artefact).recipe.domain)
 
 
+def committed_as(domain: Domain, protocol: str) -> str:
+    """What the committed configurations for a domain's rows are named by, `<model>.<this>.yaml`."""
+    return domain.name if domain.fields else protocol
+
+
 def configuration(model: str, variant: str, file: Path | None = None) -> dict[str, Any]:
     """What a model is trained with: the file's configuration, else the committed one, else no changes.
 
     Args:
-        variant: of the committed one: the protocol, or the name of a log.
+        variant: of the committed one; see `committed_as`.
     """
     from training.fit.configuration import committed, read_configuration
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from app.features import require_features
 from app.home import writing
+from app.train import committed_as
 from common.errors import MarqueeError, causes
 from common.files import file_to_write, refuse_to_replace
 from common.progress import Stages
 from common.settings import Settings
-from common.words import count_of
+from common.words import count, count_of
 from feature_repo.define.domain import Domain
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class TuneOptions:
         task: what is predicted; the domain's first by default.
         out: file for what was found; by default one in the home.
         paper: whose service, label, split, shares and settings are searched under, for a row of its table.
+        block_rows: of a log, how many rows memory can hold; None for as many as a training holds at once.
     """
 
     protocol: str | None = None
@@ -44,6 +46,7 @@ class TuneOptions:
     task: str | None = None
     out: Path | None = None
     paper: str | None = None
+    block_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ def search_for(domain: Domain, model: str, options: TuneOptions) -> Search:
     """What to search under, refused here if it cannot be.
 
     Raises:
-        MarqueeError: the model, the paper, the protocol or the task is unknown, a file cannot be used, or a
-            task is given beside a paper, which has its own.
+        MarqueeError: the model, the paper, the protocol or the task is unknown, a file cannot be used, a
+            task is given beside a paper, which has its own, or an option is not for these rows.
     """
     from training.config import merged
     from training.fit.configuration import read_configuration
@@ -76,14 +79,19 @@ def search_for(domain: Domain, model: str, options: TuneOptions) -> Search:
     from training.recipe import recipe_of, task_of
 
     fixed = {} if options.config is None else read_configuration(options.config, model).config
+    if options.block_rows is not None and not domain.fields:
+        raise MarqueeError("--block-rows belongs to a log: name one by --domain, or leave it out.")
+    if domain.fields and options.paper is None and options.protocol is not None:
+        raise MarqueeError(f"--protocol is of joined features, and {domain.name} is a log: leave it out.")
     if options.paper is None:
         protocol, task = options.protocol or "honest", task_of(domain, options.task)
         recipe = recipe_of(domain, model, task=task, protocol=protocol)
         by_task = "" if options.task is None else f".{task.name}"
-        return Search(recipe, fixed, protocol, f"{recipe.entry.key}{by_task}.{protocol}.yaml")
+        variant = committed_as(domain, protocol)
+        return Search(recipe, fixed, protocol, f"{recipe.entry.key}{by_task}.{variant}.yaml")
     if options.task is not None:
         raise MarqueeError("--task says what is predicted, and so does a protocol of --paper: leave it out.")
-    paper = find_paper(options.paper)
+    paper = find_paper(options.paper, domain if domain.fields else None)
     protocol = next(iter(paper.protocols)) if options.protocol is None else options.protocol
     paper.check_protocol(protocol)
     if paper.domain.name != domain.name:
@@ -114,7 +122,9 @@ def tune(
         MarqueeError: as `search_for`, or a file cannot be used.
     """
     from feature_repo.store import open_store
+    from training.data.log import prepare_log
     from training.data.prepared import prepare
+    from training.data.storage import BLOCK
     from training.evaluate.metrics import TITLES
     from training.fit.configuration import ConfigurationFile, write_configuration
     from training.fit.tune import tune
@@ -125,10 +135,21 @@ def tune(
     study = file_to_write(options.study or settings.home / "tuned" / "studies.db")
     refuse_to_replace({"--config": options.config, "--study": study}, file)
     check_study(study)
-    require_features(settings, domain)
+    if not domain.fields:
+        require_features(settings, domain)
     with writing(settings.home), stages.stage(f"tune {model}") as stage:
-        stage.report("joining features to labels", 0, 0)
-        prepared = prepare(open_store(settings), settings.lake, domain, recipe)
+        if domain.fields:
+            stage.report("reading the log", 0, 0)
+            block = options.block_rows or BLOCK
+            prepared = prepare_log(settings.lake, domain, recipe, block=block)
+            if prepared.files:
+                raise MarqueeError(
+                    f"{domain.events.name} has {count_of(prepared.asked, 'row')}, and a search holds all of"
+                    f" them in memory, at most {count(block)}: raise --block-rows, or ingest fewer."
+                )
+        else:
+            stage.report("joining features to labels", 0, 0)
+            prepared = prepare(open_store(settings), settings.lake, domain, recipe)
 
         def told(number: int, of: int, best: float) -> None:
             stage.report(*trial_line(number, of, best))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.options import (
-    DOMAIN,
     LARGEST_SEED,
     PATH,
     Config,
@@ -103,6 +102,10 @@ def tune(
         Path | None, typer.Option(help="File of settings that stay as they are.", **PATH)
     ] = None,
     task: Task = None,
+    domain: DomainName = None,
+    block_rows: Annotated[
+        int | None, typer.Option(min=1, help="Of a log: rows that memory can hold (1,000,000).")
+    ] = None,
     paper: Annotated[
         str | None,
         typer.Option(
@@ -115,12 +118,15 @@ def tune(
 ) -> None:
     """Search a model's configuration on the validation rows, never the test rows; it goes on where it was."""
     from app import tune as tuning
+    from app.domains import domain_named
     from cli.console import console, stages
     from common.settings import load_settings
 
-    options = tuning.TuneOptions(protocol, trials, seeds, study, config, task, out, paper)
-    file = tuning.tune(load_settings(home), DOMAIN, model, options, command_line(), stages())
-    console.print(f"Configuration: {file}; marquee train {model} --config {file} uses it.", markup=False)
+    options = tuning.TuneOptions(protocol, trials, seeds, study, config, task, out, paper, block_rows)
+    rows = domain_named(domain)
+    file = tuning.tune(load_settings(home), rows, model, options, command_line(), stages())
+    used = f"marquee train {model}{f' --domain {domain}' if domain else ''} --config {file}"
+    console.print(f"Configuration: {file}; {used} uses it.", markup=False)
 
 
 def evaluate(

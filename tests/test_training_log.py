@@ -9,18 +9,23 @@ import pyarrow as pa
 import pytest
 
 from app.train import TrainOptions, evaluate, recipe_for, train, train_again
+from app.tune import TuneOptions, search_for, tune
 from common.errors import MarqueeError
 from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.fields import MISSING
+from feature_repo.domains.clicks import SYNTHETIC
+from feature_repo.domains.movies import DOMAIN
 from tests.small_log import LOG, SMALL, log_rows, write_log
 from training.data.log import prepare_log
 from training.data.splits import split
 from training.data.storage import Streamed
+from training.fit.configuration import read_configuration
 from training.fit.train import Result
 from training.inputs.columns import NO_NUMBER, squared_logarithms
 from training.inputs.config import InputConfig
 from training.inputs.spec import InputSpec
+from training.papers.iarm import LEAST
 from training.recipe import Recipe, recipe_of
 
 ROWS = 900
@@ -146,3 +151,35 @@ def test_what_a_log_does_not_have_is_refused(options: TrainOptions, says: str) -
 
 def test_events_are_no_log() -> None:
     assert replace(LOG, order="n1").in_time == "n1"
+
+
+def test_a_search_reads_a_log_that_memory_holds(home: Settings, tmp_path: Path) -> None:
+    config = tmp_path / "fixed.yaml"
+    config.write_text("model: gbt\nconfig:\n  iterations: 3\n  inputs:\n    logarithmic: true\n")
+    options = TuneOptions(trials=2, config=config)
+    file = tune(home, SMALL, "gbt", options, "marquee tune", SILENT)
+    assert file.name == "gbt.small.yaml"
+    found = read_configuration(file, "gbt")
+    assert found.config["iterations"] == 3
+    assert found.config["inputs"]["logarithmic"]
+    assert found.trials == 2
+    assert found.data.startswith("900 labels; versions of tables: clicks_small ")
+    with pytest.raises(MarqueeError, match=r"has 900 rows, and a search holds all .* at most 899:"):
+        tune(home, SMALL, "gbt", replace(options, block_rows=899), "marquee tune", SILENT)
+
+
+def test_what_a_log_does_not_have_is_refused_before_a_search() -> None:
+    with pytest.raises(MarqueeError, match="--protocol is of joined features, and small is a log"):
+        search_for(SMALL, "fm", TuneOptions(protocol="paper"))
+    with pytest.raises(MarqueeError, match="--block-rows belongs to a log"):
+        search_for(DOMAIN, "fm", TuneOptions(block_rows=10))
+    with pytest.raises(MarqueeError, match="mmdin reads features that are joined, and small is a log"):
+        search_for(SMALL, "fm", TuneOptions(paper="mmdin"))
+
+
+def test_a_paper_says_how_a_log_is_searched() -> None:
+    found = search_for(SYNTHETIC, "fm", TuneOptions(paper="iarm"))
+    assert found.name == "fm.synthetic_clicks.yaml"
+    assert found.protocol == "at_random"
+    assert (found.recipe.split, found.recipe.shares) == ("random", (0.8, 0.1, 0.1))
+    assert found.fixed["inputs"]["min_category_count"] == LEAST["synthetic_clicks"]

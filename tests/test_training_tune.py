@@ -109,9 +109,9 @@ def test_a_paper_says_rows_split_and_settings_of_a_search(tmp_path: Path) -> Non
 def test_a_search_cuts_rows_by_its_shares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, ...]] = []
 
-    def watched(*rows: Any, shares: tuple[float, float, float], seed: int) -> Any:
+    def watched(*rows: Any, shares: tuple[float, float, float], **options: Any) -> Any:
         asked.append(shares)
-        return before_test(*rows, shares=shares, seed=seed)
+        return before_test(*rows, shares=shares, **options)
 
     monkeypatch.setattr(tuning, "before_test", watched)
     tune(ROWS, recipe("gbt", shares=(0.6, 0.1, 0.3)), tmp_path / "studies.db", trials=1, fixed=QUICK)

@@ -159,6 +159,7 @@ def before_test(
     strategy: str,
     number: int,
     *,
+    by: str = EVENT_TIMESTAMP,
     shares: tuple[float, float, float] = SHARES,
     seed: int = 0,
 ) -> list[Cut]:
@@ -169,19 +170,19 @@ def before_test(
     dealt at random, and all others train.
 
     Args:
-        table, strategy, shares, seed: as in `split`.
+        table, strategy, by, shares, seed: as in `split`.
         number: of cuts.
 
     Raises:
         MarqueeError: as `split`, or too few rows or instants for so many cuts.
     """
-    parts = split(table, strategy, shares=shares, seed=seed)
+    parts = split(table, strategy, by=by, shares=shares, seed=seed)
     rows = np.sort(np.concatenate([parts.train, parts.valid]))
     size = len(parts.valid)
     if (number + 1) * size >= len(rows):
         raise MarqueeError(f"{len(rows)} rows are too few for {number} cuts in blocks of {size}.")
     if strategy == "time":
-        times = table[EVENT_TIMESTAMP].cast(pa.int64()).to_numpy()
+        times = table[by].cast(pa.int64()).to_numpy()
         cuts, train, later = [], parts.train, parts.valid
         for _ in range(number):
             newest = times[train] >= np.sort(times[train])[-size:][0]  # an instant is not cut in two

@@ -85,7 +85,10 @@ def tune(
     sign = objective.monitors[metric]
     kept = {"refit": True, **(fixed or {})}
     always = entry.config_class.of(kept)
-    cuts = before_test(prepared.table, recipe.split, CUTS, shares=recipe.shares, seed=recipe.split_seed)
+    by = prepared.domain.events.in_time
+    cuts = before_test(
+        prepared.table, recipe.split, CUTS, by=by, shares=recipe.shares, seed=recipe.split_seed
+    )
     targets = objective.targets(prepared.table)
 
     def chosen(trial: optuna.trial.BaseTrial) -> dict[str, Any]:
