@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
@@ -71,11 +71,12 @@ def run(
     with writing(settings.home):
         folder = new_run(settings.runs, source.source)
         tables, truth = tables_of_run(settings, domain, source, folder, stages)
+        training = replace(training, truth=truth)
         apply_stage(settings, domain, stages)
         materialize_stage(settings, stages)
         results = {
             recipe.entry.key: train_stage(
-                settings, domain, recipe, folder / "models" / recipe.entry.key, training, stages, truth
+                settings, domain, recipe, folder / "models" / recipe.entry.key, training, stages
             )
             for recipe in recipes
         }

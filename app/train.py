@@ -35,6 +35,8 @@ class TrainOptions:
         block_rows: of `data` or of a log, how many rows memory holds at once.
         service: feature service to read; that of the model by default.
         task: what is predicted; the domain's first by default.
+        truth: Parquet of the true probabilities of the labels of the domain's first task, where they are
+            known; what is attainable is then told beside what was reached.
     """
 
     protocol: str | None = None
@@ -45,6 +47,7 @@ class TrainOptions:
     block_rows: int | None = None
     service: str | None = None
     task: str | None = None
+    truth: Path | None = None
 
 
 def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
@@ -80,6 +83,13 @@ def recipe_for(domain: Domain, model: str, options: TrainOptions) -> "Recipe":
     )
     if options.data is not None:
         label_column(options.data, domain.events, recipe.task)
+    if options.truth is not None and not options.truth.exists():
+        raise MarqueeError(f"There are no probabilities at {options.truth}.")
+    if options.truth is not None and recipe.task != domain.tasks[0]:
+        raise MarqueeError(
+            f"--truth has the probabilities of {domain.tasks[0].name}, not of {recipe.task.name}: leave it"
+            " out."
+        )
     return recipe
 
 
@@ -102,7 +112,8 @@ def train(
     recipe = recipe_for(domain, model, options)
     folder = out or settings.home / "models" / recipe.entry.key
     check_replaceable(folder)
-    refuse_to_replace({"--data": options.data, "--config": options.config}, folder)
+    sources = {"--data": options.data, "--config": options.config, "--truth": options.truth}
+    refuse_to_replace(sources, folder)
     if options.data is not None:
         check_streams(recipe)
     elif not domain.fields:
@@ -118,13 +129,8 @@ def train_stage(
     folder: Path,
     options: TrainOptions,
     stages: Stages,
-    truth: Path | None = None,
 ) -> "Result":
-    """The part of `train` after the checks; the caller holds the home.
-
-    Args:
-        truth: Parquet of the events' true probabilities, where they are known.
-    """
+    """The part of `train` after the checks; the caller holds the home."""
     from feature_repo.store import open_store
     from training.data.log import prepare_log
     from training.data.prepared import prepare, prepare_file
@@ -143,7 +149,7 @@ def train_stage(
             prepared = prepare_file(options.data, domain, recipe, block=options.block_rows or BLOCK)
         for note in prepared.notes:
             stages.note(note)
-        result = train_on(prepared, recipe, folder, truth=truth, on_epoch=_epochs(stage))
+        result = train_on(prepared, recipe, folder, truth=options.truth, on_epoch=_epochs(stage))
         stage.outcome = _outcome(result)
     return result
 

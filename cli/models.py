@@ -56,6 +56,10 @@ def train(
         int | None,
         typer.Option(min=1, help="With --data or of a log: rows that memory holds at once (1,000,000)."),
     ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(help="Parquet of true probabilities, such as generated data have beside them.", **PATH),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the artefact.", **PATH)] = None,
     home: Home = None,
 ) -> None:
@@ -65,7 +69,7 @@ def train(
     from cli.console import console, stages
     from common.settings import load_settings
 
-    options = training.TrainOptions(protocol, split, seed, config, data, block_rows, service, task)
+    options = training.TrainOptions(protocol, split, seed, config, data, block_rows, service, task, truth)
     if like is not None:
         if model is not None or domain is not None or options != training.TrainOptions():
             raise MarqueeError(

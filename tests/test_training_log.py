@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from app.train import TrainOptions, evaluate, recipe_for, train, train_again
@@ -183,3 +184,20 @@ def test_a_paper_says_how_a_log_is_searched() -> None:
     assert found.protocol == "at_random"
     assert (found.recipe.split, found.recipe.shares) == ("random", (0.8, 0.1, 0.1))
     assert found.fixed["inputs"]["min_category_count"] == LEAST["synthetic_clicks"]
+
+
+def test_what_is_attainable_is_told_where_the_truth_is_given(home: Settings, tmp_path: Path) -> None:
+    table = log_rows(ROWS)
+    truth = pa.table({"place": table["place"], "probability": table["click"].cast(pa.float64())})
+    pq.write_table(truth, tmp_path / "truth.parquet")
+    options = TrainOptions(truth=tmp_path / "truth.parquet")
+    done = train(home, SMALL, "gbt", None, options, SILENT)
+    assert done.best_auc == 1
+    assert done.attainable == pytest.approx(2 * done.metrics["roc_auc"] - 1)
+    pq.write_table(truth.slice(0, ROWS - 1), tmp_path / "truth.parquet")
+    with pytest.raises(MarqueeError, match=r"179 probabilities .* match the 180 test rows"):
+        train(home, SMALL, "gbt", None, options, SILENT)
+    with pytest.raises(MarqueeError, match="There are no probabilities at"):
+        recipe_for(SMALL, "gbt", TrainOptions(truth=tmp_path / "none.parquet"))
+    with pytest.raises(MarqueeError, match="--truth has the probabilities of liked, not of above_three"):
+        recipe_for(DOMAIN, "gbt", TrainOptions(truth=tmp_path / "truth.parquet", task="above_three"))

@@ -65,16 +65,16 @@ def true_probabilities(rows: pa.Table, names: Sequence[str], truth: Path) -> np.
     return probabilities
 
 
-def best_attainable_auc(predictions: pa.Table, names: Sequence[str], task: Task, truth: Path) -> float:
+def best_attainable_auc(rows: pa.Table, names: Sequence[str], task: Task, truth: Path) -> float:
     """The ROC-AUC that the true probabilities reach on the same rows: nothing can do better but by luck.
 
     Args:
-        predictions: with the columns `names` and the task's label, true or false.
+        rows: with the columns `names` and the task's label, true or false.
         names, truth: as in `true_probabilities`.
         task: whose label.
 
     Raises:
         MarqueeError: as `true_probabilities`.
     """
-    labels: np.ndarray = predictions[task.name].to_numpy(zero_copy_only=False)
-    return roc_auc(labels.astype(bool), true_probabilities(predictions, names, truth))
+    labels: np.ndarray = rows[task.name].to_numpy(zero_copy_only=False)
+    return roc_auc(labels.astype(bool), true_probabilities(rows, names, truth))

@@ -92,14 +92,15 @@ def train_on(
     targets = objective.targets(prepared.table)
     for name, part in cut.parts.items():
         objective.check(targets[part], name)
+    best = None
+    if truth is not None and recipe.task == prepared.domain.tasks[0] and objective.kind == "binary":
+        events = prepared.table.take(cut.test)
+        best = best_attainable_auc(events, row_names(prepared.domain.events), recipe.task, truth)
     with feature_rows(prepared.table, prepared.service, prepared.files, prepared.block, out) as rows:
         trained = _train(prepared, recipe, rows, cut, targets, out, on_epoch)
     metrics = objective.measure(targets[cut.test], trained.predicted, trained.threshold)
     predictions = _predictions(prepared, cut.test, trained.predicted)
-    best = share = None
-    if truth is not None and recipe.task == prepared.domain.tasks[0] and objective.kind == "binary":
-        best = best_attainable_auc(predictions, row_names(prepared.domain.events), recipe.task, truth)
-        share = attainable_share(metrics["roc_auc"], best)
+    share = None if best is None else attainable_share(metrics["roc_auc"], best)
     parts = {"train": cut.train, "valid": cut.valid, "test": cut.test}
     sizes = {name: len(part) for name, part in parts.items()}
     rates = {}
