@@ -15,6 +15,7 @@ from PIL import Image
 
 from benchmarks.synthetic_resemblance import distances, figures, like, read_real, synthesise
 from common.errors import MarqueeError
+from pipelines.sources.generated import MARKER
 from pipelines.sources.synthetic import SyntheticConfig, generate, job, read_synthetic
 from pipelines.sources.synthetic.catalogue import GENRES, MOODS, catalogue, titles
 from pipelines.sources.synthetic.config import MIN_RATINGS
@@ -323,9 +324,9 @@ def test_same_config_is_not_generated_twice_and_another_replaces_it(
     generate(no_spark, small, target, on_progress=lambda *progress: told.append(progress))
     _, done, total = told[-1]
     assert done == total > 0
-    before = (target / job.MARKER).stat().st_ino
+    before = (target / MARKER).stat().st_ino
     generate(no_spark, small, target)
-    assert (target / job.MARKER).stat().st_ino == before
+    assert (target / MARKER).stat().st_ino == before
     generate(no_spark, dataclasses.replace(small, ratings=1_100), target)
     assert pq.read_table(target / job.RATINGS).num_rows == 1_100
     assert [path.name for path in tmp_path.iterdir()] == ["data"]

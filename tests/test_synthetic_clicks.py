@@ -93,7 +93,7 @@ def test_the_same_config_is_not_generated_twice_and_another_replaces_it(
 def test_what_is_no_synthetic_log_is_neither_read_nor_replaced(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes").write_text("")
-    with pytest.raises(MarqueeError, match="it is something else"):
+    with pytest.raises(MarqueeError, match="it holds something else"):
         generate(no_spark, SMALL, tmp_path / "mine")
     with pytest.raises(MarqueeError, match="No synthetic clicks in"):
         read_clicks(tmp_path / "mine")

@@ -1,4 +1,4 @@
-"""Generate a synthetic data set, whole or not at all: in processes here, or by Spark where it is large.
+"""Generate a synthetic data set: in processes here, or by Spark where it is large.
 
 Each task computes a few blocks of users, or a few posters, and writes one file of its own with a fixed name;
 the cut into files follows from the config alone. So the folder is the same byte for byte however many cores
@@ -6,27 +6,24 @@ work on it, and a task that is tried again only writes its file again. On a clus
 file system that all workers share.
 """
 
-import json
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from common.children import deaf_to_ctrl_c, end_with_parent
-from common.errors import MarqueeError
-from common.files import cannot_write, folder_atomically, write_atomically
 from common.progress import Progress
 from feature_repo.define.column import EVENT_TIMESTAMP
 from lake import session
 from lake.session import StartSpark
+from pipelines.sources.generated import generate_once, in_place, on_spark
 from pipelines.sources.synthetic.catalogue import catalogue, titles
 from pipelines.sources.synthetic.config import SyntheticConfig
 from pipelines.sources.synthetic.posters import poster
@@ -40,10 +37,6 @@ from pipelines.sources.synthetic.ratings import (
 )
 from pipelines.sources.synthetic.users import plan_users
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
-MARKER = "synthetic.json"
 RATINGS, MOVIES, LIKELIHOOD, POSTERS = "ratings.parquet", "movies.parquet", "likelihood.parquet", "posters"
 USERS = "users.parquet"
 
@@ -94,42 +87,20 @@ def generate(
         MarqueeError: the numbers of the config do not fit together, the folder is not ours to replace, or it
             cannot be written.
     """
-    folder = folder.absolute()
-    if made_from(folder) == config.marker:
-        return
-    if folder.exists() and not folder.is_dir():
-        raise MarqueeError(f"Cannot generate into {folder}: it is a file; name a folder.")
-    if folder.is_dir() and made_from(folder) is None and any(folder.iterdir()):
-        raise MarqueeError(
-            f"Cannot generate into {folder}: it holds something else; name a folder that is empty or new."
-        )
-    calibration = calibrate(config, plan_users(config))
-    work = tasks(config)
-    with folder_atomically(folder) as new:
-        try:
-            for name in (RATINGS, LIKELIHOOD, MOVIES, USERS, POSTERS):
-                (new / name).mkdir()
-            _write_movies(config, new / MOVIES)
-            pq.write_table(profiles(config), new / USERS / FIRST_FILE)
-        except OSError as error:
-            raise cannot_write(folder, error) from error
+
+    def write(new: Path) -> list[str]:
+        calibration = calibrate(config, plan_users(config))
+        work = tasks(config)
+        for name in (RATINGS, LIKELIHOOD, MOVIES, USERS, POSTERS):
+            (new / name).mkdir()
+        _write_movies(config, new / MOVIES)
+        pq.write_table(profiles(config), new / USERS / FIRST_FILE)
         with _watched(new, len(work), on_progress):
             if config.ratings <= session.FEW:
-                failures = _run_here(work, config, calibration, new)
-            else:
-                failures = _run_on_spark(spark(), work, config, calibration, new)
-        if failures:
-            raise cannot_write(folder, OSError(0, failures[0]))
-        write_atomically(new / MARKER, json.dumps(config.marker, indent=2) + "\n")
+                return _run_here(work, config, calibration, new)
+            return on_spark(spark(), len(work), lambda number: _do(work[number], config, calibration, new))
 
-
-def made_from(folder: Path) -> dict[str, Any] | None:
-    """The marker of a finished folder; None where there is none."""
-    try:
-        marker = json.loads((folder / MARKER).read_text())
-    except (OSError, ValueError):
-        return None
-    return marker if isinstance(marker, dict) and "config" in marker else None
+    generate_once(folder, config.marker, write)
 
 
 def tasks(config: SyntheticConfig) -> list[Portion]:
@@ -183,29 +154,6 @@ def _run_here(
     return [error.strerror or str(error) for error in errors if isinstance(error, OSError)]
 
 
-def _run_on_spark(
-    spark: "SparkSession",
-    work: list[Portion],
-    config: SyntheticConfig,
-    calibration: Calibration,
-    folder: Path,
-) -> list[str]:
-    """Do all tasks, one Spark partition each; what the disk refused, in words."""
-    target = str(folder)
-
-    def do(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for number in batch.column("id").to_pylist():
-                try:
-                    _do(work[number], config, calibration, Path(target))
-                except OSError as error:
-                    failure = pa.array([error.strerror or str(error)])
-                    yield pa.RecordBatch.from_arrays([failure], names=["failure"])
-
-    rows = spark.range(0, len(work), 1, len(work)).mapInArrow(do, "failure STRING").collect()
-    return [row["failure"] for row in rows]
-
-
 def _do(task: Portion, config: SyntheticConfig, calibration: Calibration, folder: Path) -> None:
     """Write the files of one task."""
     if task.kind == POSTERS:
@@ -224,14 +172,6 @@ def _do(task: Portion, config: SyntheticConfig, calibration: Calibration, folder
             events, likelihood = block_tables(config, calibration, block)
             events_file.write_table(events)
             likelihood_file.write_table(likelihood)
-
-
-@contextmanager
-def in_place(path: Path) -> Iterator[Path]:
-    """A hidden path to write to, which becomes `path`; so that two tries at one task never mix."""
-    hidden = path.with_name(f".{path.name}.{os.getpid()}")
-    yield hidden
-    hidden.replace(path)
 
 
 def _write_movies(config: SyntheticConfig, folder: Path) -> None:

@@ -10,6 +10,7 @@ from common.errors import MarqueeError
 from feature_repo.define.column import quoted
 from feature_repo.domains.movies.tables import MOVIES, POSTERS, RATINGS, USERS
 from lake.dialect import double_as_text
+from pipelines.sources.generated import made_from
 from pipelines.sources.posters import posters_of
 from pipelines.sources.readings import Reading, as_it_is, instant, number, text, whole_number, words
 from pipelines.sources.source import Raw, Rows, Source
@@ -50,7 +51,7 @@ def read_synthetic(folder: Path, first_movies: int | None = None) -> Source:
         MarqueeError: nothing (finished) was generated there.
     """
     folder = folder.absolute()
-    made = job.made_from(folder)
+    made = made_from(folder)
     if made is None:
         raise MarqueeError(f"No synthetic data in {folder}: generate them with `marquee data synth`.")
     asked = "" if first_movies is None else f"movie_id <= {first_movies}"

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 from common.errors import MarqueeError
 from feature_repo.define.column import quoted
 from feature_repo.domains.clicks.criteo import SYNTHETIC
+from pipelines.sources.generated import made_from
 from pipelines.sources.lines import escaped
 from pipelines.sources.readings import as_it_is
 from pipelines.sources.source import Raw, Rows, Source
-from pipelines.sources.synthetic.job import made_from
 from pipelines.sources.synthetic_clicks.job import LIKELIHOOD, ROWS
 from pipelines.sources.synthetic_clicks.rows import ROWS_SCHEMA
 
