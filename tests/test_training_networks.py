@@ -238,6 +238,29 @@ def test_killed_training_goes_on_to_the_result_of_an_unbroken_one(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.parametrize("batch_size", [16, 50])
+def test_training_killed_while_it_validates_goes_on_within_the_epoch(
+    tmp_path: Path, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "STEPS_A_CALL", 4)
+    monkeypatch.setattr(trainer, "KEPT_EVERY", 0.0)
+    given, out = prepared("din_v1", 500), tmp_path / "killed"
+    asked = recipe("din", config={"training.epochs": 2, "training.batch_size": batch_size}, seed=3)
+    whole = train_on(given, asked, tmp_path / "whole")
+
+    def kill(point: Epoch, _: int) -> None:
+        if point.epoch == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        train_on(given, asked, out, on_epoch=kill)
+    resumed = train_on(given, asked, out)
+    epoch, batch = resumed.resumed
+    assert epoch == 1
+    assert 0 < batch < -(-given.table.num_rows * 0.72 // batch_size)
+    assert resumed.metrics == whole.metrics
+
+
 @pytest.mark.parametrize("averaging", [0.0, 0.9])
 def test_training_killed_within_an_epoch_goes_on_to_the_result_of_an_unbroken_one(
     tmp_path: Path, averaging: float, monkeypatch: pytest.MonkeyPatch

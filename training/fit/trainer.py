@@ -60,7 +60,7 @@ def fit(
         _restore(model, watch, state)
     callbacks = [*_averaging(config), watch]
     if checkpoint is not None:
-        callbacks.append(_Keep(checkpoint, watch, start, state))
+        callbacks.append(_Keep(checkpoint, watch, len(batches), start, state))
 
     def run(rows: Any, first: int, last: int, *also: Any) -> None:
         asked = {"epochs": last, "initial_epoch": first, "callbacks": [*callbacks, *also]}
@@ -215,14 +215,18 @@ class _Keep(keras.callbacks.Callback):  # type: ignore[misc]
     Args:
         checkpoint: where.
         watch: what knows the best epoch.
+        steps: of an epoch.
         start: the epoch that training begins with, or goes on in.
         state: from which it goes on; None where it begins.
     """
 
-    def __init__(self, checkpoint: Checkpoint, watch: "_Watch", start: int, state: State | None) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, watch: "_Watch", steps: int, start: int, state: State | None
+    ) -> None:
         super().__init__()
         self.checkpoint = checkpoint
         self.watch = watch
+        self.steps = steps
         self.start = start
         self.begun = state
         self.epoch = start
@@ -238,10 +242,12 @@ class _Keep(keras.callbacks.Callback):  # type: ignore[misc]
             _assign(self.model.metrics_variables, self.begun.loss)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        if time.monotonic() - self.kept >= KEPT_EVERY:
+        done = self.before + batch + 1  # or more, where JAX's last call of an epoch had room for more steps
+        # After the last batch there is nothing to go on with: the next epoch keeps the state as it begins.
+        if done < self.steps and time.monotonic() - self.kept >= KEPT_EVERY:
             if keras.backend.backend() == "jax":
                 self.model.jax_state_sync()  # the variables are in the hands of the compiled steps
-            self._keep(self.before + batch + 1)
+            self._keep(done)
 
     def _keep(self, batch: int) -> None:
         model, optimizer, loss = (
