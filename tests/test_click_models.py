@@ -15,6 +15,7 @@ from tests.toy_domain import ARTICLE, READER
 from tests.toy_press import facts
 from training.backend import keras
 from training.inputs.config import InputConfig
+from training.inputs.kinds import UNSEEN_ID
 from training.inputs.spec import InputSpec
 from training.models import model
 
@@ -71,6 +72,8 @@ def logit(x: np.ndarray, w: Weights) -> float:
 def attended(e: np.ndarray, w: Weights, name: str, heads: int = 2) -> np.ndarray:
     """One interaction layer, field by field and head by head; every field of these rows takes part."""
     width = w[f"{name}/value_kernel"].shape[1] // heads
+    normalised = f"{name}/normalised/gamma" in w
+    scale = width**-0.5 if normalised else 1
     out = []
     for field in e:
         gathered = []
@@ -79,13 +82,19 @@ def attended(e: np.ndarray, w: Weights, name: str, heads: int = 2) -> np.ndarray
             weights = np.full(len(e), 1 / len(e))
             if f"{name}/query_kernel" in w:
                 query = field @ w[f"{name}/query_kernel"][:, columns]
-                scores = np.exp([query @ (other @ w[f"{name}/key_kernel"][:, columns]) for other in e])
+                scores = np.exp(
+                    [scale * query @ (other @ w[f"{name}/key_kernel"][:, columns]) for other in e]
+                )
                 weights = scores / scores.sum()
             gathered.append(weights @ (e @ w[f"{name}/value_kernel"][:, columns]))
         found = np.concatenate(gathered)
         if f"{name}/residual_kernel" in w:
             found = found + field @ w[f"{name}/residual_kernel"]
-        out.append(relu(found))
+        found = relu(found)
+        if normalised:
+            of_unit_scale = (found - found.mean()) / np.sqrt(found.var() + 1e-3)
+            found = of_unit_scale * w[f"{name}/normalised/gamma"] + w[f"{name}/normalised/beta"]
+        out.append(found)
     return np.array(out)
 
 
@@ -175,6 +184,10 @@ def iarm(e: np.ndarray, first: float, w: Weights) -> float:  # noqa: ARG001
     return logit(np.concatenate(parts), w)
 
 
+def with_first_order(equation: Equation) -> Equation:
+    return lambda e, first, w: first + equation(e, first, w)
+
+
 CASES: dict[str, tuple[str, dict[str, Any], Equation]] = {
     "FM": ("fm", {}, fm),
     "AFM": ("afm", {}, afm),
@@ -186,12 +199,23 @@ CASES: dict[str, tuple[str, dict[str, Any], Equation]] = {
     "DCN-V2, stacked, of low rank": ("dcn_v2", {"stacked": True, "rank": 2}, dcn_v2_stacked),
     "PNN": ("pnn", {}, pnn),
     "PNN, both products": ("pnn", {"product": "both"}, pnn_both),
+    "PNN, first order": ("pnn", {"first_order": True}, with_first_order(pnn)),
     "AutoInt": ("autoint", {}, autoint),
+    "AutoInt, normalised, first order": (
+        "autoint",
+        {"normalise": True, "first_order": True},
+        with_first_order(autoint),
+    ),
     "AutoInt+": ("autoint", {"units": (4, 3)}, autoint),
     "IARM": ("iarm", {}, iarm),
     "IARM*": ("iarm", {"interest": False}, iarm),
     "IRM": ("iarm", {"attention": False}, iarm),
     "IARM-": ("iarm", {"residual": False}, iarm),
+    "IARM, normalised, first order": (
+        "iarm",
+        {"normalise": True, "first_order": True},
+        with_first_order(iarm),
+    ),
     "IARM without interaction": ("iarm", {"layers": 0}, iarm),
 }
 
@@ -234,7 +258,7 @@ def first_order(network: Any) -> Any:
     return keras.ops.sum(network.get_layer("first_fields").output, axis=(1, 2))
 
 
-@pytest.mark.parametrize("key", ["iarm", "autoint"])
+@pytest.mark.parametrize("key", ["iarm", "autoint", "afm"])
 def test_a_field_that_is_missing_is_attended_to_by_none(key: str) -> None:
     """In row 3 neither home nor topics are there: all else being alike, what their tables hold is nothing."""
     settings = model(key).config_class.of({"embedding.dim": DIM, "inputs.context": False})
@@ -258,3 +282,15 @@ def test_without_fields_of_a_user_the_interest_layer_reads_all() -> None:
     settings = model("iarm").config_class.of({"embedding.dim": DIM, "units": (5,)})
     network = model("iarm").build(settings, spec)
     assert network.get_layer("interest_0").kernel.shape == (2 * DIM, 5)
+
+
+def test_what_was_never_seen_adds_nothing_where_no_id_is_forgotten() -> None:
+    for forgotten, is_zero in ((0.0, True), (0.2, False)):
+        settings = model("fm").config_class.of({"embedding.dim": DIM, "embedding.id_dropout": forgotten})
+        network = model("fm").build(settings, InputSpec.fit(TABLE, "press", VIEWS, settings.inputs))
+        tables = [layer for layer in network.layers if layer.name.endswith("article_embedding")]
+        assert len(tables) == 2
+        for table in tables:
+            rows = table.get_weights()[0]
+            assert (rows[UNSEEN_ID] == 0).all() == is_zero
+            assert (rows[UNSEEN_ID + 1 :] != 0).all()

@@ -14,6 +14,11 @@ from training.layers import (
 )
 
 
+def there(fields: int, rows: int = 1) -> np.ndarray:
+    """A mask of fields that are all there."""
+    return np.ones((rows, fields), "bool")
+
+
 class TestFactorisationMachine:
     def test_sums_the_inner_products_of_all_pairs(self) -> None:
         e = floats([[1, 2], [3, 4], [5, 6]])
@@ -55,30 +60,42 @@ class TestPairAttention:
     def test_weighs_each_pair_by_itself(self) -> None:
         layer = PairAttention(units=1)
         fields = floats([[1, 2], [3, 4], [5, -1]])
-        layer.build((None, 3, 2))
+        layer.build((None, 3, 2), (None, 3))
         # h relu(p · (1, 1) - 1) of the products (3, 8), (5, -2), (15, -4) is 2·10, 2·2 and 2·10.
         layer.set_weights([floats([1], [1]), floats(-1), floats([2])])
         weights = np.exp([20.0, 4.0, 20.0]) / np.exp([20.0, 4.0, 20.0]).sum()
         expected = weights @ np.array([[3, 8], [5, -2], [15, -4]])
-        np.testing.assert_allclose(values(layer(fields)), [expected], rtol=1e-6)
+        np.testing.assert_allclose(values(layer(fields, there(3))), [expected], rtol=1e-6)
+
+    def test_a_pair_of_which_one_is_not_there_weighs_nothing(self) -> None:
+        layer, alone = PairAttention(units=2), PairAttention(units=2)
+        fields = np.random.default_rng(0).random((1, 4, 3), "float32")
+        some = np.array([[True, False, True, True]])
+        found = values(layer(fields * some[..., None], some))
+        alone(fields[:, [0, 2, 3]], there(3))
+        alone.set_weights(layer.get_weights())
+        np.testing.assert_allclose(found, values(alone(fields[:, [0, 2, 3]], there(3))), rtol=1e-6)
+        assert not values(layer(fields, np.array([[True, False, False, False]]))).any()
 
     def test_weights(self) -> None:
         layer = PairAttention(units=5)
-        assert layer(np.zeros((2, 4, 3), "float32")).shape == (2, 3)
+        assert layer(np.zeros((2, 4, 3), "float32"), there(4, 2)).shape == (2, 3)
         assert shapes(layer) == {"kernel": (3, 5), "bias": (5,), "projection": (5, 1)}
 
     def test_dropout_acts_in_training_only(self) -> None:
         layer, fields = PairAttention(dropout=0.5), np.ones((4, 3, 8), "float32")
-        np.testing.assert_allclose(values(layer(fields)), 1, rtol=1e-6)
-        assert (values(layer(fields, training=True)) == 0).any()
+        np.testing.assert_allclose(values(layer(fields, there(3, 4))), 1, rtol=1e-6)
+        assert (values(layer(fields, there(3, 4), training=True)) == 0).any()
 
     def test_bad_input(self) -> None:
         with pytest.raises(ValueError, match="`units` should be at least 1"):
             PairAttention(units=0)
         with pytest.raises(ValueError, match="should have shape"):
-            PairAttention()(np.zeros((2, 3), "float32"))
+            PairAttention()(np.zeros((2, 3), "float32"), there(3, 2))
         with pytest.raises(ValueError, match="one field"):
-            PairAttention()(np.zeros((2, 1, 3), "float32"))
+            PairAttention()(np.zeros((2, 1, 3), "float32"), there(1, 2))
+        with pytest.raises(ValueError, match="one value for each field"):
+            PairAttention()(np.zeros((2, 4, 3), "float32"), there(3, 2))
 
 
 class TestVectorCross:

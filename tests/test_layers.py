@@ -17,6 +17,7 @@ from training.layers import (
     FieldAttention,
     IdDropout,
     InterestAttention,
+    KnownRows,
     ModalityGate,
     MultiHeadResidual,
     MultiValuedEmbedding,
@@ -241,6 +242,19 @@ class TestIdDropout:
             IdDropout(1.0)
 
 
+class TestKnownRows:
+    def test_the_first_rows_are_zero_and_the_others_normal(self) -> None:
+        table = values(KnownRows(stddev=0.1, zeros=3, seed=0)((4000, 2)))
+        assert (table[:3] == 0).all()
+        assert (table[3:] != 0).all()
+        assert table.std() == pytest.approx(0.1, rel=0.05)
+
+    def test_survives_serialisation(self) -> None:
+        made = KnownRows(stddev=0.1, zeros=3, seed=4)
+        back = keras.initializers.deserialize(keras.initializers.serialize(made))
+        assert back.get_config() == made.get_config()
+
+
 class TestBilinearMatch:
     def test_multiplies_a_direction_of_one_by_a_direction_of_the_other(self) -> None:
         layer = BilinearMatch(rank=2)
@@ -294,10 +308,17 @@ CASES: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
     "gate": (lambda: ModalityGate(-1.0, rate=0.1), {"inputs": ((7,), "float32")}),
     "pairs": (lambda: FactorisationMachine(use_bias=True), {"inputs": ((3, 4), "float32")}),
     "pooled_pairs": (BiInteraction, {"inputs": ((3, 4), "float32")}),
-    "weighted_pairs": (lambda: PairAttention(3, dropout=0.1), {"inputs": ((3, 4), "float32")}),
+    "weighted_pairs": (
+        lambda: PairAttention(3, dropout=0.1),
+        {"fields": ((3, 4), "float32"), "present": ((3,), "bool")},
+    ),
     "cross": (VectorCross, {"x0": ((4,), "float32"), "x": ((4,), "float32")}),
     "fields": (
         lambda: FieldAttention(3, heads=2, attention=False, residual=False),
+        {"fields": ((5, 4), "float32"), "present": ((5,), "bool")},
+    ),
+    "normalised_fields": (
+        lambda: FieldAttention(3, heads=2, normalise=True),
         {"fields": ((5, 4), "float32"), "present": ((5,), "bool")},
     ),
     "numeric": (lambda: NumericEmbedding(3), {"inputs": ((4,), "float32")}),

@@ -121,22 +121,30 @@ def on_disk(folder: Path, rows: int, width: int, block: int) -> OnDisk:
 
 
 def test_blocks_are_shuffled_and_rows_within_them_each_once_by_seed_and_epoch(tmp_path: Path) -> None:
-    array = on_disk(tmp_path, 103, 1, block=20)
+    array = on_disk(tmp_path, 105, 1, block=20)
 
     def order(seed: int, epoch: int) -> list[int]:
-        batches = Batches({"a": array}, np.arange(103) % 2 == 0, 5, seed, epoch)
+        batches = Batches({"a": array}, np.arange(105) % 2 == 0, 3, seed, epoch)
         taken = [batches[i] for i in range(len(batches))]
         for batch, labels in taken:
             np.testing.assert_array_equal(labels, batch["a"] % 2 == 0)
         return [int(row) for batch, _ in taken for row in batch["a"][:, 0]]
 
     first = order(1, 0)
-    assert sorted(first) == list(range(103))
+    assert sorted(first) == list(range(105))
     assert order(1, 0) == first
     assert order(1, 1) != first != order(2, 0)
-    blocks = list(dict.fromkeys(row // 20 for row in first))
-    assert [row // 20 for row in first] == [b for b in blocks for _ in range(min(20, 103 - 20 * b))]
-    assert blocks != sorted(blocks) or order(1, 1)[0] // 20 != 0
+    size = 18  # in six blocks of at most 20, of one size
+    blocks = list(dict.fromkeys(row // size for row in first))
+    assert len(blocks) == 6
+    assert [row // size for row in first] == [b for b in blocks for _ in range(min(size, 105 - size * b))]
+    assert blocks != sorted(blocks) or order(1, 1)[0] // size != 0
+
+
+def test_no_block_is_left_with_a_few_rows(tmp_path: Path) -> None:
+    array = on_disk(tmp_path, 21, 1, block=10)
+    batches = Batches({"a": array}, np.zeros(21, bool), 8, seed=0)
+    assert [len(batches[i][1]) for i in range(len(batches))] == [7, 7, 7]
 
 
 def test_an_epoch_over_many_blocks_holds_about_one(tmp_path: Path) -> None:

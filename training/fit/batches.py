@@ -19,8 +19,8 @@ SMALLEST_BATCH, LARGEST_BATCH = 256, 4500
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of a dictionary of arrays, in an order that depends on seed and epoch only.
 
-    Arrays on disk are shuffled in blocks: the blocks come in random order, and within each its rows do. What
-    fits one block is shuffled as if it were in memory.
+    Arrays on disk are shuffled in blocks of one size: the blocks come in random order, and within each its
+    rows do. What fits one block is shuffled as if it were in memory.
 
     Args:
         arrays: contiguous arrays of the same number of rows, in memory or on disk.
@@ -50,7 +50,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self.seed = seed
         self.epoch = epoch
         self.full = full
-        self.block = first.block if isinstance(first, OnDisk) else max(self.rows, 1)
+        most = first.block if isinstance(first, OnDisk) else max(self.rows, 1)
+        # Blocks of one size: a last one of a few rows would be a step as large as any.
+        self.block = max(-(-self.rows // -(-self.rows // most)), 1) if self.rows else 1
         self._permute()
 
     def _permute(self) -> None:
@@ -68,6 +70,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         if block == self._held:
             return
         rows = slice(block * self.block, min((block + 1) * self.block, self.rows))
+        self._arrays = {}  # let go of first, so that memory holds one block
         self._arrays = {name: array[rows] for name, array in self.arrays.items()}
         self._rows = rows.stop - rows.start
         self._labels = None if self.targets is None else self.targets[rows].astype(np.float32)[:, None]

@@ -7,6 +7,7 @@ from training.layers.factorisation_machine import FactorisationMachine
 from training.layers.field_attention import FieldAttention
 from training.layers.id_dropout import IdDropout
 from training.layers.interest_attention import InterestAttention
+from training.layers.known_rows import KnownRows
 from training.layers.modality_gate import ModalityGate
 from training.layers.multihead_residual import MultiHeadResidual
 from training.layers.multivalued_embedding import MultiValuedEmbedding
@@ -22,6 +23,7 @@ __all__ = [
     "FieldAttention",
     "IdDropout",
     "InterestAttention",
+    "KnownRows",
     "ModalityGate",
     "MultiHeadResidual",
     "MultiValuedEmbedding",

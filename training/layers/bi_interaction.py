@@ -21,6 +21,18 @@ def check_fields(shape: Shape) -> None:
         raise ValueError(f"The input should have shape (batch, fields, dim). Received: {shape}")
 
 
+def check_present(fields: Shape, present: Shape) -> None:
+    """Refuse a mask that is not `(batch, fields)`.
+
+    Raises:
+        ValueError: says its shape.
+    """
+    if tuple(present[1:]) != (fields[1],):
+        raise ValueError(
+            f"`present` should have shape (batch, {fields[1]}), one value for each field. Received: {present}"
+        )
+
+
 @keras.saving.register_keras_serializable(package="marquee")
 class BiInteraction(keras.layers.Layer):  # type: ignore[misc]
     """The sum of the element-wise products of all pairs of field embeddings.

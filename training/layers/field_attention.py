@@ -3,7 +3,7 @@
 from typing import Any
 
 from training.backend import Shape, keras
-from training.layers.bi_interaction import check_fields, projected
+from training.layers.bi_interaction import check_fields, check_present, projected
 
 FEW_FIELDS = 8
 """Up to so many, sums of products cost processors less than a small matrix product for each row and head."""
@@ -17,7 +17,9 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
         ẽₘ = [Σₖ α⁽¹⁾ₘₖ W_V⁽¹⁾ eₖ, …, Σₖ α⁽ᴴ⁾ₘₖ W_V⁽ᴴ⁾ eₖ]
         out = relu(ẽₘ + W_res eₘ)
 
-    A field that is not there is attended to by none.
+    A field that is not there is attended to by none. Normalised, as in the code of AutoInt's authors, though
+    not in their paper, scores are ⟨W_Q eₘ, W_K eₖ⟩ / √width, and out has mean 0 and deviation 1 over a
+    field's values, times γ plus β (layer normalisation).
 
     Args:
         width: of what one head gathers. Default 16.
@@ -25,6 +27,7 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
         attention: weigh by α; else all fields that are there weigh the same, and W_Q and W_K are missing.
             Default True.
         residual: have W_res. Default True.
+        normalise: scores, and what comes out. Default False.
 
     Input: `layer(fields, present)`
         fields: `(batch, fields, dim)`
@@ -48,27 +51,27 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
         heads: int = 2,
         attention: bool = True,
         residual: bool = True,
+        normalise: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if min(width, heads) < 1:
             raise ValueError(f"`width` and `heads` should be at least 1. Received: {width}, {heads}")
         self.width, self.heads = width, heads
-        self.attention, self.residual = attention, residual
+        self.attention, self.residual, self.normalise = attention, residual, normalise
+        self._normalised = keras.layers.LayerNormalization(name="normalised") if normalise else None
 
     def build(self, fields_shape: Shape, present_shape: Shape) -> None:
         check_fields(fields_shape)
-        if tuple(present_shape[1:]) != (fields_shape[1],):
-            raise ValueError(
-                f"`present` should have shape (batch, {fields_shape[1]}), one value for each field. "
-                f"Received: {present_shape}"
-            )
+        check_present(fields_shape, present_shape)
         names = [*(("query", "key") if self.attention else ()), "value"]
         self.query, self.key, self.value = (
             self._kernel(name, fields_shape[2]) if name in names else None
             for name in ("query", "key", "value")
         )
         self.shortcut = self._kernel("residual", fields_shape[2]) if self.residual else None
+        if self._normalised is not None:
+            self._normalised.build(self.compute_output_shape(fields_shape, present_shape))
 
     def _kernel(self, name: str, dim: int) -> Any:
         return self.add_weight(
@@ -93,6 +96,7 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
         there, axis = (there[:, None, :, None], 2) if few else (there[:, None, None, :], 3)
         if self.attention:
             query, key = self._by_head(fields, self.query), self._by_head(fields, self.key)
+            query = query / self.width**0.5 if self.normalise else query
             if few:
                 scores = ops.sum(query[:, :, None] * key[:, None], axis=-1)
             else:
@@ -114,7 +118,8 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
         gathered = ops.reshape(gathered, (-1, fields.shape[1], self.heads * self.width))
         if self.shortcut is not None:
             gathered = gathered + projected(fields, self.shortcut)
-        return ops.relu(gathered)
+        out = ops.relu(gathered)
+        return out if self._normalised is None else self._normalised(out)
 
     def compute_output_shape(self, fields_shape: Shape, present_shape: Shape) -> Shape:  # noqa: ARG002
         return (*fields_shape[:2], self.heads * self.width)
@@ -126,6 +131,7 @@ class FieldAttention(keras.layers.Layer):  # type: ignore[misc]
             "heads": self.heads,
             "attention": self.attention,
             "residual": self.residual,
+            "normalise": self.normalise,
         }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from training.backend import Shape, keras
-from training.layers.bi_interaction import check_fields, projected
+from training.layers.bi_interaction import check_fields, check_present, projected
 
 
 @keras.saving.register_keras_serializable(package="marquee")
@@ -16,18 +16,23 @@ class PairAttention(keras.layers.Layer):  # type: ignore[misc]
         aᵢⱼ = softmax over pairs of hᵀ relu(pᵢⱼ W + b)
         out = Σ_{i<j} aᵢⱼ pᵢⱼ
 
+    over the fields that are there; without two of them it is zero.
+
     Args:
         units: width of W, the attention factor. Default 8.
         dropout: of the weighted mean. Default 0.
 
-    Input shape: `(batch, fields, dim)` of at least two fields. Output shape: `(batch, dim)`.
+    Input: `layer(fields, present)`
+        fields: `(batch, fields, dim)` of at least two fields
+        present: bool `(batch, fields)`
+    Output shape: `(batch, dim)`.
 
     Raises:
         ValueError: `units` below 1, another shape, or a single field.
 
     Example:
         ```python
-        PairAttention(units=8)(fields).shape  # (batch, dim)
+        PairAttention(units=8)(fields, present).shape  # (batch, dim)
         ```
 
     Reference: J. Xiao et al., Attentional Factorization Machines, IJCAI 2017, eq. 4 to 6.
@@ -41,28 +46,31 @@ class PairAttention(keras.layers.Layer):  # type: ignore[misc]
         self.dropout = dropout
         self._drop = keras.layers.Dropout(dropout)
 
-    def build(self, input_shape: Shape) -> None:
-        check_fields(input_shape)
-        if input_shape[1] < 2:
+    def build(self, fields_shape: Shape, present_shape: Shape) -> None:
+        check_fields(fields_shape)
+        check_present(fields_shape, present_shape)
+        if fields_shape[1] < 2:
             raise ValueError("A pair needs two fields. Received: one field")
-        self.left, self.right = np.triu_indices(input_shape[1], k=1)
+        self.left, self.right = np.triu_indices(fields_shape[1], k=1)
         self.kernel = self.add_weight(
-            name="kernel", shape=(input_shape[2], self.units), initializer="glorot_uniform"
+            name="kernel", shape=(fields_shape[2], self.units), initializer="glorot_uniform"
         )
         self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
         self.projection = self.add_weight(
             name="projection", shape=(self.units, 1), initializer="glorot_uniform"
         )
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, fields: Any, present: Any, training: bool = False) -> Any:
         ops = keras.ops
-        pairs = ops.take(inputs, self.left, axis=1) * ops.take(inputs, self.right, axis=1)
+        pairs = ops.take(fields, self.left, axis=1) * ops.take(fields, self.right, axis=1)
+        there = ops.cast(present, "float32")[:, :, None]
+        there = ops.take(there, self.left, axis=1) * ops.take(there, self.right, axis=1)
         scores = projected(ops.relu(projected(pairs, self.kernel) + self.bias), self.projection)
-        pooled = ops.sum(ops.softmax(scores, axis=1) * pairs, axis=1)
-        return self._drop(pooled, training=training)
+        weights = ops.softmax(scores - 1e9 * (1 - there), axis=1) * there
+        return self._drop(ops.sum(weights * pairs, axis=1), training=training)
 
-    def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], input_shape[2])
+    def compute_output_shape(self, fields_shape: Shape, present_shape: Shape) -> Shape:  # noqa: ARG002
+        return (fields_shape[0], fields_shape[2])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, "dropout": self.dropout}

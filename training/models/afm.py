@@ -37,13 +37,14 @@ def build(config: AFMConfig, spec: InputSpec) -> Any:
 
         logit = b + Σ_f w_f + pᵀ Σ_{f<g} a_fg (e_f ⊙ e_g)
 
-    over the fields f of the service (see `fields_of`), with a_fg of `PairAttention`.
+    over the fields f of the service that are there (see `fields_of`), with a_fg of `PairAttention`.
 
     Reference: J. Xiao et al., Attentional Factorization Machines, IJCAI 2017, eq. 7.
     """
     inputs = model_inputs(spec)
     fields = fields_of(spec, inputs, config.embedding)
-    pairs = PairAttention(config.attention_units, config.dropout, name="pairs")(fields.embeddings)
+    attend = PairAttention(config.attention_units, config.dropout, name="pairs")
+    pairs = attend(fields.embeddings, fields.mask)
     return keras.Model(inputs, fields.first_order + logit(pairs), name="afm")
 
 

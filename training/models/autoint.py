@@ -12,7 +12,13 @@ from training.models.blocks import flat, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
-from training.models.search import HIDDEN, search_attention, search_dropout, search_fields
+from training.models.search import (
+    HIDDEN,
+    search_attention,
+    search_dropout,
+    search_fields,
+    search_first_order,
+)
 
 if TYPE_CHECKING:
     import optuna
@@ -27,6 +33,8 @@ class AutoIntConfig(KerasConfig):
         width: of what one head of a layer gathers.
         heads: of a layer.
         residual: whether a field stands beside what it gathers.
+        normalise: scores of attention and what a layer gives, as the authors' code does (`FieldAttention`).
+        first_order: whether a first-order term is added, as FM has it; the paper has none.
         units: hidden layers of a deep part beside it (the paper's AutoInt+); none by default.
         dropout: after each of them.
         l2: on their kernels.
@@ -37,6 +45,8 @@ class AutoIntConfig(KerasConfig):
     width: Width = 16
     heads: int = Field(default=2, ge=1)
     residual: bool = True
+    normalise: bool = False
+    first_order: bool = False
     units: tuple[Width, ...] = ()
     dropout: float = Field(default=0.2, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
@@ -46,7 +56,8 @@ def build(config: AutoIntConfig, spec: InputSpec) -> Any:
     """The network, from the spec's dictionary of tensors to logits (batch, 1).
 
         E₀ = (e_1, …, e_F),  E_{l+1} = attention_l(E_l)
-        logit = wᵀ vec(E_L) + b,  or with a deep part wᵀ vec(E_L) + b + hᵀ mlp(vec(E₀))
+        logit = wᵀ vec(E_L) + b,  or with a deep part wᵀ vec(E_L) + b + hᵀ mlp(vec(E₀)),
+    plus Σ_f w_f where there is a first-order term
 
     over the fields of the service (see `fields_of`), with the layers of `FieldAttention`.
 
@@ -56,9 +67,17 @@ def build(config: AutoIntConfig, spec: InputSpec) -> Any:
     fields = fields_of(spec, inputs, config.embedding)
     found = fields.embeddings
     for i in range(config.layers):
-        attend = FieldAttention(config.width, config.heads, residual=config.residual, name=f"attention_{i}")
+        attend = FieldAttention(
+            config.width,
+            config.heads,
+            residual=config.residual,
+            normalise=config.normalise,
+            name=f"attention_{i}",
+        )
         found = attend(found, fields.mask)
     out = logit(flat(found, "interacted"))
+    if config.first_order:
+        out = out + fields.first_order
     if config.units:
         deep = mlp(flat(fields.embeddings), config.units, config.dropout, config.l2, activation="relu")
         out = out + keras.layers.Dense(1, use_bias=False, name="deep")(deep)
@@ -72,6 +91,8 @@ def space(trial: "optuna.Trial") -> dict[str, Any]:
         **search_fields(trial),
         **search_attention(trial),
         **search_dropout(trial),
+        **search_first_order(trial),
+        "normalise": trial.suggest_categorical("normalise", [False, True]),
         "layers": trial.suggest_categorical("layers", [1, 2, 3]),
         "units": deep[trial.suggest_categorical("units", list(deep))],
     }

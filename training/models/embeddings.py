@@ -8,7 +8,7 @@ from common.errors import MarqueeError
 from training.backend import keras
 from training.config import Config
 from training.inputs.spec import InputSpec
-from training.layers import BucketisedEmbedding, IdDropout, MultiValuedEmbedding
+from training.layers import BucketisedEmbedding, IdDropout, KnownRows, MultiValuedEmbedding
 
 FLOATS = ("numeric", "vector")
 """The kinds of input that hold numbers as they are; all others hold places in a table."""
@@ -21,7 +21,7 @@ class EmbeddingConfig(Config):
         id_dim: of ids, such as a user's.
         list_dim: of the values of categories, bags and sequences.
         bucket_dim: of a bucketised number.
-        id_dropout: share of ids that become "unseen" while training.
+        id_dropout: share of ids that become "unseen" while training; at 0 "unseen" starts as zero.
         l2: pulls the embeddings looked up towards 0 (mean over the batch).
     """
 
@@ -74,6 +74,7 @@ class Embeddings:
         self._forget = IdDropout(config.id_dropout, name=f"{prefix}id_dropout")
         self._id_spaces = {item.vocabulary for item in spec.select("categorical") if item.identity}
         penalty = keras.regularizers.L2(config.l2) if config.l2 else None
+        normal = keras.initializers.RandomNormal(stddev=0.05) if config.id_dropout else KnownRows()
         self._tables: dict[str, Any] = {}
         for vocabulary in spec.vocabularies:
             size, name = spec.size(vocabulary), f"{prefix}{vocabulary}_embedding"
@@ -81,13 +82,13 @@ class Embeddings:
                 self._tables[vocabulary] = keras.layers.Embedding(
                     size,
                     config.id_dim,
-                    embeddings_initializer=keras.initializers.RandomNormal(stddev=0.05),
+                    embeddings_initializer=normal,
                     activity_regularizer=penalty,
                     name=name,
                 )
             else:
                 self._tables[vocabulary] = MultiValuedEmbedding(
-                    size, config.list_dim, activity_regularizer=penalty, name=name
+                    size, config.list_dim, normal, activity_regularizer=penalty, name=name
                 )
         self._found: dict[str, Any] = {}
 

@@ -13,7 +13,7 @@ from training.models.blocks import flat, join, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
-from training.models.search import search_attention, search_dropout, search_fields
+from training.models.search import search_attention, search_dropout, search_fields, search_first_order
 
 if TYPE_CHECKING:
     import optuna
@@ -31,6 +31,8 @@ class IARMConfig(KerasConfig):
         heads: of a layer.
         attention: whether fields weigh one another; without, all weigh the same, as the paper's IRM.
         residual: whether a field stands beside what it gathers; without, it is the paper's IARM-.
+        normalise: scores of attention and what a layer gives, as AutoInt's authors do (`FieldAttention`).
+        first_order: whether a first-order term is added, as FM has it; the paper has none.
         dropout: after each hidden layer of the interest layer.
         l2: on their kernels.
     """
@@ -43,6 +45,8 @@ class IARMConfig(KerasConfig):
     heads: int = Field(default=2, ge=1)
     attention: bool = True
     residual: bool = True
+    normalise: bool = False
+    first_order: bool = False
     dropout: float = Field(default=0.2, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
 
@@ -52,7 +56,7 @@ def build(config: IARMConfig, spec: InputSpec) -> Any:
 
         U = mlp([e_f of the user's fields])
         E₀ = (e_1, …, e_F),  E_{l+1} = attention_l(E_l)
-        logit = wᵀ [U, vec(E₀), vec(E_L)] + b
+        logit = wᵀ [U, vec(E₀), vec(E_L)] + b,  plus Σ_f w_f where there is a first-order term
 
     over the fields of the service (see `fields_of`), with the layers of `FieldAttention`. Where no field
     tells of a user, as in a click log, U reads all fields.
@@ -69,12 +73,18 @@ def build(config: IARMConfig, spec: InputSpec) -> Any:
     found = fields.embeddings
     for i in range(config.layers):
         attend = FieldAttention(
-            config.width, config.heads, config.attention, config.residual, name=f"attention_{i}"
+            config.width,
+            config.heads,
+            config.attention,
+            config.residual,
+            config.normalise,
+            name=f"attention_{i}",
         )
         found = attend(found, fields.mask)
     if config.layers:
         parts.append(flat(found, "interacted"))
-    return keras.Model(inputs, logit(join(parts, "output")), name="iarm")
+    out = logit(join(parts, "output"))
+    return keras.Model(inputs, out + fields.first_order if config.first_order else out, name="iarm")
 
 
 def space(trial: "optuna.Trial") -> dict[str, Any]:
@@ -83,5 +93,7 @@ def space(trial: "optuna.Trial") -> dict[str, Any]:
         **search_fields(trial),
         **search_attention(trial),
         **search_dropout(trial),
+        **search_first_order(trial),
+        "normalise": trial.suggest_categorical("normalise", [False, True]),
         "units": (trial.suggest_categorical("units", [32, 64, 128]),) * 4,
     }

@@ -30,7 +30,7 @@ def search_fields(trial: "optuna.Trial") -> dict[str, Any]:
         "training.averaging": trial.suggest_float("training.averaging", 0.9, 0.995),
         "embedding.dim": trial.suggest_categorical("embedding.dim", [8, 16, 32, 64]),
         "embedding.id_dropout": trial.suggest_categorical("embedding.id_dropout", [0.0, 0.1, 0.3]),
-        "embedding.l2": trial.suggest_float("embedding.l2", 1e-3, 0.1, log=True),
+        "embedding.l2": trial.suggest_float("embedding.l2", 1e-5, 0.1, log=True),
     }
 
 
@@ -42,6 +42,11 @@ def search_deep_fields(trial: "optuna.Trial") -> dict[str, Any]:
 def search_dropout(trial: "optuna.Trial") -> dict[str, Any]:
     """What a click model forgets."""
     return {"dropout": trial.suggest_categorical("dropout", [0.0, 0.2, 0.5])}
+
+
+def search_first_order(trial: "optuna.Trial") -> dict[str, Any]:
+    """Whether a click model has a first-order term that its paper does not have."""
+    return {"first_order": trial.suggest_categorical("first_order", [False, True])}
 
 
 HIDDEN = {"64, 32": (64, 32), "128, 64": (128, 64), "256, 128": (256, 128)}
