@@ -2,11 +2,13 @@
 
 import csv
 import gzip
+import os
+import tarfile
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 import pytest
@@ -141,7 +143,10 @@ BAD_AVAZU = {
     avazu_line(hour=""): ("hour_is_present", "hour is missing"),
     AVAZU_LINE + ",1": ("columns_are_complete", "the line has 25 columns, not 24"),
     AVAZU_LINE.rpartition(",")[0]: ("columns_are_complete", "the line has 23 columns, not 24"),
-    f'"{AVAZU_LINE}': ("columns_are_complete", "the line has other columns, not 24"),
+    f'"{AVAZU_LINE}': (
+        "columns_are_complete",
+        "the line has other than 24 columns, or a quote that is not closed",
+    ),
     AVAZU_HEADER: ("click_is_number", "click 'click' is not a whole number"),
 }
 BAD = {
@@ -250,6 +255,21 @@ def cut(path: Path) -> Path:
     return path
 
 
+def archive(path: Path, how: Literal["w", "w:gz"]) -> Path:
+    """A tar archive of a good log."""
+    log = written(path.with_name("train.txt"), [CRITEO_LINE] * 5)
+    with tarfile.open(path, how) as packed:
+        packed.add(log, log.name)
+    return path
+
+
+def linked(folder: Path, name: str) -> Path:
+    """A folder with a good log, and a link to nothing beside it."""
+    written(folder / "a", [CRITEO_LINE])
+    (folder / name).symlink_to("nothing")
+    return folder
+
+
 def folder_of(path: Path, *names: str) -> Path:
     for name in names:
         (path / name).mkdir(parents=True)
@@ -288,6 +308,19 @@ UNREADABLE: dict[str, tuple[str, Callable[[Path], Path], str]] = {
     "only a header": ("avazu", lambda path: written(path, [AVAZU_HEADER]), "no rows below it"),
     "Parquet": ("criteo", lambda path: path.write_bytes(b"PAR1....") and path, "is a Parquet file, not text"),
     "zip": ("avazu", lambda path: path.write_bytes(b"PK\x03\x04....") and path, "is a zip archive"),
+    "a tar archive": ("criteo", lambda path: archive(path, "w"), "log is a tar archive, not text; unpack it"),
+    "a packed tar archive": ("avazu", lambda path: archive(path, "w:gz"), "log is a tar archive, not text"),
+    "a pipe": ("criteo", lambda path: os.mkfifo(path) or path, "log is neither a file nor a folder"),
+    "a link to nothing": (
+        "criteo",
+        lambda path: linked(folder_of(path), "b"),
+        "log/b is neither a file nor a folder, or a link to nothing",
+    ),
+    "a name that is no text": (
+        "criteo",
+        lambda path: written(folder_of(path) / os.fsdecode(b"\xff.tsv"), [CRITEO_LINE]).parent,
+        r"log/\\udcff.tsv' cannot be used: a path is text in UTF-8",
+    ),
     "cut off": ("criteo", lambda path: cut(path.with_name("log.gz")), "Cannot read .*log.gz"),
     "only bad rows": (
         "criteo",
@@ -314,6 +347,46 @@ def test_a_packed_file_that_spark_finds_cut_off_is_one_sentence(spark: SparkSess
         with pytest.raises(MarqueeError, match=r"Cannot read /.*log\.gz: it was cut off\."):
             ingest(lambda: spark, source, tmp_path / "lake", CRITEO)
     assert not any(tmp_path.glob("lake/*"))
+
+
+def test_a_file_that_grows_while_it_is_read_leaves_the_lake_as_it_was(
+    start: StartSpark, tmp_path: Path
+) -> None:
+    folder, lake = folder_of(tmp_path / "log"), tmp_path / "lake"
+    written(folder / "a", [CRITEO_LINE] * 2)
+    written(folder / "b", [CRITEO_LINE] * 2)
+    read(start, CRITEO, folder, lake)
+    source = READERS["criteo"](folder)
+    with (folder / "a").open("a") as grows:
+        grows.write(f"{criteo_line(i1='9')}\n" * 2)
+    with pytest.raises(MarqueeError, match=r"/log/a vanished or changed while it was read; run again"):
+        ingest(start, source, lake, CRITEO)
+    assert [(row["position"], row["i1"]) for row in stored(lake, CRITEO)] == [(n, 1) for n in range(1, 5)]
+
+
+def test_folders_beside_the_files_are_named_as_left_out(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "log", "day2", ".git")
+    written(folder / "day1", [CRITEO_LINE])
+    assert READERS["criteo"](folder).description == f"criteo: day1 of {folder}, without its folders day2"
+
+
+@pytest.mark.parametrize("name", ["_log", ".log", "log.bz2", "log.gz", "log._COPYING_"])
+def test_a_file_is_read_whatever_its_name(name: str, start: StartSpark, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(f"{CRITEO_LINE}\n{criteo_line(click='2')}\n")
+    table = read(start, CRITEO, tmp_path / name, tmp_path / "lake").tables["clicks_criteo"]
+    assert (table.read, table.accepted) == (2, 1)
+    (bad,) = table_rows(tmp_path / "lake", "quarantine")
+    assert (bad["source"], bad["row"]) == (str(tmp_path / name), 2)
+
+
+def test_places_go_on_after_a_file_in_utf_16_and_blank_lines_before_a_header(
+    start: StartSpark, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path / "log")
+    (folder / "a").write_text(f"  \n{AVAZU_HEADER}\n{AVAZU_LINE}\n{AVAZU_LINE}\n", encoding="utf-16")
+    written(folder / "b", ["", " ", AVAZU_HEADER, AVAZU_LINE])
+    read(start, AVAZU, folder, tmp_path / "lake")
+    assert [row["position"] for row in stored(tmp_path / "lake", AVAZU)] == [1, 2, 3]
 
 
 def test_files_of_avazu_have_one_header(tmp_path: Path) -> None:

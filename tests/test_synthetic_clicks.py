@@ -99,6 +99,18 @@ def test_what_is_no_synthetic_log_is_neither_read_nor_replaced(tmp_path: Path) -
         read_clicks(tmp_path / "mine")
 
 
+def test_generated_rows_of_which_some_are_gone_or_damaged_are_not_read(tmp_path: Path) -> None:
+    generate(no_spark, ClicksConfig(rows=1000, block=300), tmp_path)
+    parts = sorted((tmp_path / job.ROWS).iterdir())
+    assert read_clicks(tmp_path).tables["clicks_synthetic"].rows.count == 1000
+    parts[1].unlink()
+    with pytest.raises(MarqueeError, match=r"damaged \(rows.parquet has 700 rows, not 1,000\): remove it"):
+        read_clicks(tmp_path)
+    parts[0].write_bytes(parts[0].read_bytes()[:100])
+    with pytest.raises(MarqueeError, match=r"damaged \(.*\): remove it, and run again"):
+        read_clicks(tmp_path)
+
+
 @pytest.mark.parametrize(("name", "value"), [("rows", 0), ("rows", 10**9), ("click_rate", 1), ("third", -1)])
 def test_a_config_out_of_range_is_refused(name: str, value: float) -> None:
     with pytest.raises(MarqueeError, match=f"Synthetic clicks cannot have {name}="):

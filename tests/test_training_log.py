@@ -14,7 +14,8 @@ from app.tune import TuneOptions, search_for, tune
 from common.errors import MarqueeError
 from common.progress import Stages
 from common.settings import Settings
-from feature_repo.define.fields import MISSING
+from feature_repo.define.column import Type
+from feature_repo.define.fields import MISSING, NO_CODE, Fields, categories
 from feature_repo.domains.clicks import SYNTHETIC
 from feature_repo.domains.movies import DOMAIN
 from tests.small_log import LOG, SMALL, log_rows, write_log
@@ -79,7 +80,7 @@ def test_vocabularies_hold_what_is_frequent_and_missing_is_a_value_of_its_own(ta
     least = 20
     config = InputConfig(logarithmic=True, min_category_count=least, numeric=False, bucketised=False)
     spec = InputSpec.fit(table, LOG.name, SMALL.fields, config)
-    for name, missing in (("c1", MISSING), ("c3", -1)):
+    for name, missing in (("c1", MISSING), ("c3", NO_CODE)):
         counts = Counter(missing if word is None else word for word in table[name].to_pylist())
         assert spec.vocabularies[name] == tuple(sorted(word for word, n in counts.items() if n >= least))
         assert missing in spec.vocabularies[name]
@@ -201,3 +202,12 @@ def test_what_is_attainable_is_told_where_the_truth_is_given(home: Settings, tmp
         recipe_for(SMALL, "gbt", TrainOptions(truth=tmp_path / "none.parquet"))
     with pytest.raises(MarqueeError, match="--truth has the probabilities of liked, not of above_three"):
         recipe_for(DOMAIN, "gbt", TrainOptions(truth=tmp_path / "truth.parquet", task="above_three"))
+
+
+def test_a_code_that_is_missing_is_no_code_of_the_log() -> None:
+    (column,) = categories(("c",), Type.INT64)
+    spec = InputSpec.fit(
+        pa.table({"c": pa.array([-1, None, 5], pa.int64())}), "log", (Fields("fields", (column,)),)
+    )
+    assert spec.vocabularies["c"] == (NO_CODE, -1, 5)
+    assert len(set(spec.apply(pa.table({"c": pa.array([-1, None, 5], pa.int64())}))["c"].tolist())) == 3

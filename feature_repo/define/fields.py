@@ -7,8 +7,9 @@ from feature_repo.define import role
 from feature_repo.define.column import Column, Side, Type
 from feature_repo.define.view import BEHAVIOUR, View
 
-MISSING = "missing"
-"""What a category that a log lacks is read as: a value like any other, which models learn."""
+MISSING, NO_CODE = "missing", -(2**63)
+"""What a category that a log lacks is read as, in words or by codes, which may be negative themselves: a
+value like any other, which models learn."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def categories(names: Iterable[str], type_: Type = Type.STRING) -> tuple[Column,
         names: of the columns.
         type_: STRING, or INT64 for codes.
     """
-    fill = MISSING if type_ is Type.STRING else -1
+    fill = MISSING if type_ is Type.STRING else NO_CODE
     return tuple(
         Column(name, type_, "A category.", nullable=True, fill=fill, role=role.Category(name))
         for name in names

@@ -32,10 +32,11 @@ def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> Ing
     made anew.
 
     Raises:
-        MarqueeError: of a table that may not be empty no row is good (then nothing is written), or the disk
-            refuses.
+        MarqueeError: of a table that may not be empty no row is good, the source changed meanwhile, or the
+            disk refuses; then nothing is written.
     """
-    with engine_for(spark, most_rows(source), lake) as engine:
+    most = max(most_rows(source), _held_by_quarantine(lake))
+    with engine_for(spark, most, lake) as engine:
         checked: list[Checked] = []
         known: dict[str, str] = {}
         for table in by_reference(domain):
@@ -59,8 +60,18 @@ def ingest(spark: StartSpark, source: Source, lake: Path, domain: Domain) -> Ing
                     replace=True,
                 )
             engine.write(refused, lake, QUARANTINE, QUARANTINE_COLUMNS, replace=True)
-        reports = {found.table.name: _published(engine, lake, found) for found in checked}
+            source.check_unchanged()
+            reports = {found.table.name: _published(engine, lake, found) for found in checked}
     return IngestReport(source.description, reports, source.notes)
+
+
+def _held_by_quarantine(lake: Path) -> int:
+    """Rows of the quarantine, which is written anew with those of other domains; 0 where it cannot be read,
+    and is put aside."""
+    try:
+        return count_rows(lake, QUARANTINE) if exists(lake, QUARANTINE) else 0
+    except MarqueeError:
+        return 0
 
 
 def _of_others(engine: Engine, lake: Path, domain: Domain) -> str:

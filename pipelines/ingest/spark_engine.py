@@ -15,6 +15,7 @@ from feature_repo.define.column import Column
 from feature_repo.spark import spark_schema_of
 from lake import spark_tables
 from pipelines.ingest.spark_workers import in_workers
+from pipelines.sources.lines import LINKED, check_readable
 from pipelines.sources.source import Rows
 
 MOST_IN_FILE = 500_000
@@ -97,10 +98,13 @@ def on_spark(spark: SparkSession) -> Iterator[OnSpark]:
             ) from error
         found = re.search(r"file:/+[^\s'\"]*[^\s'\".]", text)
         name = f"/{found[0].removeprefix('file:').lstrip('/')}" if found else "A file of the source"
+        name = str(LINKED.get(name, name))
         why = next((says for said, says in DAMAGED.items() if said in text), None)
         if why is not None:
             raise MarqueeError(f"Cannot read {name}: {why}.") from error
         if "FAILED_READ_FILE" in text or "PATH_NOT_FOUND" in text:
+            if Path(name).is_file():
+                check_readable(Path(name))
             raise MarqueeError(f"{name} vanished or changed while it was read; run again.") from error
         raise
     finally:

@@ -1,5 +1,6 @@
 """The files of a click log: one, or a folder of them, whose lines are its rows in order."""
 
+from collections.abc import Callable
 from functools import reduce
 from itertools import accumulate
 from pathlib import Path
@@ -9,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.errors import MarqueeError
-from pipelines.sources.lines import count_lines, first_lines, line_rows
+from common.files import unusable_name
+from pipelines.sources.lines import count_lines, first_lines, line_rows, vanished
 from pipelines.sources.source import Rows
 
 if TYPE_CHECKING:
@@ -24,23 +26,55 @@ def log_files(path: Path) -> tuple[Path, ...]:
     """The files of a log, in order of their names; hidden ones, and those that start with _, are none.
 
     Raises:
-        MarqueeError: there is no such file or folder, it holds no files, or one of them is empty.
+        MarqueeError: there is no such file or folder, it holds no files, one of them is empty or has a name
+            that is no text, or something is neither file nor folder.
     """
     path = path.absolute()
     if not path.exists():
         raise MarqueeError(f"There is no file or folder {path}; give the log, or a folder of its files.")
     files = [path]
+    if not path.is_dir() and not path.is_file():
+        raise MarqueeError(f"{path} is neither a file nor a folder: write the log to a file first.")
     if path.is_dir():
         inside = sorted(inner for inner in path.iterdir() if not inner.name.startswith((".", "_")))
+        for inner in inside:
+            if not inner.is_file() and not inner.is_dir():
+                raise MarqueeError(
+                    f"{inner!s} is neither a file nor a folder, or a link to nothing: remove it, or give a"
+                    " folder of the log's files alone."
+                )
         files = [inner for inner in inside if inner.is_file()]
         if not files:
             nested = next((inner for inner in inside if inner.is_dir()), None)
             hint = f"; did you mean {nested}?" if nested else "; give the log, or a folder of its files."
             raise MarqueeError(f"There are no files in {path}{hint}")
     for file in files:
+        why = unusable_name(str(file))
+        if why is not None:
+            raise MarqueeError(f"The name of {str(file)!a} cannot be used: {why}.")
         if not first_lines(file, 1):
             raise MarqueeError(f"{file} is empty; a click log has one line for each row.")
     return tuple(files)
+
+
+def unchanged(files: tuple[Path, ...]) -> Callable[[], None]:
+    """What refuses files that are no more what they are now, by their sizes and when they last changed."""
+    before = [_stamp(file) for file in files]
+
+    def check() -> None:
+        for file, stamp in zip(files, before, strict=True):
+            if _stamp(file) != stamp:
+                raise vanished(file)
+
+    return check
+
+
+def _stamp(file: Path) -> tuple[int, ...]:
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def log_rows(files: tuple[Path, ...], header: bool) -> Rows:
@@ -79,6 +113,8 @@ def described(path: Path, files: tuple[Path, ...]) -> str:
     """The files in words."""
     if not path.is_dir():
         return str(path.absolute())
+    folders = [inner.name for inner in sorted(path.iterdir()) if inner.is_dir() and inner.name[0] not in "._"]
+    without = f", without its folders {', '.join(folders)}" if folders else ""
     names = ", ".join(file.name for file in files[:MOST_NAMED])
     more = len(files) - MOST_NAMED
-    return f"{names}{f' and {more:,} more' if more > 0 else ''} of {path.absolute()}"
+    return f"{names}{f' and {more:,} more' if more > 0 else ''} of {path.absolute()}{without}"

@@ -8,7 +8,7 @@ from feature_repo.define.column import Type
 from feature_repo.define.domain import Domain
 from feature_repo.domains.clicks.avazu import AVAZU
 from feature_repo.domains.clicks.criteo import CRITEO
-from pipelines.sources.click_files import described, log_files, log_rows
+from pipelines.sources.click_files import described, log_files, log_rows, unchanged
 from pipelines.sources.delimited import fields, find_columns, split_quoted, width_is
 from pipelines.sources.lines import ENCODING, first_lines
 from pipelines.sources.readings import BLANKS, Reading, as_it_is, text, whole_number
@@ -61,6 +61,7 @@ def read_criteo(path: Path) -> Source:
         MarqueeError: as `check_criteo`.
     """
     files = check_criteo(path)
+    check_unchanged = unchanged(files)
     width = len(CRITEO_COLUMNS)
     raw = Raw(
         log_rows(files, header=False),
@@ -69,7 +70,7 @@ def read_criteo(path: Path) -> Source:
         shape=(width_is(width, TAB),),
         guesses=(ENCODING,),
     )
-    return _source(CRITEO, path, files, raw)
+    return _source(CRITEO, path, files, raw, check_unchanged)
 
 
 # --- Avazu ----------------------------------------------------------------------------------------------
@@ -149,6 +150,7 @@ def read_avazu(path: Path) -> Source:
         MarqueeError: as `check_avazu`.
     """
     files = check_avazu(path)
+    check_unchanged = unchanged(files)
     names = _header(files[0])
     places, _ = find_columns(names, {name: CALLED.get(name, ()) for name in AVAZU_COLUMNS})
     plain = tuple(name for name in AVAZU_COLUMNS if name not in COMPUTED)
@@ -159,7 +161,7 @@ def read_avazu(path: Path) -> Source:
         shape=(width_is(len(names), COMMA, quoted=True),),
         guesses=(ENCODING,),
     )
-    return _source(AVAZU, path, files, raw)
+    return _source(AVAZU, path, files, raw, check_unchanged)
 
 
 # --- both -----------------------------------------------------------------------------------------------
@@ -177,5 +179,12 @@ def _readings(log: Domain, names: tuple[str, ...]) -> tuple[Reading, ...]:
     )
 
 
-def _source(log: Domain, path: Path, files: tuple[Path, ...], raw: Raw) -> Source:
-    return Source(log.name, f"{log.name}: {described(path, files)}", {log.events.name: raw})
+def _source(
+    log: Domain, path: Path, files: tuple[Path, ...], raw: Raw, check_unchanged: Callable[[], None]
+) -> Source:
+    return Source(
+        log.name,
+        f"{log.name}: {described(path, files)}",
+        {log.events.name: raw},
+        check_unchanged=check_unchanged,
+    )

@@ -94,14 +94,19 @@ def width_is(width: int, separator: str, quoted: bool = False) -> Fault:
         quoted: as in `fields`.
     """
     found = f"(length({RECORD}) - length(replace({RECORD}, {literal(separator)}, '')) + 1)"
-    broken, counted = f"{found} != {width}", f"CAST({found} AS STRING)"
+    broken, reason = f"{found} != {width}", _has_columns(found, width)
     if quoted:
         whole = literal(f"^({_field(separator)}{separator}){{{width - 1}}}{_field(separator)}$")
         plain = f"instr({RECORD}, '\"') = 0"
         broken = f"CASE WHEN {plain} THEN {broken} ELSE NOT regexp_like({RECORD}, {whole}) END"
-        counted = f"CASE WHEN {plain} THEN {counted} ELSE 'other' END"
-    reason = f"concat('the line has ', {counted}, ' columns, not {width}')"
+        mixed = f"'the line has other than {width} columns, or a quote that is not closed'"
+        reason = f"CASE WHEN {plain} THEN {reason} ELSE {mixed} END"
     return Fault("columns_are_complete", broken, reason)
+
+
+def _has_columns(found: str, width: int) -> str:
+    """SQL of how many columns a line has."""
+    return f"concat('the line has ', CAST({found} AS STRING), ' columns, not {width}')"
 
 
 def _extracted(place: int, width: int, separator: str) -> str:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 GZIP = b"\x1f\x8b"
 PACKED = {b"PK\x03\x04": "a zip archive", b"BZh": "packed by bzip2", b"\xfd7zXZ": "packed by xz",
           b"\x28\xb5\x2f\xfd": "packed by zstd", b"PAR1": "a Parquet file"}  # fmt: skip
+TAR = slice(257, 262)
+"""Where a tar archive says that it is one."""
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 CHUNK = 1 << 22
 GUESSED = "guessed"
@@ -43,6 +45,10 @@ NOT_IN_WINDOWS = "\x81\x8d\x8f\x90\x9d"
 IN_LATIN = "".join(char for char in map(chr, range(0x80, 0xA0)) if char not in NOT_IN_WINDOWS)
 IN_WINDOWS = IN_LATIN.encode("latin-1").decode("cp1252")
 """Of the same bytes, what Latin-1 has and what Windows-1252 has, where they differ."""
+OTHER_CODECS = (".bz2", ".deflate", ".lz4", ".snappy", ".zst")
+"""How names end of files that Spark would unpack; what is packed so is refused."""
+LINKED: dict[str, Path] = {}
+"""Files that Spark reads by another name, by that name."""
 LINE_IN_PARTITION = (1 << 33) - 1
 """`monotonically_increasing_id` has the partition above these bits, and within them the row in it."""
 
@@ -61,7 +67,7 @@ class Lines:
 
     def numbered(self) -> Iterator[tuple[int, str]]:
         """The lines that are not blank, with their numbers from 1."""
-        return ((number, text) for number, text in enumerate(self.texts, start=1) if text.strip())
+        return ((number, text) for number, text in enumerate(self.texts, start=1) if text.strip(" "))
 
 
 def read_lines(path: Path) -> Lines:
@@ -75,7 +81,8 @@ def read_lines(path: Path) -> Lines:
 
 def _lines(data: bytes) -> Lines:
     if data.startswith(UTF_16):
-        return Lines(re.split("\r\n|\r|\n", data.decode("utf-16", "replace")), frozenset())
+        texts = re.split("\r\n|\r|\n", data.decode("utf-16", "replace"))
+        return Lines(texts if texts[-1] else texts[:-1], frozenset())  # the last line's end begins no other
     texts, guessed = [], []
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), start=1):
         try:
@@ -100,7 +107,10 @@ def first_lines(path: Path, most: int) -> list[tuple[int, str]]:
     Raises:
         MarqueeError: the file cannot be read, or is not text.
     """
-    return list(islice(_lines(_read(path, CHUNK)).numbered(), most))
+    start = _read(path, CHUNK)
+    if start[TAR.start : TAR.stop] == b"ustar":
+        raise _of_other_kind(path, "a tar archive")
+    return list(islice(_lines(start).numbered(), most))
 
 
 def line_rows(path: Path, header: bool) -> Rows:
@@ -119,8 +129,7 @@ def line_rows(path: Path, header: bool) -> Rows:
         if not path.is_file():
             raise vanished(path)
         lines = read_lines(path)
-        numbered = enumerate(lines.texts, start=1)
-        kept = [(at, text) for at, text in numbered if at > skipped and text.strip(" ")]
+        kept = [(at, text) for at, text in lines.numbered() if at > skipped]
         return pa.table(
             {
                 "record": pa.array([text for _, text in kept], pa.string()),
@@ -168,11 +177,12 @@ def count_lines(path: Path) -> int:
 
 def _count(path: Path) -> int:
     """Lines of a file; where they are not few, at least one more than these."""
-    lines = 1
+    lines, last = 0, b"\n"
     with _opened(path) as file:
         while lines <= session.FEW and (chunk := _bytes(path, file, CHUNK)):
             lines += max(chunk.count(b"\n"), chunk.count(b"\r"))
-    return lines
+            last = chunk[-1:]
+    return lines + (last not in b"\r\n")
 
 
 def _read(path: Path, most: int = -1) -> bytes:
@@ -204,10 +214,25 @@ def _opened(path: Path) -> IO[bytes]:
             start = file.read(6)
         for magic, what in PACKED.items():
             if start.startswith(magic):
-                raise MarqueeError(f"{path} is {what}, not text; unpack it, or save it as CSV.")
+                raise _of_other_kind(path, what)
         return gzip.open(path) if start.startswith(GZIP) else path.open("rb")  # type: ignore[return-value]
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def _of_other_kind(path: Path, what: str) -> MarqueeError:
+    return MarqueeError(f"{path} is {what}, not text; unpack it, or save it as CSV.")
+
+
+def check_readable(path: Path) -> None:
+    """Read a file to its end.
+
+    Raises:
+        MarqueeError: it is packed, and damaged or cut off, or the disk refuses.
+    """
+    with _opened(path) as file:
+        while _bytes(path, file, CHUNK):
+            pass
 
 
 def _unreadable(path: Path, error: Exception) -> MarqueeError:
@@ -222,6 +247,11 @@ def escaped(path: Path) -> str:
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == GZIP
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether Spark passes a file of this name over without a word."""
+    return name.startswith((".", "_")) or name.endswith("._COPYING_")
 
 
 def _plausible(name: str) -> "Column":
@@ -242,13 +272,15 @@ def _numbered_lines(spark: "SparkSession", path: Path) -> "DataFrame":
 
     if not path.is_file():
         raise vanished(path)
-    if _is_gzip(path) and path.suffix != ".gz":
-        # Spark knows it by its name only, and may read it as long as the process lives.
+    is_gzip = _is_gzip(path)
+    if is_gzip != (path.suffix == ".gz") or path.suffix in OTHER_CODECS or _is_hidden(path.name):
+        # Spark knows what a file is by its name only, and may read it as long as the process lives.
         scratch = spark.sparkContext.getConf().get("spark.local.dir")
         folder = tempfile.mkdtemp(prefix="marquee-lines-", dir=scratch)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        link = Path(folder, f"{path.name}.gz")
+        link = Path(folder, "lines.gz" if is_gzip else "lines.txt")
         link.symlink_to(path)
+        LINKED[str(link)] = path
         path = link
     lines = spark.read.text(f"file://{escaped(path)}").select(
         F.col("value").alias("record"),

@@ -100,6 +100,8 @@ class Source:
         notes: sentences for people about what was guessed in opening it.
         likelihood: Parquet of the events' true label probabilities, which no table and no feature ever
             holds; None where they are unknown.
+        check_unchanged: refuses a source that is no more what it was when it was opened, such as a file that
+            grew while it was read.
     """
 
     name: str
@@ -107,3 +109,4 @@ class Source:
     tables: Mapping[str, Raw]
     notes: tuple[str, ...] = ()
     likelihood: Path | None = None
+    check_unchanged: Callable[[], None] = lambda: None

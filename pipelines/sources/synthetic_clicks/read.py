@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common.errors import MarqueeError
+from common.errors import MarqueeError, in_words
 from feature_repo.define.column import quoted
 from feature_repo.domains.clicks.criteo import SYNTHETIC
 from pipelines.sources.generated import made_from
@@ -26,7 +26,7 @@ def read_clicks(folder: Path) -> Source:
     """The log that was generated into `folder`.
 
     Raises:
-        MarqueeError: nothing (finished) was generated there.
+        MarqueeError: nothing (finished) was generated there, or some of it is gone or damaged.
     """
     folder = folder.absolute()
     made = made_from(folder)
@@ -36,9 +36,10 @@ def read_clicks(folder: Path) -> Source:
             " in the home."
         )
     config = made["config"]
+    files = _whole(folder, config["rows"])
     record = ", '\t', ".join(f"coalesce(CAST({quoted(name)} AS STRING), '')" for name in ROWS_SCHEMA.names)
     raw = Raw(
-        _rows(sorted((folder / ROWS).glob("*.parquet"))),
+        _rows(files),
         tuple(as_it_is(name) for name in ROWS_SCHEMA.names),
         {"record": f"concat({record})"},
     )
@@ -48,6 +49,28 @@ def read_clicks(folder: Path) -> Source:
         tables={SYNTHETIC.events.name: raw},
         likelihood=folder / LIKELIHOOD,
     )
+
+
+def _whole(folder: Path, rows: int) -> list[Path]:
+    """The files of the rows, where all that was generated is there.
+
+    Raises:
+        MarqueeError: it is not.
+    """
+    files: list[Path] = []
+    for name in (LIKELIHOOD, ROWS):
+        files = sorted((folder / name).glob("*.parquet"))
+        try:
+            found = sum(pq.ParquetFile(file).metadata.num_rows for file in files)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(folder, in_words(error)) from error
+        if found != rows:
+            raise _damaged(folder, f"{name} has {found:,} rows, not {rows:,}")
+    return files
+
+
+def _damaged(folder: Path, why: str) -> MarqueeError:
+    return MarqueeError(f"The synthetic clicks in {folder} are damaged ({why}): remove it, and run again.")
 
 
 def _rows(files: list[Path]) -> Rows:
