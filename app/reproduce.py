@@ -80,7 +80,8 @@ def reproduce(
         for option, folder in source.folders.items():
             if doc.resolve().is_relative_to(folder.resolve()):
                 raise MarqueeError(f"--doc {doc} is a file of {option}, which is read: name another place.")
-    folder = folder_to_write(options.out or settings.home / "reproduce" / key)
+    place = settings.home / "reproduce" / key
+    folder = folder_to_write(options.out or (place / domain.name if domain.fields else place))
     with writing(settings.home):
         truth = tables_in_place(settings, paper.domain, source, stages)
         with stages.stage("table") as stage:
@@ -204,6 +205,9 @@ def write_pages(
         tables=tables,
         leak_title=results.leak_title,
         leaks=written.leaks_table(paper, results),
+        configured_title=written.CONFIGURED,
+        configured_told=written.configured_told(paper, results.parts),
+        configured=written.configured_table(paper, results.parts),
         rates_title=written.BASE_RATES,
         rates_told=written.BASE_RATES_TOLD,
         rates=written.base_rates_table(paper),

@@ -110,7 +110,8 @@ def train(
     from training.fit.train import check_streams
 
     recipe = recipe_for(domain, model, options)
-    folder = out or settings.home / "models" / recipe.entry.key
+    name = f"{recipe.entry.key}.{domain.name}" if domain.fields else recipe.entry.key
+    folder = out or settings.home / "models" / name
     check_replaceable(folder)
     sources = {"--data": options.data, "--config": options.config, "--truth": options.truth}
     refuse_to_replace(sources, folder)

@@ -13,10 +13,11 @@ from feature_repo.store import open_store
 from tests.toy_features import toy_home
 from training.evaluate.attention import mean_attention
 from training.fit import artefact as artefacts
+from training.fit.configuration import committed_file
 from training.papers import find_paper
 from training.papers.drawings import pictures
 from training.papers.iarm import ABLATIONS, IARM, LAYERS, MODELS
-from training.papers.page import markdown, table_of
+from training.papers.page import CHOSEN_ONCE, configured_table, markdown, table_of
 from training.papers.results import Results, read_results
 from training.papers.runner import reproduce
 
@@ -107,4 +108,10 @@ def test_figures_are_drawn_where_they_belong(results: Results, home: Path) -> No
     assert "/ 0.8386" in page
     assert re.search(r"above_three: .*; true of \d\d\.\d % of \d+ rows", page.replace("%", " %"))
     assert "| IARM | 0.8386 | 0.3296 | 83.7% |" in page
+    assert CHOSEN_ONCE in page
+    chosen = configured_table(SMALL, results.parts)
+    assert [row[0] for row in chosen[1:]] == [SMALL.variant(key).title for key in ("fm", "autoint", "iarm")]
+    fm = committed_file("fm", "iarm")
+    assert fm is not None
+    assert chosen[1][1:4] == [f"{fm.trials + fm.pruned}", f"{fm.pruned}", f"dropped: {fm.data}"]
     assert read_results(home / "table") == results

@@ -12,7 +12,7 @@ from tests.small_log import LOG, SMALL, log_rows, write_log
 from training.data import log as log_module
 from training.papers import find_paper
 from training.papers.iarm import LEAST, PUBLISHED, on_log
-from training.papers.page import markdown, table_of
+from training.papers.page import configured_told, markdown, table_of
 from training.papers.runner import reproduce
 
 pytestmark = pytest.mark.training
@@ -58,3 +58,6 @@ def test_a_table_on_a_log_that_is_streamed(tmp_path: Path, monkeypatch: pytest.M
     np.testing.assert_allclose(np.array(attention.weights).sum(axis=1), 1, rtol=1e-5)
     assert table_of(paper, results, "at_random")[0][0] == "model"
     assert "clicked" in markdown(paper, results, "x", f"On {LOG.name}", {})
+    rare = replace(paper, config={**paper.config, "inputs.min_category_count": 1000})
+    assert configured_told(paper, ["at_random"]) == ""
+    assert configured_told(rare, ["at_random"]).startswith("Values that fewer than 1,000 training rows have")

@@ -37,7 +37,10 @@ def training_curves(models: Mapping[str, Curve], loss: str) -> Picture:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         panels[0].set_ylabel(TITLES[loss])
 
-    caption = "Training (dashed) and validation (solid) loss; a dot marks the epoch kept."
+    caption = (
+        "Training (dashed; with what the configuration adds for large weights, and of inputs that are dropped"
+        " at random) and validation (solid) loss; a dot marks the epoch kept."
+    )
     return picture_of(draw, caption)
 
 

@@ -89,7 +89,13 @@ def write_configuration(found: ConfigurationFile, path: Path) -> None:
 
 
 def committed(model: str, protocol: str, folder: Path | None = None) -> dict[str, Any]:
-    """The committed configuration of a model, by section; empty where it has none.
+    """The committed configuration of a model, by section; empty where it has none. See `committed_file`."""
+    found = committed_file(model, protocol, folder)
+    return {} if found is None else found.config
+
+
+def committed_file(model: str, protocol: str, folder: Path | None = None) -> ConfigurationFile | None:
+    """The committed configuration of a model, with what found it; None where it has none.
 
     Args:
         model: a key of the zoo, or an import path.
@@ -103,5 +109,5 @@ def committed(model: str, protocol: str, folder: Path | None = None) -> dict[str
     folder = folder or entry.configurations
     for name in (f"{entry.key}.{protocol}.yaml", f"{entry.key}.yaml"):
         if (folder / name).is_file():
-            return read_configuration(folder / name, model).config
-    return {}
+            return read_configuration(folder / name, model)
+    return None

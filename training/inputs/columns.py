@@ -150,7 +150,8 @@ NO_NUMBER = -(2**31)
 def squared_logarithms(x: np.ndarray) -> pa.Array:
     """⌊ln² x⌋ of numbers above 2, ⌊x⌋ of the others, as int64 (rows,); `NO_NUMBER` of NaN.
 
-    So the winners of Criteo's challenge made categories of its counts, and most papers since.
+    So benchmarks such as BARS make categories of Criteo's counts, after the winners of its challenge, who
+    kept 1 and 2 apart from the larger numbers that fall on them here: 3 and 4 become 1, too.
     """
     large = x > 2
     found = np.floor(np.where(large, np.log(np.where(large, x, 1.0)) ** 2, x))

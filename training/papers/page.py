@@ -1,11 +1,12 @@
 """What reproducing a paper found, for people: rows of tables, sentences, and Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from feature_repo.define.task import Binary, rule_of
 from training.evaluate.base_rate import base_rate
 from training.evaluate.bootstrap import Interval
 from training.evaluate.metrics import TITLES, better
+from training.fit.configuration import committed_file
 from training.papers.paper import Paper
 from training.papers.results import HistoryBand, Results, VariantResult
 
@@ -15,6 +16,18 @@ BASE_RATES = "Which rule for labels the paper's figures agree with"
 BASE_RATES_TOLD = (
     "A calibrated model's log loss follows from its AUC and the share of positive rows, where its scores are"
     " nearly normal. What share that is of each of the paper's pairs can be held against those above."
+)
+
+
+CONFIGURED = "How the models were configured"
+LEAST = (
+    "Values that fewer than {least:,} training rows have are one value; published counts go over all rows,"
+    " the test's too."
+)
+CHOSEN_ONCE = (
+    "A configuration is chosen once, on rows before the test of the table that it was chosen for. The tests"
+    " of other tables hold some of those rows, which flatters their models a little, and the more so the"
+    " longer they were searched."
 )
 
 
@@ -53,6 +66,40 @@ def bands_table(paper: Paper, results: Results, protocol: str) -> Cells:
         line = [_length(band), f"{band.rows:,}", f"{band.best_auc:.4f}"]
         cells.append(line + [f"{band.auc[key]:.4f} ({band.share(key):.0%})" for key in shown])
     return cells
+
+
+def configured_table(paper: Paper, protocols: Collection[str]) -> Cells:
+    """How the configuration of each model of some of a paper's tables was found: its head alone where each
+    has its defaults."""
+    head = ["model", "trainings", "given up early", "chosen on", "its validation value"]
+    rows: dict[tuple[str, str], list[str]] = {}
+    for protocol in protocols:
+        name = paper.configured_as(protocol)
+        for variant in paper.rows_under(protocol):
+            found = committed_file(variant.model, name)
+            if found is not None and (variant.model, name) not in rows:
+                value = "" if found.validation is None else f"{found.validation:.4f}"
+                about = f"{found.protocol or name}: {found.data}"
+                rows[variant.model, name] = [
+                    variant.title,
+                    f"{found.trials + found.pruned:,}",
+                    f"{found.pruned:,}",
+                    about,
+                    value,
+                ]
+    return [head, *rows.values()]
+
+
+def configured_told(paper: Paper, protocols: Collection[str]) -> str:
+    """What is to be known of the configurations, in sentences."""
+    told = []
+    names = [paper.configured_as(protocol) for protocol in protocols]
+    if len(set(names)) < len(names):
+        told.append(CHOSEN_ONCE)
+    least = int(paper.config.get("inputs.min_category_count", 1))
+    if least > 1:
+        told.append(LEAST.format(least=least))
+    return " ".join(told)
 
 
 def base_rates_table(paper: Paper) -> Cells:
@@ -142,6 +189,12 @@ def markdown(
             if name.startswith(f"{protocol}-"):
                 lines += [f"![{name.split('-', 1)[1].replace('-', ' ')}]({path})"]
         lines.append("")
+    configured = configured_table(paper, results.parts)
+    if len(configured) > 1:
+        lines += [f"### {CONFIGURED}", ""]
+        told = configured_told(paper, results.parts)
+        lines += [told, ""] if told else []
+        lines += [*_lines(configured), ""]
     rates = base_rates_table(paper)
     if len(rates) > 1:
         lines += [f"### {BASE_RATES}", "", BASE_RATES_TOLD, "", *_lines(rates), ""]
