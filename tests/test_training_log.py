@@ -15,7 +15,7 @@ from common.errors import MarqueeError
 from common.progress import Stages
 from common.settings import Settings
 from feature_repo.define.column import Type
-from feature_repo.define.fields import MISSING, NO_CODE, Fields, categories
+from feature_repo.define.fields import MISSING, NO_CODE, Fields, categories, numbers
 from feature_repo.domains.clicks import SYNTHETIC
 from feature_repo.domains.movies import DOMAIN
 from tests.small_log import LOG, SMALL, log_rows, write_log
@@ -211,3 +211,13 @@ def test_a_code_that_is_missing_is_no_code_of_the_log() -> None:
     )
     assert spec.vocabularies["c"] == (NO_CODE, -1, 5)
     assert len(set(spec.apply(pa.table({"c": pa.array([-1, None, 5], pa.int64())}))["c"].tolist())) == 3
+
+
+def test_numbers_of_a_log_are_standardised_by_their_logarithms() -> None:
+    (column,) = numbers(("n",))
+    table = pa.table({"n": pa.array([-3, 0, 1, None, 10**6], pa.int64())})
+    spec = InputSpec.fit(table, "log", (Fields("fields", (column,)),), InputConfig(bucketised=False))
+    logs = np.array([-np.log(4), 0, np.log(2), np.log(1 + 10**6)])
+    z = (logs - logs.mean()) / logs.std()
+    found = spec.apply(table)["context_behaviour_numeric"][:, 0]
+    np.testing.assert_allclose(found, [*z[:3], 0, z[3]], rtol=1e-6)

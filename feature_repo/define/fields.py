@@ -53,5 +53,6 @@ def categories(names: Iterable[str], type_: Type = Type.STRING) -> tuple[Column,
 
 
 def numbers(names: Iterable[str]) -> tuple[Column, ...]:
-    """Columns that hold a whole number each; it may be missing."""
-    return tuple(Column(name, Type.INT64, "A number.", nullable=True, role=role.Number()) for name in names)
+    """Columns that hold a whole number each, a few of them large; it may be missing."""
+    heavy = role.Number(heavy=True)
+    return tuple(Column(name, Type.INT64, "A number.", nullable=True, role=heavy) for name in names)

@@ -28,7 +28,14 @@ class Category:
 @dataclass(frozen=True, slots=True)
 class Number:
     """A quantity: standardised, and its quantile bucket. In a view that has a `Count`, a statistic of so many
-    events."""
+    events.
+
+    Args:
+        heavy: whether a few values are far larger than most, as a log's counts are: it is standardised after
+            sign(n) log(1 + |n|).
+    """
+
+    heavy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from training.inputs.columns import (
     LARGEST,
     days_since,
     hours_and_weekdays,
-    logarithms,
     numbers,
     read,
+    scaled,
     squared_logarithms,
     vectors,
 )
@@ -84,7 +84,7 @@ def _standardised(item: Numeric, column: NumericColumn, table: pa.Table) -> np.n
     if column.std == 0:
         z = np.where(np.isnan(x), np.nan, 0.0)
     else:
-        z = ((logarithms(x) if column.log else x) - column.mean) / column.std
+        z = (scaled(x, column.log, column.heavy) - column.mean) / column.std
     if column.count is not None:
         n = numbers(table, column.count, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):  # a negative number of events

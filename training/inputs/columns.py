@@ -143,6 +143,14 @@ def logarithms(x: np.ndarray) -> np.ndarray:
     return found
 
 
+def scaled(x: np.ndarray, log: bool, heavy: bool) -> np.ndarray:
+    """Numbers as they are standardised: log(1 + x), sign(x) log(1 + |x|) where they are heavy, or x."""
+    if heavy:
+        found: np.ndarray = np.sign(x) * np.log1p(np.abs(x))
+        return found
+    return logarithms(x) if log else x
+
+
 NO_NUMBER = -(2**31)
 """Stands for a missing number among squared logarithms."""
 

@@ -15,7 +15,7 @@ from feature_repo.define.check import check_fields, check_view, check_vocabulari
 from feature_repo.define.column import EVENT, EVENT_TIMESTAMP, Column
 from feature_repo.define.fields import Block
 from feature_repo.define.view import BEHAVIOUR, View
-from training.inputs.columns import NO_NUMBER, check_shape, days_since, logarithms, numbers, read
+from training.inputs.columns import NO_NUMBER, check_shape, days_since, logarithms, numbers, read, scaled
 from training.inputs.config import InputConfig
 from training.inputs.kinds import (
     CONTEXT,
@@ -202,13 +202,15 @@ def _numeric(
     for feature in block:
         column, fill = feature.column, _fill(feature.column)
         log = isinstance(column.role, role.Count)
+        heavy = isinstance(column.role, role.Number) and column.role.heavy
         x = numbers(table, column.name, fill)
-        mean, std, known = moments(logarithms(x) if log else x)
+        mean, std, known = moments(scaled(x, log, heavy))
         columns.append(
             NumericColumn(
                 column=column.name,
                 fill=fill,
                 log=log,
+                heavy=heavy,
                 mean=mean,
                 std=std,
                 known=known,

@@ -35,7 +35,8 @@ class _Input(Config):
 
 
 class NumericColumn(Config):
-    """One standardised column: z = (f(x) - mean) / std, with f(x) = log(1 + x) for a count or days, else x.
+    """One standardised column: z = (f(x) - mean) / std, with f(x) = log(1 + x) for a count or days,
+    sign(x) log(1 + |x|) for a number of a heavy tail, else x.
 
     A column that is the same in all training rows teaches nothing, and reads 0 whatever it holds; one without
     any value in them reads as missing.
@@ -44,6 +45,7 @@ class NumericColumn(Config):
         column: its name.
         fill: what stands for a missing value; None keeps it missing.
         log: whether f is log(1 + x).
+        heavy: whether f is sign(x) log(1 + |x|).
         mean: of f(x) over the training rows; 0 where none has a value.
         std: deviation of f(x); 0 where all values are one.
         known: training rows that have a value, the filled ones included.
@@ -60,6 +62,7 @@ class NumericColumn(Config):
     known: int
     count: str | None = None
     since: bool = False
+    heavy: bool = False
 
 
 class Numeric(_Input):
