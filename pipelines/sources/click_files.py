@@ -32,22 +32,9 @@ def log_files(path: Path) -> tuple[Path, ...]:
     path = path.absolute()
     if not path.exists():
         raise MarqueeError(f"There is no file or folder {path}; give the log, or a folder of its files.")
-    files = [path]
     if not path.is_dir() and not path.is_file():
         raise MarqueeError(f"{path} is neither a file nor a folder: write the log to a file first.")
-    if path.is_dir():
-        inside = sorted(inner for inner in path.iterdir() if not inner.name.startswith((".", "_")))
-        for inner in inside:
-            if not inner.is_file() and not inner.is_dir():
-                raise MarqueeError(
-                    f"{inner!s} is neither a file nor a folder, or a link to nothing: remove it, or give a"
-                    " folder of the log's files alone."
-                )
-        files = [inner for inner in inside if inner.is_file()]
-        if not files:
-            nested = next((inner for inner in inside if inner.is_dir()), None)
-            hint = f"; did you mean {nested}?" if nested else "; give the log, or a folder of its files."
-            raise MarqueeError(f"There are no files in {path}{hint}")
+    files = _files_in(path) if path.is_dir() else [path]
     for file in files:
         why = unusable_name(str(file))
         if why is not None:
@@ -55,6 +42,26 @@ def log_files(path: Path) -> tuple[Path, ...]:
         if not first_lines(file, 1):
             raise MarqueeError(f"{file} is empty; a click log has one line for each row.")
     return tuple(files)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    found = [inner for inner in shown(folder) if not inner.is_dir()]
+    for inner in found:
+        if not inner.is_file():
+            raise MarqueeError(
+                f"{inner} is neither a file nor a folder, or a link to nothing: remove it, or give a folder"
+                " of the log's files alone."
+            )
+    if not found:
+        nested = next(iter(shown(folder)), None)
+        hint = f"; did you mean {nested}?" if nested else "; give the log, or a folder of its files."
+        raise MarqueeError(f"There are no files in {folder}{hint}")
+    return found
+
+
+def shown(folder: Path) -> list[Path]:
+    """What is in a folder, in order of the names, without what is hidden or starts with _."""
+    return sorted(inner for inner in folder.iterdir() if not inner.name.startswith((".", "_")))
 
 
 def unchanged(files: tuple[Path, ...]) -> Callable[[], None]:
@@ -113,7 +120,7 @@ def described(path: Path, files: tuple[Path, ...]) -> str:
     """The files in words."""
     if not path.is_dir():
         return str(path.absolute())
-    folders = [inner.name for inner in sorted(path.iterdir()) if inner.is_dir() and inner.name[0] not in "._"]
+    folders = [inner.name for inner in shown(path) if inner.is_dir()]
     without = f", without its folders {', '.join(folders)}" if folders else ""
     names = ", ".join(file.name for file in files[:MOST_NAMED])
     more = len(files) - MOST_NAMED
