@@ -9,7 +9,7 @@ from feature_repo.define.domain import Domain
 from feature_repo.domains.clicks.avazu import AVAZU
 from feature_repo.domains.clicks.criteo import CRITEO
 from pipelines.sources.click_files import described, log_files, log_rows, unchanged
-from pipelines.sources.delimited import fields, find_columns, split_quoted, width_is
+from pipelines.sources.delimited import Columns, fields, find_columns, split_quoted, width_is
 from pipelines.sources.lines import ENCODING, first_lines
 from pipelines.sources.readings import BLANKS, Reading, as_it_is, text, whole_number
 from pipelines.sources.source import Raw, Source
@@ -123,21 +123,25 @@ def check_avazu(path: Path) -> tuple[Path, ...]:
     return files
 
 
+def _avazu_columns(names: list[str]) -> Columns:
+    return find_columns(names, {name: CALLED.get(name, ()) for name in AVAZU_COLUMNS})
+
+
 def _header(file: Path) -> list[str]:
     lines = first_lines(file, 2)
     names = [name.strip() for name in split_quoted(lines[0][1])]
-    _, why = find_columns(names, {name: CALLED.get(name, ()) for name in AVAZU_COLUMNS})
-    if why == "lacks the column click":
+    found = _avazu_columns(names)
+    if found.lacking == ("click",):
         raise MarqueeError(
             f"{file} lacks the column click, as a test set does: nothing can be trained on it; give the file"
             " that has it."
         )
-    if not why.startswith("has several") and len(why.split(",")) > len(AVAZU_COLUMNS) // 2:
+    if len(found.lacking) > len(AVAZU_COLUMNS) // 2:
         raise MarqueeError(
             f"{file}, line {lines[0][0]}: expected the header {AVAZU_HEADER}, found {lines[0][1][:120]!r}."
         )
-    if why:
-        raise MarqueeError(f"{file} {why}.")
+    if found.why:
+        raise MarqueeError(f"{file} {found.why}.")
     if len(lines) == 1:
         raise MarqueeError(f"{file} has a header and no rows below it.")
     return names
@@ -152,12 +156,11 @@ def read_avazu(path: Path) -> Source:
     files = check_avazu(path)
     check_unchanged = unchanged(files)
     names = _header(files[0])
-    places, _ = find_columns(names, {name: CALLED.get(name, ()) for name in AVAZU_COLUMNS})
     plain = tuple(name for name in AVAZU_COLUMNS if name not in COMPUTED)
     raw = Raw(
         log_rows(files, header=True),
         (POSITION, *_readings(AVAZU, plain), *HOUR_READINGS),
-        fields(places, len(names), COMMA, quoted=True),
+        fields(_avazu_columns(names).places, len(names), COMMA, quoted=True),
         shape=(width_is(len(names), COMMA, quoted=True),),
         guesses=(ENCODING,),
     )

@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from lake.dialect import literal
 from pipelines.sources.source import Fault
@@ -22,15 +23,26 @@ def split_quoted(line: str) -> list[str]:
         return []
 
 
-def find_columns(names: Sequence[str], wanted: Mapping[str, Sequence[str]]) -> tuple[dict[str, int], str]:
+class Columns(NamedTuple):
+    """Where columns are among those of a file.
+
+    Args:
+        places: of those that are there, by name.
+        lacking: those that are not.
+        why: not all can be read, in words; "" where they can.
+    """
+
+    places: dict[str, int]
+    lacking: tuple[str, ...]
+    why: str
+
+
+def find_columns(names: Sequence[str], wanted: Mapping[str, Sequence[str]]) -> Columns:
     """Where the wanted columns are among those of a file.
 
     Args:
         names: the file's columns, in order.
         wanted: what each may be called; its own name is among these.
-
-    Returns:
-        The place of each wanted column, and why there is none: "" where all are there, once each.
     """
     found = [canonical(name) for name in names]
     places = {}
@@ -40,11 +52,11 @@ def find_columns(names: Sequence[str], wanted: Mapping[str, Sequence[str]]) -> t
         ]
         if len(here) > 1:
             several = ", ".join(names[at] for at in here)
-            return {}, f"has several columns for {column}: {several}"
+            return Columns({}, (), f"has several columns for {column}: {several}")
         if here:
             places[column] = here[0]
-    missing = [column for column in wanted if column not in places]
-    return places, f"lacks the column {', '.join(missing)}" if missing else ""
+    lacking = tuple(column for column in wanted if column not in places)
+    return Columns(places, lacking, f"lacks the column {', '.join(lacking)}" if lacking else "")
 
 
 def fields(places: Mapping[str, int], width: int, separator: str, quoted: bool = False) -> dict[str, str]:

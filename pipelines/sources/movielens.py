@@ -173,7 +173,7 @@ def _rating_places(path: Path, layout: Layout) -> tuple[dict[str, int], int]:
             )
         return {name: place for place, name in enumerate(RATING_FIELDS)}, len(RATING_FIELDS)
     names = layout.rating_names(path, first)
-    places, why = find_columns(names, RATING_COLUMNS)
+    places, _, why = find_columns(names, RATING_COLUMNS)
     if why.startswith("has several"):
         raise MarqueeError(f"{path} {why}.")
     if why:

@@ -103,7 +103,7 @@ def csv_movies(path: Path, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[i
     header = next(lines)[1]
     names = [name.strip() for name in split_quoted(header)]
     wanted = {"movieId": (), "title": (), "genres": ()}
-    places, why = find_columns(names, wanted)
+    places, _, why = find_columns(names, wanted)
     if why:
         raise wrong_header(path, ",".join(wanted), header)
     for number, line in lines:

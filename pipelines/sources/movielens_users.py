@@ -87,7 +87,7 @@ def user_places(path: Path, layout: UsersLayout) -> tuple[dict[str, int], int]:
     names = atomic_names(path, first, EXPECTED)
     places: dict[str, int] = {}
     for name, called in USER_COLUMNS.items():
-        found, why = find_columns(names, {name: called})
+        found, _, why = find_columns(names, {name: called})
         if why.startswith("has several"):
             raise MarqueeError(f"{path} {why}.")
         places |= found

@@ -121,11 +121,11 @@ def _places(path: Path, names: list[str], table: Table) -> dict[str, int]:
     """Where the columns are among a file's."""
     called = [SECONDS if name == EVENT_TIMESTAMP else name for name in _columns(table)]
     wanted: dict[str, tuple[str, ...]] = dict.fromkeys(called, ())
-    places, why = find_columns(names, wanted)
+    places, _, why = find_columns(names, wanted)
     if SECONDS in why:
         # Seconds stand for themselves; only without them an instant does.
         wanted[SECONDS] = (EVENT_TIMESTAMP,)
-        places, why = find_columns(names, wanted)
+        places, _, why = find_columns(names, wanted)
     if why.startswith("lacks"):
         why = f"{why}; it has {', '.join(names)}"
     if why:
