@@ -7,8 +7,7 @@ from pydantic import Field
 from training.backend import keras
 from training.config import Width
 from training.inputs.spec import InputSpec
-from training.layers import FieldAttention
-from training.models.blocks import flat, logit, mlp
+from training.models.blocks import attended, flat, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
@@ -65,16 +64,15 @@ def build(config: AutoIntConfig, spec: InputSpec) -> Any:
     """
     inputs = model_inputs(spec)
     fields = fields_of(spec, inputs, config.embedding)
-    found = fields.embeddings
-    for i in range(config.layers):
-        attend = FieldAttention(
-            config.width,
-            config.heads,
-            residual=config.residual,
-            normalise=config.normalise,
-            name=f"attention_{i}",
-        )
-        found = attend(found, fields.mask)
+    found = attended(
+        fields.embeddings,
+        fields.mask,
+        config.layers,
+        width=config.width,
+        heads=config.heads,
+        residual=config.residual,
+        normalise=config.normalise,
+    )
     out = logit(flat(found, "interacted"))
     if config.first_order:
         out = out + fields.first_order

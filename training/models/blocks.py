@@ -5,6 +5,7 @@ from typing import Any
 
 from common.errors import MarqueeError
 from training.backend import keras
+from training.layers import FieldAttention
 
 
 def join(parts: Sequence[Any], name: str) -> Any:
@@ -38,6 +39,19 @@ def mlp(
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"{name}_{i}_dropout")(x)
     return x
+
+
+def attended(fields: Any, present: Any, layers: int, **options: Any) -> Any:
+    """Fields after some layers of attention between them: (batch, fields, dim) to (batch, fields, n).
+
+    Args:
+        present: which fields are there, bool (batch, fields).
+        layers: how many; 0 for the fields as they are.
+        options: of `FieldAttention`.
+    """
+    for i in range(layers):
+        fields = FieldAttention(**options, name=f"attention_{i}")(fields, present)
+    return fields
 
 
 def flat(fields: Any, name: str = "flat") -> Any:

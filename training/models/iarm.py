@@ -8,8 +8,7 @@ from training.backend import keras
 from training.config import Width
 from training.inputs.kinds import USER
 from training.inputs.spec import InputSpec
-from training.layers import FieldAttention
-from training.models.blocks import flat, join, logit, mlp
+from training.models.blocks import attended, flat, join, logit, mlp
 from training.models.config import KerasConfig
 from training.models.embeddings import model_inputs
 from training.models.fields import FieldConfig, fields_of
@@ -70,18 +69,17 @@ def build(config: IARMConfig, spec: InputSpec) -> Any:
     if config.interest:
         of_user = flat(fields.of_side(USER), "of_user")
         parts.append(mlp(of_user, config.units, config.dropout, config.l2, "interest", activation="relu"))
-    found = fields.embeddings
-    for i in range(config.layers):
-        attend = FieldAttention(
-            config.width,
-            config.heads,
-            config.attention,
-            config.residual,
-            config.normalise,
-            name=f"attention_{i}",
-        )
-        found = attend(found, fields.mask)
     if config.layers:
+        found = attended(
+            fields.embeddings,
+            fields.mask,
+            config.layers,
+            width=config.width,
+            heads=config.heads,
+            attention=config.attention,
+            residual=config.residual,
+            normalise=config.normalise,
+        )
         parts.append(flat(found, "interacted"))
     out = logit(join(parts, "output"))
     return keras.Model(inputs, out + fields.first_order if config.first_order else out, name="iarm")
