@@ -7,7 +7,7 @@ that nothing disturbed. `tests/test_durable_steps.py` tries a few.
 
 A step is whatever changes the names, the length or the content of a file below the home's folder, or waits
 for the disk to have it: what a reader of the home, or the next command, could find done or not done. Some
-stand for others (see `telling`).
+stand for others (see `tests.telling_steps`).
 """
 
 import argparse
@@ -42,20 +42,18 @@ from tests.steps import (
     JOURNAL,
     KILLED,
     TAKES_SPACE,
-    WRITES,
     Begin,
     Ended,
     Step,
     spawned,
     watched,
 )
+from tests.telling_steps import telling
 
 UP_TO_DATE = ("pipeline run", "features apply", "features materialize")
 JOURNALS = {"home/lake/.unfinished.json", *(f"home/{name}.db{JOURNAL}" for name in ("registry", "online"))}
 """Of a home, out of which the next command undoes what the last one did not end."""
 REMOVES = ("unlink", "rmdir")
-WORK = ("home/scratch/", "home/logs/")
-PAGES = ("/validation/gx", "/validation/data_docs")
 FAULTS = {"kill": KILLED, "ENOSPC": ENOSPC, "EIO": EIO}
 
 
@@ -69,6 +67,7 @@ class Task:
         program: whose words they are.
         whole: whether it is done or not done; else it has parts that stay, from which it goes on.
         spark: whether it needs Spark.
+        but: where places begin that another task is about.
     """
 
     words: str
@@ -76,11 +75,14 @@ class Task:
     program: Sequence[str] = tuple(COMMAND)
     whole: bool = True
     spark: bool = False
+    but: str = ""
 
 
 OTHERS = "pipeline ingest --source movielens --path MORE --posters POSTERS"
 """Fewer keys than there were: what is online of the others goes."""
 ADD = "pipeline ingest --add --source movielens --path MORE"
+REPRODUCE = "reproduce mmdin --source movielens --path DATA --seeds 1 --protocols honest"
+REDUCED = (sys.executable, "-m", "tests.reduced_paper")
 TASKS = {
     "push": Task("features push NEW"),
     "ingest": Task(OTHERS),
@@ -92,14 +94,9 @@ TASKS = {
     "dataset": Task("DATASET"),
     "train": Task("train gbt --config QUICK"),
     "retrain": Task("train gbt --config OTHER", before=("train gbt --config QUICK",)),
-    "reproduce": Task(
-        "reproduce mmdin --source movielens --path DATA --seeds 1 --protocols honest",
-        program=(sys.executable, "-m", "tests.reduced_paper"),
-        whole=False,
-    ),
-    "maintain": Task(
-        "pipeline maintain ratings movie_content --retain-days 0", before=(ADD, "pipeline run"), spark=True
-    ),
+    "road": Task(REPRODUCE, program=REDUCED, whole=False, but="home/reproduce"),
+    "reproduce": Task(REPRODUCE, before=(REPRODUCE, "rm reproduce"), program=REDUCED, whole=False),
+    "maintain": Task("pipeline maintain ratings --retain-days 0", before=(ADD, "pipeline run"), spark=True),
 }
 
 
@@ -168,7 +165,8 @@ class Trial:
         home = site.copy(self.home)
         done = self.run(home)
         assert done.code == 0, done
-        self.steps = telling(done.steps)
+        others = self.task.but
+        self.steps = [step for step in telling(done.steps) if not others or not step.place.startswith(others)]
         self.after = state(home)
         self.up_to_date = self.brought_up_to_date(home)
         assert not (left := remains(home.parent)), left
@@ -255,40 +253,6 @@ class Disturbance:
             return ENOSPC if self.fault == "ENOSPC" and step.call in TAKES_SPACE else None
         self.done = step == self.at
         return FAULTS[self.fault] if self.done else None
-
-
-def telling(steps: Sequence[Step]) -> list[Step]:
-    """The steps that are disturbed; the others leave what these leave, or nothing that anybody reads.
-
-    - What Spark computes with, and logs, no command reads.
-    - Great Expectations' pages, some hundred files in the folder of one validation, are made anew by the next
-      one; one of each kind of step is disturbed.
-    - Of several writes to one file in a row the first and the last are: between them the file has a part of
-      the same bytes.
-    - Of a database's transactions the first and the last are, step by step; of each between them the step
-      that commits it, which removes its journal: until then whoever opens the database undoes it, at
-      whichever of its steps it ended.
-    """
-    steps = [step for step in steps if not step.place.startswith(WORK)]
-    commits = Counter(step.place for step in steps if step.commits)
-    done: Counter[str] = Counter()
-    pages: set[str] = set()
-    kept = []
-    journal = ""
-    for place, step in enumerate(steps):
-        around = (*steps[max(place - 1, 0) : place], *steps[place + 1 : place + 2])
-        amid_writes = step.call in WRITES and [other[:2] for other in around] == [step[:2]] * 2
-        if step.call != "fdatasync":  # which is SQLite's; of the folder, too
-            journal = step.place.removesuffix(JOURNAL) + JOURNAL
-        commit = step.commits
-        amid_transactions = 0 < done[journal] < commits[journal] - 1 and not commit
-        is_page = any(part in step.place for part in PAGES)
-        if not amid_writes and not amid_transactions and not (is_page and step.call in pages):
-            kept.append(step)
-        if is_page:
-            pages.add(step.call)
-        done[journal] += commit
-    return kept
 
 
 def faults_of_ending(ended: Ended, fault: str) -> list[str]:

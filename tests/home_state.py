@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -51,10 +52,11 @@ def online(home: Path) -> list[dict[str, Any]]:
 
 
 def made_ready(home: Path, before: Sequence[str], do: Callable[[str, Path], None]) -> Path:
-    """A home after some commands, each done by `do`, or after "rm FILE"."""
+    """A home after some commands, each done by `do`, or after "rm FILE", which may be a folder."""
     for words in before:
         if words.startswith("rm "):
-            (home / words.removeprefix("rm ")).unlink()
+            removed = home / words.removeprefix("rm ")
+            shutil.rmtree(removed) if removed.is_dir() else removed.unlink()
         else:
             do(words, home)
     return home
