@@ -1,7 +1,7 @@
 """`marquee features`: what a person needs of the feature store."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -75,6 +75,7 @@ def push(
 
     from app.features import online_line
     from app.home import writing
+    from app.push import forget, instant_of
     from app.push import push as push_events
     from app.spark import spark_on_demand
     from cli.console import console, stages
@@ -82,15 +83,22 @@ def push(
     from common.words import count, count_of
     from feature_repo.define.table import QUARANTINE
     from feature_repo.store import open_store, require_store
+    from pipelines.sources.new_events import one_event
 
-    ratings = _new_ratings(file, user, movie, rating, at)
+    given = _new_ratings(file, user, movie, rating, at)
     settings = load_settings(home)
     require_store(settings)
     shown = stages()
     with writing(settings.home):
         store = open_store(settings)
         with shown.stage("push") as stage:
-            done = push_events(spark_on_demand(settings, shown), store, ratings, DOMAIN, stage.report)
+            drawn = None
+            if isinstance(given, dict):
+                drawn = instant_of(settings, DOMAIN.events, given)
+                given = one_event(DOMAIN.events, given, drawn)
+            done = push_events(spark_on_demand(settings, shown), store, given, DOMAIN, stage.report)
+            if drawn is not None:
+                forget(settings, drawn)
             taken = done.events
             if not taken.accepted and not taken.known:
                 raise MarqueeError(
@@ -117,8 +125,8 @@ def push(
 
 def _new_ratings(
     file: Path | None, user: int | None, movie: int | None, rating: float | None, at: str | None
-) -> "Raw":
-    """The ratings that the options give, as raw rows."""
+) -> "Raw | dict[str, Any]":
+    """The ratings that the options give, as raw rows; the values of one that is given no instant."""
     from datetime import UTC, datetime
 
     from pipelines.sources.new_events import one_event, read_events
@@ -129,11 +137,13 @@ def _new_ratings(
         return read_events(file, DOMAIN.events)
     if user is None or movie is None or rating is None:
         raise MarqueeError("A rating needs --user, --movie and --rating; several come as a file.")
+    values = {"user_id": user, "movie_id": movie, "rating": rating}
+    if at is None:
+        return values
     try:
-        given = datetime.now(UTC) if at is None else datetime.fromisoformat(at)
+        given = datetime.fromisoformat(at)
     except ValueError as error:
         raise MarqueeError(f"--at {at!r} is no instant such as 2026-11-21T12:00:00.") from error
-    values = {"user_id": user, "movie_id": movie, "rating": rating}
     return one_event(DOMAIN.events, values, given if given.tzinfo else given.replace(tzinfo=UTC))
 
 

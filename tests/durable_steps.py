@@ -228,7 +228,8 @@ class Trial:
             return [*wrong, f"the same command again: {again}"]
         if at_once and (found := differences(state(home), self.after)):
             wrong.append(f"the same command again left another {', '.join(found)}")
-        if at.call not in REMOVES and (left := remains(home.parent)):
+        # What a broken disk does not let go of stays; what a kill did not come to is removed.
+        if (at.call not in REMOVES or fault == "kill") and (left := remains(home.parent)):
             wrong.append(f"remains after the same command again: {left}")
         if found := differences(self.brought_up_to_date(home), self.up_to_date):
             wrong.append(f"brought up to date, it has another {', '.join(found)}")

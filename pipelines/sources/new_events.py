@@ -113,6 +113,8 @@ def _parquet(path: Path, table: Table) -> Raw:
         raise MarqueeError(
             f"{path} cannot be read as Parquet: {str(error).splitlines()[0].rstrip('.')}."
         ) from error
+    except UnicodeDecodeError as error:
+        raise MarqueeError(f"{path} has a column whose name is no text in UTF-8: rename it.") from error
     arrays = {name: read.column(names[place]) for name, place in places.items()}
     return _raw(table, arrays, str(path), path=path)
 

@@ -42,7 +42,7 @@ def plain(column: pa.ChunkedArray, role: Type) -> tuple[pa.Array, Kind] | None:
     if pt.is_null(kind):
         return pa.nulls(len(values), pa.string()), "text"
     if pt.is_string(kind):
-        return values, "text"
+        return _of_utf_8(values), "text"
     if role is Type.STRING:
         return (values.cast(pa.string()), "text") if pt.is_integer(kind) else None
     if pt.is_integer(kind):
@@ -69,6 +69,17 @@ def _unpacked(column: pa.ChunkedArray) -> pa.Array:
             values = values.cast(pa.string())
         else:
             return values
+
+
+def _of_utf_8(values: pa.Array) -> pa.Array:
+    """Text whose bytes are those of UTF-8: writers check nothing, and engines die of others. What is none
+    becomes U+FFFD."""
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        data = values.cast(pa.binary()).to_pylist()
+        return pa.array([None if value is None else value.decode("utf-8", "replace") for value in data])
+    return values
 
 
 def _whole(values: pa.Array) -> tuple[pa.Array, Kind]:

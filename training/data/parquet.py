@@ -23,6 +23,8 @@ def opened(file: Path) -> Iterator[pq.ParquetFile]:
     except (OSError, pa.ArrowException) as error:
         why = " ".join(str(error).split()).rstrip(".")
         raise MarqueeError(f"{file} is not a Parquet file that can be read: {why}.") from error
+    except UnicodeDecodeError as error:
+        raise MarqueeError(f"{file} has a column whose name is no text in UTF-8: rename it.") from error
 
 
 def check_names(file: Path, names: Sequence[str]) -> None:
