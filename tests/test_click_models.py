@@ -294,3 +294,12 @@ def test_what_was_never_seen_adds_nothing_where_no_id_is_forgotten() -> None:
             rows = table.get_weights()[0]
             assert (rows[UNSEEN_ID] == 0).all() == is_zero
             assert (rows[UNSEEN_ID + 1 :] != 0).all()
+
+
+@pytest.mark.parametrize("forgotten", [0.0, 0.2])
+def test_tables_of_one_size_start_as_different_ones(forgotten: float) -> None:
+    settings = model("fm").config_class.of({"embedding.dim": DIM, "embedding.id_dropout": forgotten})
+    network = model("fm").build(settings, InputSpec.fit(TABLE, "press", VIEWS, settings.inputs))
+    tables = [layer.get_weights()[0] for layer in network.layers if layer.name.endswith("_embedding")]
+    rows = [tuple(row) for table in tables for row in table if row.any() and len(row) == DIM]
+    assert len(set(rows)) == len(rows)

@@ -179,9 +179,11 @@ def _count(path: Path) -> int:
     """Lines of a file; where they are not few, at least one more than these."""
     lines, last = 0, b"\n"
     with _opened(path) as file:
-        while lines <= session.FEW and (chunk := _bytes(path, file, CHUNK)):
+        while chunk := _bytes(path, file, CHUNK):
             lines += max(chunk.count(b"\n"), chunk.count(b"\r"))
             last = chunk[-1:]
+            if lines > session.FEW:
+                break
     return lines + (last not in b"\r\n")
 
 

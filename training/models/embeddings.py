@@ -74,7 +74,6 @@ class Embeddings:
         self._forget = IdDropout(config.id_dropout, name=f"{prefix}id_dropout")
         self._id_spaces = {item.vocabulary for item in spec.select("categorical") if item.identity}
         penalty = keras.regularizers.L2(config.l2) if config.l2 else None
-        normal = keras.initializers.RandomNormal(stddev=0.05) if config.id_dropout else KnownRows()
         self._tables: dict[str, Any] = {}
         for vocabulary in spec.vocabularies:
             size, name = spec.size(vocabulary), f"{prefix}{vocabulary}_embedding"
@@ -82,13 +81,13 @@ class Embeddings:
                 self._tables[vocabulary] = keras.layers.Embedding(
                     size,
                     config.id_dim,
-                    embeddings_initializer=normal,
+                    embeddings_initializer=_initial(config),
                     activity_regularizer=penalty,
                     name=name,
                 )
             else:
                 self._tables[vocabulary] = MultiValuedEmbedding(
-                    size, config.list_dim, normal, activity_regularizer=penalty, name=name
+                    size, config.list_dim, _initial(config), activity_regularizer=penalty, name=name
                 )
         self._found: dict[str, Any] = {}
 
@@ -123,6 +122,11 @@ class Embeddings:
         item: Any = self.spec[name]
         ids = self.inputs[name]
         return (keras.ops.max(ids, axis=-1) if item.kind == "sequence" and item.bag else ids) != 0
+
+
+def _initial(config: EmbeddingConfig) -> Any:
+    """What a table starts as; each has one of its own, which gives the same values whenever it is asked."""
+    return keras.initializers.RandomNormal(stddev=0.05) if config.id_dropout else KnownRows()
 
 
 def masked_mean(members: Any, present: Any) -> Any:
