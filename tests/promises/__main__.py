@@ -33,7 +33,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sequences", type=int, default=3000, help="to draw, in all or for each fault")
+    parser.add_argument(
+        "--sequences",
+        type=int,
+        default=3000,
+        help="to draw, in all or for each fault; each 50, which take minutes, are told of",
+    )
     parser.add_argument("--steps", type=int, default=20, help="of each")
     parser.add_argument("--seed", type=int, default=0, help="of the first sequences")
     parser.add_argument("--planted", action="store_true", help="plant each fault in turn, and look for it")
