@@ -52,7 +52,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         self.full = full
         most = first.block if isinstance(first, OnDisk) else max(self.rows, 1)
         # Blocks of one size: a last one of a few rows would be a step as large as any.
-        self.block = max(-(-self.rows // -(-self.rows // most)), 1) if self.rows else 1
+        blocks = max(-(-self.rows // most), 1)
+        self.block = max(-(-self.rows // blocks), 1)
         self._permute()
 
     def _permute(self) -> None:

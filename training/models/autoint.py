@@ -90,7 +90,6 @@ def space(trial: "optuna.Trial") -> dict[str, Any]:
         **search_attention(trial),
         **search_dropout(trial),
         **search_first_order(trial),
-        "normalise": trial.suggest_categorical("normalise", [False, True]),
         "layers": trial.suggest_categorical("layers", [1, 2, 3]),
         "units": deep[trial.suggest_categorical("units", list(deep))],
     }

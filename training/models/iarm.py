@@ -92,6 +92,5 @@ def space(trial: "optuna.Trial") -> dict[str, Any]:
         **search_attention(trial),
         **search_dropout(trial),
         **search_first_order(trial),
-        "normalise": trial.suggest_categorical("normalise", [False, True]),
         "units": (trial.suggest_categorical("units", [32, 64, 128]),) * 4,
     }

@@ -59,10 +59,12 @@ def search_units(trial: "optuna.Trial") -> dict[str, Any]:
 
 
 def search_attention(trial: "optuna.Trial") -> dict[str, Any]:
-    """What one head of a layer of attention between fields gathers, and how many heads."""
+    """What one head of a layer of attention between fields gathers, how many heads, and whether it is
+    normalised."""
     return {
         "width": trial.suggest_categorical("width", [8, 16, 32]),
         "heads": trial.suggest_categorical("heads", [2, 4]),
+        "normalise": trial.suggest_categorical("normalise", [False, True]),
     }
 
 

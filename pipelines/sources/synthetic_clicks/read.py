@@ -39,7 +39,7 @@ def read_clicks(folder: Path) -> Source:
     files = _whole(folder, config["rows"])
     record = ", '\t', ".join(f"coalesce(CAST({quoted(name)} AS STRING), '')" for name in ROWS_SCHEMA.names)
     raw = Raw(
-        _rows(files),
+        _rows(files, config["rows"]),
         tuple(as_it_is(name) for name in ROWS_SCHEMA.names),
         {"record": f"concat({record})"},
     )
@@ -73,7 +73,7 @@ def _damaged(folder: Path, why: str) -> MarqueeError:
     return MarqueeError(f"The synthetic clicks in {folder} are damaged ({why}): remove it, and run again.")
 
 
-def _rows(files: list[Path]) -> Rows:
+def _rows(files: list[Path], count: int) -> Rows:
     """The rows of Parquet files in their order, each with its file and its number in it."""
 
     def in_memory() -> pa.Table:
@@ -96,7 +96,7 @@ def _rows(files: list[Path]) -> Rows:
         ]
         return reduce(DataFrame.unionAll, frames)
 
-    return Rows(sum(pq.ParquetFile(file).metadata.num_rows for file in files), in_memory, on_spark)
+    return Rows(count, in_memory, on_spark)
 
 
 def with_origin(schema: pa.Schema) -> pa.Schema:
