@@ -1,6 +1,7 @@
 """The page of one run: what data, what was refused, which tables, how the models did, what it cost."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from training.evaluate.picture import Picture
 
 PAGE = "report.html"
+STAGE = "report"
+"""What writes the page, which tells of all other stages: a page that is written again is the same."""
 SAMPLE = 20_000
 """Labels at which the features are shown."""
 TEMPLATES = Path(__file__).parent / "templates"
@@ -34,7 +37,7 @@ def rewrite_report(settings: Settings, domain: Domain, run: Path | None, stages:
         MarqueeError: there is no such run, or it did not end.
     """
     folder = run or summaries.newest_run(settings.runs)
-    with stages.stage("report") as stage:
+    with stages.stage(STAGE) as stage:
         write_report(settings, domain, summaries.read(folder), folder)
         stage.outcome = str(folder / PAGE)
     return folder / PAGE
@@ -53,7 +56,7 @@ def write_report(settings: Settings, domain: Domain, summary: Summary, folder: P
     versions, memory, task = summary.versions, settings.duckdb_memory, domain.tasks[0]
     facts = event_facts(settings.lake, domain, memory, versions[domain.events.name])
     values: dict[str, Any] = {
-        "summary": summary,
+        "summary": replace(summary, stages=[cost for cost in summary.stages if cost.name != STAGE]),
         "events": domain.events.name,
         "facts": facts,
         "user": identified(user_key(domain)),

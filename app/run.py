@@ -12,7 +12,7 @@ from app import summary
 from app.features import apply_stage, compute_stage, materialize_stage
 from app.home import writing
 from app.ingest import ingest_stage
-from app.report import PAGE, write_report
+from app.report import PAGE, STAGE, write_report
 from app.sources import SourceOptions, check_source, open_source
 from app.spark import spark_on_demand, stop_spark
 from app.summary import Summary, TableCount
@@ -89,7 +89,7 @@ def run(
             stages=stages.costs,
             versions={name: newest_version(settings.lake, name) for name in (*domain.tables, QUARANTINE)},
         )
-        with stages.stage("report") as stage:
+        with stages.stage(STAGE) as stage:
             summary.write(found, folder)
             write_report(settings, domain, found, folder)
             stage.outcome = str(folder / PAGE)

@@ -12,8 +12,8 @@ from common import signals
 
 def main() -> None:
     """Run the command that was typed, and end the process."""
-    signals.take()
     try:
+        signals.take()
         from cli.exit_codes import run
 
         code = run()

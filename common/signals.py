@@ -24,7 +24,7 @@ GRACE = 5.0
 ONE_PRESS = 0.5
 """Seconds in which further signals are the same one, passed on by whoever started us."""
 WORDS = {int(signal.SIGINT): "Interrupted", int(signal.SIGTERM): "Terminated"}
-STATE = "nothing is half-written; what was done stays, and the same command goes on from there."
+STATE = "nothing is half-written. Type the same command again: what was done stays done."
 
 
 class _Process:

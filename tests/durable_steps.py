@@ -315,6 +315,7 @@ def main() -> None:
     os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     tried: Counter[tuple[str, str]] = Counter()
     wrong: Counter[tuple[str, str]] = Counter()
+    missed = 0
     steps: dict[str, int] = {}
     faults = options.faults.split(",")
     with tempfile.TemporaryDirectory(prefix="marquee-steps-") as folder, Forks() as forks:
@@ -330,6 +331,7 @@ def main() -> None:
                 found = trial.disturbed(step, fault)
                 if found is None:
                     print(f"{name:12}{fault:7}{step}  was not reached", flush=True)
+                    missed += 1
                     continue
                 tried[name, fault] += 1
                 wrong[name, fault] += bool(found)
@@ -349,8 +351,8 @@ def main() -> None:
     for name, number in steps.items():
         cells = (f"{tried[name, fault]:8} {wrong[name, fault]:3} wrong" for fault in faults)
         print(f"{name:12}{number:8}" + "".join(f"{cell:>18}" for cell in cells))
-    print(f"{tried.total()} points tried, {wrong.total()} wrong")
-    sys.exit(wrong.total() > 0)
+    print(f"{tried.total()} points tried, {wrong.total()} wrong, {missed} not reached")
+    sys.exit(wrong.total() + missed > 0)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ MOST_KEYS = 100
 
 
 def state(home: Path) -> dict[str, Any]:
-    """All that counts of a home: tables, what is online, models' metrics, data sets and generated files.
+    """All that counts of a home: tables, the registry, what is online, models, data sets and generated files.
 
     Of feature tables what readers see: late events leave rows behind that are not read any more.
     """
@@ -31,15 +31,42 @@ def state(home: Path) -> dict[str, Any]:
         rows = seen_by_readers(views[name], table(home, name)) if name in views else content(home, name)
         found[f"table {name}"] = rows
     if (home / "registry.db").exists():
+        found["registry"] = registered(home)
         found["online"] = online(home)
     for file in home.rglob("metrics.json"):
         place = file.parent.relative_to(home).parts
         name = "/".join(place[2:] if place[0] == "runs" else place)
-        found[f"model {name}"] = json.loads(file.read_text())["test"]
+        found[f"model {name}"] = model_state(file.parent)
     for file in (*home.glob("sources/**/*"), home.parent / "out.parquet"):
         if file.is_file():
             found[f"file {file.relative_to(home.parent)}"] = hashlib.sha256(file.read_bytes()).hexdigest()
     return found
+
+
+def model_state(folder: Path) -> dict[str, Any]:
+    """What counts of a trained model: what made it, its scores of the test rows, and its metrics."""
+    parts = (folder / name for name in ("inputs.json", "predictions.parquet"))
+    return {
+        "metrics": json.loads((folder / "metrics.json").read_text())["test"],
+        "recipe": json.loads((folder / "manifest.json").read_text())["recipe"],
+        **{file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in parts},
+    }
+
+
+def registered(home: Path) -> dict[str, list[str]]:
+    """What the registry has: the columns of each view, and the views of each service."""
+    from feature_repo.store import open_store
+
+    store = open_store(Settings(home=home))
+    views = {
+        view.name: [f"{field.name} {field.dtype}" for field in view.schema]
+        for view in store.list_feature_views()
+    }
+    services = {
+        service.name: [view.name for view in service.feature_view_projections]
+        for service in store.list_feature_services()
+    }
+    return {name: sorted(found) for name, found in {**views, **services}.items()}
 
 
 def online(home: Path) -> list[dict[str, Any]]:

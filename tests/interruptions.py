@@ -114,10 +114,11 @@ class Ending:
     def is_young(self, number: int) -> bool:
         """Whether the command ended before any code of ours ran: the system ends it, without a line, and the
         interpreter, while it starts, with a traceback of its own."""
-        if self.code == -number:
-            return not self.errors
+        if not self.errors:
+            return self.code == -number
         ours = any(place in line for place in (str(ROOT), "<string>") for line in self.errors)
-        return self.code == 1 and self.errors[-1:] == (KeyboardInterrupt.__name__,) and not ours
+        ended = self.code in (1, -signal.SIGINT) and self.errors[-1:] == (KeyboardInterrupt.__name__,)
+        return number == signal.SIGINT and ended and not ours
 
     def faults(self, number: int) -> list[str]:
         """What is not as it ought to be after this signal."""

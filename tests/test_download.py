@@ -96,8 +96,8 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             if is_zip and state.cuts:
                 body = body[: state.cuts.pop(0)]
                 self.close_connection = True
+            state.sent += len(body)  # before whoever reads it can look
             self.wfile.write(body)
-            state.sent += len(body)
             return None
 
         def answer(self, status: int, **headers: str) -> None:

@@ -171,6 +171,9 @@ def test_bad_files_are_refused(file: Path, tmp_path: Path) -> None:
         (table.slice(0, 0), "has no rows"),
         (changed(table, "liked", pa.array([None, *[True] * 419])), "1 of 420 rows have no liked"),
         (changed(table, "event_timestamp", pa.array(np.arange(420))), "event_timestamp holds int64"),
+        (changed(table, "user_id", pa.array([1, None, *[2] * 418])), "1 of 420 rows have no user_id, row 2"),
+        (rated(table, [4.0, 7.0, *[2.0] * 418]), r"rating, row 2, is 7, outside \[0.5, 5\]"),
+        (rated(table, [4.0, 3.0, 0.0, *[2.0] * 417]), r"rating, row 3, is 0, outside \[0.5, 5\]"),
     ):
         pq.write_table(other, bad)
         with pytest.raises(MarqueeError, match=sentence):
@@ -195,6 +198,11 @@ def test_numbers_that_no_model_can_read_are_told_of(file: Path, tmp_path: Path) 
     )
     where = f"in 3 rows, first in row 71, of {odd}"
     assert of_mean == f"movie_rating_mean {where} is infinite, or beyond float32: {missing}"
+
+
+def rated(table: pa.Table, ratings: list[float]) -> pa.Table:
+    """A table whose labels are to be made of ratings."""
+    return table.drop_columns(["liked"]).append_column("rating", pa.array(ratings))
 
 
 def changed(table: pa.Table, name: str, values: pa.Array) -> pa.Table:

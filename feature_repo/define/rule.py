@@ -74,7 +74,7 @@ def column_rules(column: Column) -> list[Rule]:
             Rule(
                 f"{name}_in_range",
                 f"{held} IS NULL OR {test}",
-                f"{name} is outside {_interval(column)}",
+                f"{name} is outside {interval(column)}",
                 "range",
                 name,
             )
@@ -92,7 +92,8 @@ def column_rules(column: Column) -> list[Rule]:
     return rules
 
 
-def _interval(column: Column) -> str:
+def interval(column: Column) -> str:
+    """The range of a column's values, in words."""
     low = "-∞" if column.low is None else f"{column.low:g}"
     high = "∞" if column.high is None else f"{column.high:g}"
     return f"[{low}, {high}]"

@@ -1,5 +1,6 @@
 """Labels: a domain's events, and what a task makes of each."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 from common.errors import MarqueeError
 from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.domain import Domain
+from feature_repo.define.rule import interval
 from feature_repo.define.table import Table
 from feature_repo.define.task import Binary, Ordinal, Task
 from lake.damage import reading
@@ -111,6 +113,38 @@ def given_label(table: pa.Table, task: Task) -> pa.Table:
     labels = read(table[task.name], task.name)
     _check_values(labels, task)
     return table.set_column(table.column_names.index(task.name), task.name, labels)
+
+
+def check_events(rows: pa.Table, events: Table, value: str | None = None) -> None:
+    """Refuse rows that are no events, as a gate would that judged them before they became rows of the lake.
+
+    Args:
+        rows: with the events' keys, as `readable_labels` gives them.
+        events: the table that they are of.
+        value: the column that labels are made of, where they are not there already.
+
+    Raises:
+        MarqueeError: a row lacks a key, or its value is outside the declared range; names column and row.
+    """
+    for key in events.key:
+        if (missing := rows[key.name].null_count) > 0:
+            row = pc.index(pc.is_null(rows[key.name]), True).as_py()
+            raise MarqueeError(
+                f"{missing:,} of {rows.num_rows:,} rows have no {key.name}, row {row + 1} first: fill or"
+                " remove them."
+            )
+    if value is None:
+        return
+    column = events.column(value)
+    values = number_values(rows[value], value)
+    low, high = (math.nan if bound is None else bound for bound in (column.low, column.high))
+    outside = pc.or_(pc.less(values, low), pc.greater(values, high))  # false of a bound that is NaN
+    row = pc.index(outside, True).as_py()
+    if row >= 0:
+        raise MarqueeError(
+            f"Column {value}, row {row + 1}, is {values[row].as_py():g}, outside {interval(column)}: mend or"
+            " remove the row."
+        )
 
 
 def _check_values(labels: pa.ChunkedArray, task: Task) -> None:

@@ -21,7 +21,7 @@ from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.table import Table
 from feature_repo.define.task import Task
 from training.data.columns import readable_labels, without_views
-from training.data.labels import given_label, row_names, with_label
+from training.data.labels import check_events, given_label, row_names, with_label
 from training.data.parquet import check_names, opened
 from training.data.service import Service
 from training.inputs.config import InputConfig
@@ -223,7 +223,7 @@ def read_label_columns(file: Path, events: Table, task: Task) -> pa.Table:
 
     Raises:
         MarqueeError: no such file, no Parquet, a column is missing or holds what it cannot, a row has no
-            label, or there are no rows.
+            label or is no event (see `check_events`), or there are no rows.
     """
     told = label_column(file, events, task)
     names = [*row_names(events), told]
@@ -232,6 +232,7 @@ def read_label_columns(file: Path, events: Table, task: Task) -> pa.Table:
     if table.num_rows == 0:
         raise MarqueeError(f"{file} has no rows: there is nothing to train on.")
     table = readable_labels(table, events.key)
+    check_events(table, events, None if told == task.name else told)
     labelled = given_label(table, task) if told == task.name else with_label(table, task)
     if labelled.num_rows != table.num_rows:
         raise MarqueeError(

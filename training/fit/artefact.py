@@ -215,7 +215,7 @@ def read_manifest(folder: Path) -> Manifest:
         refuse_code_in(folder, recipe.model)
         return checked(Manifest, {**values, "recipe": recipe})
     except (TypeError, KeyError, ValueError) as error:
-        raise MarqueeError(f"{folder / MANIFEST} is damaged: {error}.") from error
+        raise _damaged(folder / MANIFEST, error) from error
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
@@ -236,7 +236,7 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """The metrics of an artefact, without loading it."""
     found = _read_json(folder, METRICS)
     if not isinstance(found.get("test"), dict):
-        raise MarqueeError(f"{folder / METRICS} is damaged: it has no metrics of the test rows.")
+        raise _damaged(folder / METRICS, "it has no metrics of the test rows")
     return found
 
 
@@ -245,7 +245,7 @@ def read_history(folder: Path) -> Curve:
     try:
         return Curve.from_json(_read_json(folder, HISTORY))
     except (TypeError, ValueError) as error:
-        raise MarqueeError(f"{folder / HISTORY} is damaged: {error}.") from error
+        raise _damaged(folder / HISTORY, error) from error
 
 
 def read_predictions(folder: Path) -> pa.Table:
@@ -256,7 +256,7 @@ def read_predictions(folder: Path) -> pa.Table:
     try:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise MarqueeError(f"{path} is damaged: {error}.") from error
+        raise _damaged(path, error) from error
 
 
 def _digest(path: Path) -> str:
@@ -270,8 +270,12 @@ def _digest_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
+def _damaged(path: Path, why: object) -> MarqueeError:
+    return MarqueeError(f"{path} is damaged: {why}. Train the model again.")
+
+
 def _changed(path: Path) -> MarqueeError:
-    return MarqueeError(f"{path} is damaged: it is not what was saved. Train the model again.")
+    return _damaged(path, "it is not what was saved")
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -286,14 +290,14 @@ def _read(folder: Path, name: str) -> str:
             f"{folder} has no readable {name}: it is not the folder of a trained model."
         ) from error
     except UnicodeDecodeError as error:
-        raise MarqueeError(f"{folder / name} is damaged: it is no text.") from error
+        raise _damaged(folder / name, "it is no text") from error
 
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     try:
         value = json.loads(_read(folder, name))
     except (ValueError, RecursionError) as error:  # numbers may be too long for Python, and lists too deep
-        raise MarqueeError(f"{folder / name} is damaged: {error}.") from error
+        raise _damaged(folder / name, error) from error
     if not isinstance(value, dict):
-        raise MarqueeError(f"{folder / name} is damaged: it holds no object.")
+        raise _damaged(folder / name, "it holds no object")
     return value
