@@ -275,6 +275,20 @@ def test_a_field_that_is_missing_is_attended_to_by_none(key: str) -> None:
     assert (after[[0, 1, 3]] != before[[0, 1, 3]]).all()
 
 
+@pytest.mark.parametrize("key", ["iarm", "autoint"])
+@pytest.mark.parametrize("forgotten", [0.0, 0.5])
+def test_what_attention_gathers_is_forgotten_while_training_alone(key: str, forgotten: float) -> None:
+    kept = {"embedding.dim": DIM, "embedding.id_dropout": 0.0, "dropout": 0.0}
+    settings = model(key).config_class.of({**kept, "attention_dropout": forgotten})
+    spec = InputSpec.fit(TABLE, "press", VIEWS, settings.inputs)
+    network = model(key).build(settings, spec)
+    drawn(network)
+    arrays = spec.apply(TABLE)
+    used, again, training = (values(network(arrays, training=how)) for how in (False, False, True))
+    np.testing.assert_array_equal(used, again)
+    assert (used != training).any() == (forgotten > 0)
+
+
 def test_without_fields_of_a_user_the_interest_layer_reads_all() -> None:
     views = (facts("country", ARTICLE, VIEWS[0].columns, "behaviour"),)
     table = TABLE.select(["article_id", EVENT_TIMESTAMP, "home"])

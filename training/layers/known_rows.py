@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from training.backend import keras
 
 
@@ -10,12 +12,13 @@ class KnownRows(keras.initializers.RandomNormal):  # type: ignore[misc]
     """Normal values for a table of embeddings, but zeros for its first rows: padding and "unseen".
 
     Where no id is forgotten while training, no row of the training looks "unseen" up: what it starts as is
-    what every id that is met later gets.
+    what every id that is met later gets. The values are NumPy's, the same on each backend: JAX would compile
+    a program for each size of table, and a click log has dozens.
 
     Args:
         stddev: deviation of the normal values. Default 0.05.
         zeros: how many rows are zero. Default 2.
-        seed: of the random numbers. Default None: Keras' global seed.
+        seed: of the random numbers, a whole number. Default None: one that Keras' global seed gives.
 
     Example:
         ```python
@@ -28,9 +31,9 @@ class KnownRows(keras.initializers.RandomNormal):  # type: ignore[misc]
         self.zeros = zeros
 
     def __call__(self, shape: Any, dtype: Any = None) -> Any:
-        values = super().__call__(shape, dtype)
-        known = keras.ops.arange(shape[0])[:, None] >= self.zeros
-        return values * keras.ops.cast(known, values.dtype)
+        values = np.random.default_rng(self.seed).standard_normal(shape, np.float32) * self.stddev
+        values[: self.zeros] = 0
+        return keras.ops.convert_to_tensor(values, dtype)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -35,7 +35,8 @@ class AutoIntConfig(KerasConfig):
         normalise: scores of attention and what a layer gives, as the authors' code does (`FieldAttention`).
         first_order: whether a first-order term is added, as FM has it; the paper has none.
         units: hidden layers of a deep part beside it (the paper's AutoInt+); none by default.
-        dropout: after each of them.
+        attention_dropout: after each layer of attention.
+        dropout: after each hidden layer.
         l2: on their kernels.
     """
 
@@ -47,6 +48,7 @@ class AutoIntConfig(KerasConfig):
     normalise: bool = False
     first_order: bool = False
     units: tuple[Width, ...] = ()
+    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
 
@@ -68,6 +70,7 @@ def build(config: AutoIntConfig, spec: InputSpec) -> Any:
         fields.embeddings,
         fields.mask,
         config.layers,
+        config.attention_dropout,
         width=config.width,
         heads=config.heads,
         residual=config.residual,

@@ -41,16 +41,19 @@ def mlp(
     return x
 
 
-def attended(fields: Any, present: Any, layers: int, **options: Any) -> Any:
+def attended(fields: Any, present: Any, layers: int, dropout: float = 0.0, **options: Any) -> Any:
     """Fields after some layers of attention between them: (batch, fields, dim) to (batch, fields, n).
 
     Args:
         present: which fields are there, bool (batch, fields).
         layers: how many; 0 for the fields as they are.
+        dropout: after each of them.
         options: of `FieldAttention`.
     """
     for i in range(layers):
         fields = FieldAttention(**options, name=f"attention_{i}")(fields, present)
+        if dropout:
+            fields = keras.layers.Dropout(dropout, name=f"attention_dropout_{i}")(fields)
     return fields
 
 

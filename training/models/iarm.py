@@ -32,6 +32,7 @@ class IARMConfig(KerasConfig):
         residual: whether a field stands beside what it gathers; without, it is the paper's IARM-.
         normalise: scores of attention and what a layer gives, as AutoInt's authors do (`FieldAttention`).
         first_order: whether a first-order term is added, as FM has it; the paper has none.
+        attention_dropout: after each layer of interaction.
         dropout: after each hidden layer of the interest layer.
         l2: on their kernels.
     """
@@ -46,6 +47,7 @@ class IARMConfig(KerasConfig):
     residual: bool = True
     normalise: bool = False
     first_order: bool = False
+    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
 
@@ -74,6 +76,7 @@ def build(config: IARMConfig, spec: InputSpec) -> Any:
             fields.embeddings,
             fields.mask,
             config.layers,
+            config.attention_dropout,
             width=config.width,
             heads=config.heads,
             attention=config.attention,

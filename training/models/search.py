@@ -59,12 +59,13 @@ def search_units(trial: "optuna.Trial") -> dict[str, Any]:
 
 
 def search_attention(trial: "optuna.Trial") -> dict[str, Any]:
-    """What one head of a layer of attention between fields gathers, how many heads, and whether it is
-    normalised."""
+    """What one head of a layer of attention between fields gathers, how many heads, whether it is normalised,
+    and what is forgotten after it."""
     return {
         "width": trial.suggest_categorical("width", [8, 16, 32]),
         "heads": trial.suggest_categorical("heads", [2, 4]),
         "normalise": trial.suggest_categorical("normalise", [False, True]),
+        "attention_dropout": trial.suggest_categorical("attention_dropout", [0.0, 0.2, 0.5]),
     }
 
 
