@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.home import writing
+from app.home import refuse_own, writing
 from app.ingest import require_sources
 from app.spark import spark_on_demand
 from common.files import file_to_write, refuse_to_replace
@@ -119,6 +119,7 @@ def join_labels(
     from training.data.dataset import dataset_file
 
     refuse_to_replace({"--labels": labels}, file_to_write(out))
+    refuse_own(settings.home, out)
     with stages.stage("dataset") as stage:
         rows = dataset_file(open_store(settings), domain, service, labels, out)
         stage.outcome = f"{count_of(rows, 'label')} with the features of {service} in {out}"

@@ -1,5 +1,6 @@
 """The home folder: made, checked, and written by one command at a time."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -8,6 +9,21 @@ from common.errors import MarqueeError
 from common.files import remove_partial
 from common.locks import BusyError, locked
 from lake.journal import remove_partial_writes, roll_back
+
+
+def refuse_own(home: Path, out: Path, option: str = "--out") -> None:
+    """Refuse an output that would replace what a home keeps, or lie among its tables, however it is spelt.
+
+    Args:
+        option: that names the output.
+
+    Raises:
+        MarqueeError: naming the option.
+    """
+    place, within = (Path(os.path.realpath(path)) for path in (out, home))
+    kept = place.parent == within and (place.suffix in (".db", ".json") or place.name.startswith("."))
+    if kept or place.is_relative_to(within / "lake"):
+        raise MarqueeError(f"{option} {out} is a place of the home's own: name another.")
 
 
 @contextmanager

@@ -111,7 +111,12 @@ def _records(home: Path, unread: list[Path]) -> Iterator[Path]:
     def keep(error: OSError) -> None:
         unread.append(Path(str(error.filename)))
 
-    for folder, inner, files in os.walk(home, onerror=keep):
+    been: set[str] = set()  # links may lead in circles
+    for folder, inner, files in os.walk(home, onerror=keep, followlinks=True):
+        if (place := os.path.realpath(folder)) in been:
+            inner.clear()
+            continue
+        been.add(place)
         if Path(folder) == home:
             inner[:] = [name for name in inner if name != "lake"]
         if MANIFEST in files or {INPUTS, METRICS} <= set(files):

@@ -74,9 +74,10 @@ def _pending(home: Path) -> dict[datetime, Any]:
     """By their instants; none where the file is damaged, which costs no more than what it is for."""
     try:
         told = json.loads((home / PENDING).read_text())
-        return {datetime.fromisoformat(at): values for at, values in told.items()}
-    except (OSError, ValueError, AttributeError):
+        found = {datetime.fromisoformat(at): dict(values) for at, values in told.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
+    return {at: values for at, values in found.items() if at.tzinfo is not None}
 
 
 def _is_in_lake(lake: Path, events: Table, values: Mapping[str, Any]) -> bool:

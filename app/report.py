@@ -52,7 +52,7 @@ def write_report(settings: Settings, domain: Domain, summary: Summary, folder: P
     from common.page import render
     from training.fit.artefact import read_manifest
 
-    require_versions(settings.lake, summary.versions, folder.name)
+    require_versions(settings.lake, summary.versions, folder.name, summary.commits)
     versions, memory, task = summary.versions, settings.duckdb_memory, domain.tasks[0]
     facts = event_facts(settings.lake, domain, memory, versions[domain.events.name])
     values: dict[str, Any] = {

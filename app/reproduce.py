@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from app.domains import domain_named
 from app.features import apply_stage
-from app.home import writing
+from app.home import refuse_own, writing
 from app.run import new_run, tables_of_run
 from app.sources import DOMAIN_OF, SourceOptions, check_source
 from common.errors import MarqueeError
-from common.files import file_to_write, folder_to_write, write_atomically
+from common.files import file_to_write, folder_to_write, remove_partial, write_atomically
 from common.progress import Stage, Stages
 from common.settings import Settings
 from common.words import count_of
@@ -82,7 +82,11 @@ def reproduce(
                 raise MarqueeError(f"--doc {doc} is a file of {option}, which is read: name another place.")
     place = settings.home / "reproduce" / key
     folder = folder_to_write(options.out or (place / domain.name if domain.fields else place))
+    refuse_own(settings.home, folder)
+    if doc is not None:
+        refuse_own(settings.home, doc, "--doc")
     with writing(settings.home):
+        remove_partial(folder)
         truth = tables_in_place(settings, paper.domain, source, stages)
         with stages.stage("table") as stage:
             stage.report("reading labels and features", 0, 0)

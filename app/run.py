@@ -24,7 +24,7 @@ from common.settings import Settings
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import QUARANTINE
 from feature_repo.define.task import rule_of
-from lake.tables import newest_version
+from lake.tables import commit_digests, newest_version
 
 if TYPE_CHECKING:
     from pipelines.ingest import IngestReport
@@ -80,6 +80,7 @@ def run(
             )
             for recipe in recipes
         }
+        versions = {name: newest_version(settings.lake, name) for name in (*domain.tables, QUARANTINE)}
         found = Summary(
             run=folder.name,
             options={key: _plain(value) for key, value in asdict(source).items()}
@@ -87,7 +88,8 @@ def run(
             tables=tables,
             models={model: model_summary(result) for model, result in results.items()},
             stages=stages.costs,
-            versions={name: newest_version(settings.lake, name) for name in (*domain.tables, QUARANTINE)},
+            versions=versions,
+            commits=commit_digests(settings.lake, versions),
         )
         with stages.stage(STAGE) as stage:
             summary.write(found, folder)

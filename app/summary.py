@@ -33,6 +33,7 @@ class Summary:
     Args:
         models: by name: `labels` (asked, returned), `metrics` on the test split, `folder` of the artefact.
         versions: of the lake's tables that the run made or found, by table; its page is written of these.
+        commits: the digests of their commits; none in a run of an earlier Marquee.
     """
 
     run: str
@@ -41,6 +42,7 @@ class Summary:
     models: dict[str, dict[str, Any]]
     stages: list[StageCost]
     versions: dict[str, int]
+    commits: dict[str, str] = field(default_factory=dict)
 
 
 def write(summary: Summary, folder: Path) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from app.domains import declared
 from app.features import require_features
-from app.home import writing
+from app.home import refuse_own, writing
 from common.errors import MarqueeError
-from common.files import refuse_to_replace
+from common.files import refuse_to_replace, remove_partial_of
 from common.progress import Stage, Stages
 from common.settings import Settings
 from common.words import count_of
@@ -112,14 +112,16 @@ def train(
     recipe = recipe_for(domain, model, options)
     name = f"{recipe.entry.key}.{domain.name}" if domain.fields else recipe.entry.key
     folder = out or settings.home / "models" / name
-    check_replaceable(folder)
     sources = {"--data": options.data, "--config": options.config, "--truth": options.truth}
     refuse_to_replace(sources, folder)
+    refuse_own(settings.home, folder)
+    check_replaceable(folder)
     if options.data is not None:
         check_streams(recipe)
     elif not domain.fields:
         require_features(settings, domain)
     with writing(settings.home):
+        remove_partial_of(folder)
         return train_stage(settings, domain, recipe, folder, options, stages)
 
 
@@ -173,12 +175,14 @@ def train_again(
 
     model = read_manifest(run).recipe.model
     folder = out or settings.home / "models" / f"{run.absolute().name}-again"
-    check_replaceable(folder)
     refuse_to_replace({"--like": run}, folder)
+    refuse_own(settings.home, folder)
+    check_replaceable(folder)
     if not domain.fields:
         require_features(settings, domain)
     with writing(settings.home), stages.stage(f"train {model} like {run}") as stage:
         stage.report("reading the recorded versions", 0, 0)
+        remove_partial_of(folder)
         again = train_like(
             run,
             settings.lake,

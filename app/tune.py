@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.features import require_features
-from app.home import writing
+from app.home import refuse_own, writing
 from app.train import committed_as
 from common.errors import MarqueeError, causes
 from common.files import file_to_write, refuse_to_replace
@@ -134,6 +134,8 @@ def tune(
     file = file_to_write(options.out or settings.home / "tuned" / search.name)
     study = file_to_write(options.study or settings.home / "tuned" / "studies.db")
     refuse_to_replace({"--config": options.config, "--study": study}, file)
+    refuse_own(settings.home, file)
+    refuse_own(settings.home, study, "--study")
     check_study(study)
     if not domain.fields:
         require_features(settings, domain)

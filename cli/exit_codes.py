@@ -6,13 +6,17 @@
 | 1 | a mistake of ours: the sentence names the log that has the traceback |
 | 2 | something that a person can mend: the sentence says what, where, and how |
 | 130, 143 | Ctrl-C, SIGTERM |
+| 141 | whoever read the output closed it |
 """
 
 import sys
+import traceback
 from io import TextIOWrapper
 from pathlib import Path
 
 from common import signals
+
+OUTPUT_CLOSED = 141
 
 
 def run() -> int:
@@ -31,7 +35,11 @@ def run() -> int:
             logging.captureWarnings(True)
         chosen = Chosen()
         ended = app(standalone_mode=False, obj=chosen)
-    except (KeyboardInterrupt, SystemExit):
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # which Typer answers so
+            return OUTPUT_CLOSED
+        raise
+    except KeyboardInterrupt:
         raise
     except BaseException as error:
         # After a signal libraries raise anything.
@@ -55,6 +63,10 @@ def answer(error: BaseException, home: Path | None) -> int:
     if isinstance(error, TyperException):
         say(error.format_message())
         return 2
+    refusal = _refused_output(error)
+    if refusal is not None:
+        say(f"What this command prints cannot be written ({refusal}); its work may be done.")
+        return 2
     known = mendable(error)
     if known is not None:
         say(str(known))
@@ -69,6 +81,15 @@ def answer(error: BaseException, home: Path | None) -> int:
     *_, first = causes(error)
     say(f"This is a mistake of Marquee's own ({type(first).__name__}: {in_words(first)}).{where}")
     return 1
+
+
+def _refused_output(error: BaseException) -> str | None:
+    """Why standard output takes nothing, where that is what went wrong: it was refused to what prints."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return None
+    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
+    prints = innermost.f_globals["__name__"].partition(".")[0] in ("cli", "rich", "typer")
+    return error.strerror if prints else None
 
 
 def say(sentence: str) -> None:

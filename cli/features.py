@@ -1,5 +1,6 @@
 """`marquee features`: what a person needs of the feature store."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,10 +98,10 @@ def push(
                 drawn = instant_of(settings, DOMAIN.events, given)
                 given = one_event(DOMAIN.events, given, drawn)
             done = push_events(spark_on_demand(settings, shown), store, given, DOMAIN, stage.report)
-            if drawn is not None:
-                forget(settings, drawn)
             taken = done.events
             if not taken.accepted and not taken.known:
+                if drawn is not None:
+                    forget(settings, drawn)
                 raise MarqueeError(
                     f"No new rating can be used ({'; '.join(taken.reasons)}): "
                     f"see {settings.lake / QUARANTINE}."
@@ -109,18 +110,25 @@ def push(
                 f"{count_of(taken.accepted, 'rating')} accepted, {count(taken.known)} were there already, "
                 f"{count(taken.quarantined)} quarantined; {online_line(list(done.sent))}"
             )
-    for note in taken.notes:
-        shown.note(note)
-    for reason in taken.reasons:
-        console.print(f"[yellow]quarantined:[/] {escape(reason)}")
-    listing = Table("table", "what was done", "rows written", "late keys", "keys online")
-    online = {part.view: part.rows - part.refused for part in done.sent}
-    for update in done.updates:
-        listing.add_row(
-            update.table, update.how, count(update.rows), count(update.late_keys), count(online[update.table])
-        )
-    console.print(listing)
-    console.print(", ".join(f"{step} {seconds:.1f} s" for step, seconds in done.seconds.items()))
+        for note in taken.notes:
+            shown.note(note)
+        for reason in taken.reasons:
+            console.print(f"[yellow]quarantined:[/] {escape(reason)}")
+        listing = Table("table", "what was done", "rows written", "late keys", "keys online")
+        online = {part.view: part.rows - part.refused for part in done.sent}
+        for update in done.updates:
+            listing.add_row(
+                update.table,
+                update.how,
+                count(update.rows),
+                count(update.late_keys),
+                count(online[update.table]),
+            )
+        console.print(listing)
+        console.print(", ".join(f"{step} {seconds:.1f} s" for step, seconds in done.seconds.items()))
+        sys.stdout.flush()
+        if drawn is not None:  # last: who was not told that it is done may type it again
+            forget(settings, drawn)
 
 
 def _new_ratings(
@@ -139,6 +147,7 @@ def _new_ratings(
         raise MarqueeError("A rating needs --user, --movie and --rating; several come as a file.")
     values = {"user_id": user, "movie_id": movie, "rating": rating}
     if at is None:
+        one_event(DOMAIN.events, values, datetime.now(UTC))  # which refuses what no row can hold
         return values
     try:
         given = datetime.fromisoformat(at)

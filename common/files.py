@@ -115,6 +115,14 @@ def remove_partial(folder: Path) -> None:
         inner[:] = [name for name in inner if not name.endswith(PARTIAL)]
 
 
+def remove_partial_of(path: Path) -> None:
+    """Remove what killed processes left beside a path, of files and folders that were to be it, or for it."""
+    with suppress(OSError):  # there may be no such place yet
+        for other in path.absolute().parent.iterdir():
+            if other.name.startswith(f".{path.name}.") and other.name.endswith(PARTIAL):
+                _remove_unless_held(other)
+
+
 def _remove_unless_held(path: Path) -> None:
     with suppress(OSError), ExitStack() as stack:
         descriptor = os.open(path, os.O_RDONLY)
@@ -141,10 +149,12 @@ def file_to_write(path: Path) -> Path:
     """The path, where a file may be written.
 
     Raises:
-        MarqueeError: it is a folder, or lies below a file.
+        MarqueeError: it is a folder, a device or the like, or lies below a file.
     """
     if path.is_dir():
         raise MarqueeError(f"{path} is a folder: name a file in it.")
+    if path.exists() and not path.is_file():
+        raise MarqueeError(f"{path} is no regular file, and would be replaced by one: name another.")
     _refuse_below_a_file(path)
     return path
 

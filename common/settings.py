@@ -51,7 +51,10 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _usable(cls, home: Path) -> Path:
-        place = home.expanduser().absolute()
+        try:
+            place = home.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(f"there is no such user's folder: {home}") from error
         why = unusable_name(str(place))
         if why is not None:
             raise ValueError(why)

@@ -10,6 +10,9 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from deltalake.exceptions import DeltaError
 
 from common.errors import MarqueeError, in_words
 from common.files import write_atomically
@@ -56,21 +59,27 @@ def roll_back(lake: Path) -> bool:
 
     try:
         before = json.loads(journal.read_text())
-        if not isinstance(before, dict):
-            raise ValueError("it holds no versions")
+        if not isinstance(before, dict) or not all(map(_is_noted, before, before.values())):
+            raise ValueError("it holds no versions of tables")
         for name, version in before.items():
             if version is None:
                 shutil.rmtree(lake / name, ignore_errors=True)
             elif _version(lake, name) != version:
                 # As it was, word for word: of another protocol deltalake says what Spark does not read.
                 open_table(lake, name).restore(version, protocol_downgrade_allowed=True)
-    except (MarqueeError, ValueError) as error:
+    except (MarqueeError, ValueError, DeltaError) as error:
         raise MarqueeError(
             f"What a killed command wrote cannot be undone ({in_words(error)}): remove {journal}, and read"
             " the sources again by `marquee pipeline ingest`."
         ) from error
     journal.unlink()
     return True
+
+
+def _is_noted(name: str, version: Any) -> bool:
+    """Whether `all_or_none` may have noted this: a table of the lake, and a version of it or none."""
+    plain = name not in ("", ".", "..") and Path(name).name == name
+    return plain and (version is None or (type(version) is int and version >= 0))
 
 
 def remove_partial_writes(lake: Path) -> None:

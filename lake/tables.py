@@ -1,5 +1,6 @@
 """The lake's tables without Spark: one Delta table a folder, opened, counted, appended to and replaced."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,12 +83,34 @@ def newest_version(lake: Path, name: str) -> int:
     return open_table(lake, name).version()
 
 
-def require_versions(lake: Path, versions: Mapping[str, int], made: str) -> None:
-    """Refuse to go on where a version of a table cannot be read any more.
+def commit_digest(folder: Path, version: int) -> str:
+    """What tells the commit of a version from another of the same number, as a lake that was put back, or
+    that lost its newest commit, makes them; "" where the log does not have it.
+
+    Args:
+        folder: of the table.
+    """
+    try:
+        text = (folder / LOG / f"{version:020}.json").read_bytes()
+    except OSError:
+        return ""
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def commit_digests(lake: Path, versions: Mapping[str, int]) -> dict[str, str]:
+    """The digest of the commit of a version of each table."""
+    return {name: commit_digest(lake / name, version) for name, version in versions.items()}
+
+
+def require_versions(
+    lake: Path, versions: Mapping[str, int], made: str, commits: Mapping[str, str] | None = None
+) -> None:
+    """Refuse to go on where a version of a table cannot be read any more, or is another one.
 
     Args:
         versions: by table.
         made: what was made of them, for the sentence.
+        commits: by table, as `commit_digests` gave them; None where nobody asked.
 
     Raises:
         MarqueeError: naming the table and the version.
@@ -99,6 +122,11 @@ def require_versions(lake: Path, versions: Mapping[str, int], made: str) -> None
             require_rows(lake, name, version)
         except MarqueeError as error:
             raise MarqueeError(f"{error} {made} was made of it.") from error
+        if commits and commits.get(name) != commit_digest(lake / name, version):
+            raise MarqueeError(
+                f"Version {version} of table {name} in {lake} is not the one that {made} was made of: use its"
+                " home as it was."
+            )
 
 
 def count_rows(lake: Path, name: str) -> int:

@@ -208,7 +208,10 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path: Path) -> None:
     precious.mkdir()
     check_replaceable(precious)  # an empty one may be
     (precious / "thesis.txt").write_text("important")
-    for taken in (precious, precious / "thesis.txt"):
+    extension = tmp_path / "extension"
+    (extension / "icons").mkdir(parents=True)
+    (extension / "manifest.json").write_text("{}")
+    for taken in (precious, precious / "thesis.txt", extension):
         with pytest.raises(MarqueeError, match="is not replaced"):
             check_replaceable(taken)
     check_replaceable(tmp_path / "new")

@@ -21,7 +21,7 @@ from common.errors import MarqueeError
 from common.progress import StageCost, Stages
 from common.settings import Settings, load_settings
 from feature_repo.online.send import Sent
-from tests.marquee import ROOT, in_process, marquee, refused
+from tests.marquee import COMMAND, ROOT, environment, in_process, marquee, refused
 
 
 def test_brackets_in_a_path_stand_in_the_sentence(tmp_path: Path) -> None:
@@ -149,6 +149,20 @@ def test_setting_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("MARQUEE_SPARK_MEMORY", "much")
     with pytest.raises(MarqueeError, match="MARQUEE_SPARK_MEMORY='much'"):
         load_settings(tmp_path)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("into", "code", "said"), [("> /dev/full", 2, "cannot be written"), ("| head -0", 141, "")]
+)
+def test_output_that_nobody_takes(into: str, code: int, said: str, tmp_path: Path) -> None:
+    words = f"{' '.join(COMMAND)} data describe {into}; exit ${{PIPESTATUS[0]}}"
+    command = ["bash", "-c", words]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(tmp_path / "home"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code
+    assert said in done.stderr and done.stderr.count("\n") == bool(said)
 
 
 @pytest.mark.process

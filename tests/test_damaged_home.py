@@ -144,12 +144,27 @@ def test_the_first_table_that_cannot_be_read_is_found_by_reading_all(home: Path)
 # --- the journal ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "[1]", "null", '"ratings"'])
+JOURNALS = [
+    "",
+    "{",
+    "[]",
+    "[1]",
+    "null",
+    '"ratings"',
+    '{"../../data": null}',
+    '{"..": null}',
+    '{"ratings": "1"}',
+]
+
+
+@pytest.mark.parametrize("text", [*JOURNALS, '{"ratings": 99}'])
 def test_a_damaged_journal_is_named_and_removing_it_goes_on(text: str, home: Path, whole: Path) -> None:
-    journal = home / "lake" / JOURNAL
+    journal, outside = home / "lake" / JOURNAL, home.parent / "data"
+    outside.mkdir()
     journal.write_text(text)
     for command in ("pipeline run", "features apply", ingest(whole.with_name("data"))):
-        assert str(journal) in refused(home, *command.split())
+        assert f"remove {journal}" in refused(home, *command.split())
+    assert outside.is_dir()
     journal.unlink()
     assert in_process(home, *ingest(whole.with_name("data")).split()).code == 0
 

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from common.errors import MarqueeError
-from common.files import PARTIAL, folder_atomically, remove_partial, write_atomically
+from common.files import (
+    PARTIAL,
+    folder_atomically,
+    held,
+    remove_partial,
+    remove_partial_of,
+    write_atomically,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -62,3 +69,17 @@ def test_failure_leaves_the_old_folder_and_no_remains(tmp_path: Path) -> None:
         1 / 0  # noqa: B018
     assert names(tmp_path) == ["model"]
     assert names(tmp_path / "model") == ["old"]
+
+
+def test_rows_that_a_killed_training_laid_down_are_removed_by_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    left, of_another = tmp_path / ".model.rows.x.partial", tmp_path / ".other.rows.x.partial"
+    for folder in (left, of_another):
+        folder.mkdir()
+        (folder / "array").write_text("")
+    remove_partial_of(out)
+    assert not left.exists() and of_another.exists()
+    with held(of_another):
+        remove_partial_of(tmp_path / "other")
+    assert of_another.exists()
+    remove_partial_of(tmp_path / "absent" / "model")

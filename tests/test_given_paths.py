@@ -1,5 +1,6 @@
 """Paths that cannot be used are refused in one sentence before any work; commands that read make nothing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,33 @@ def test_nothing_is_replaced_by_what_is_made_from_it(
     said = refused(home, *(word.replace("P", str(place), 1) for word in command.split()))
     assert option in said and "would replace it" in said
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "place", ["registry.db", "online.db", "source.json", "lake/x", "lake/ratings/_delta_log/x"]
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "features dataset --service gbt_v1 --labels LABELS --out P",
+        "train gbt --out P",
+        "tune gbt --trials 1 --out P",
+        "reproduce mmdin --source movielens --path DATA --doc P",
+    ],
+)
+def test_what_a_home_keeps_is_no_place_for_anything_else(command: str, place: str, home: Path) -> None:
+    before = tree(home)
+    assert "P is a place of the home's own".replace("P", str(home / place)) in said_of(
+        command, str(home / place), home
+    )
+    assert tree(home) == before
+
+
+def test_a_device_is_not_replaced(home: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said = said_of("features dataset --service gbt_v1 --labels LABELS --out P", str(pipe), home)
+    assert "is no regular file" in said and pipe.is_fifo()
 
 
 def test_a_page_is_not_written_into_a_file_of_the_data(home: Path) -> None:

@@ -136,6 +136,15 @@ def test_the_oldest_version_that_a_model_or_a_run_names_is_found_whatever_wrote_
     assert recorded_versions(tmp_path) == ({"ratings": 3, "movies": 1, "quarantine": 5}, [])
 
 
+def test_models_behind_a_link_say_which_versions_they_need(tmp_path: Path) -> None:
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home.mkdir()
+    record(elsewhere, "gbt/manifest.json", {"ratings": 3})
+    (home / "models").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(home)
+    assert recorded_versions(home) == ({"ratings": 3}, [])
+
+
 NO_RECORD: dict[str, Callable[[Path], object]] = {
     "half": lambda file: file.write_text(file.read_text()[:10]),
     "empty": lambda file: file.write_text(""),

@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from app.push import PENDING, forget, instant_of
 from common.errors import MarqueeError
@@ -48,6 +49,32 @@ def test_a_push_that_failed_after_the_lake_had_it_counts_once_when_typed_again(
     assert pushed(home).code == 0, "the same rating at another time is another"
     assert ratings_of_1(home) == (stored + 2, served + 2)
     assert online_differs(home) == []
+
+
+def test_a_push_that_could_not_say_what_it_did_counts_once_when_typed_again(home: Path) -> None:  # noqa: F811
+    stored, served = ratings_of_1(home)
+    with patch("rich.table.Table.add_row", side_effect=OSError(28, "No space left on device")):
+        assert pushed(home).code == 2
+    assert ratings_of_1(home) == (stored + 1, served + 1)
+    assert pushed(home).code == 0
+    assert ratings_of_1(home) == (stored + 1, served + 1)
+    assert not (home / PENDING).exists()
+
+
+@pytest.mark.parametrize(
+    "text", ['{"2026-01-02T03:04:05": {"user_id": 1}}', '{"2026-01-02": [1]}', "[]", "{"]
+)
+def test_a_note_that_is_none_is_left_aside(home: Path, text: str) -> None:  # noqa: F811
+    stored, served = ratings_of_1(home)
+    (home / PENDING).write_text(text)
+    assert pushed(home).code == 0
+    assert ratings_of_1(home) == (stored + 1, served + 1)
+
+
+def test_a_number_that_no_row_can_hold_is_refused_and_not_noted(home: Path) -> None:  # noqa: F811
+    words = f"features push --user {2**63} --movie 3 --rating 4"
+    assert "user_id is 9223372036854775808, beyond 64 bits" in refused(home, *words.split())
+    assert not (home / PENDING).exists()
 
 
 def test_a_push_that_failed_before_the_lake_had_it_is_of_now(home: Path) -> None:  # noqa: F811

@@ -34,11 +34,13 @@ class Record:
         table: identity of its table.
         version: of the table.
         features: that were sent.
+        commit: the digest of that version's commit; "" in a record of an earlier Marquee.
     """
 
     table: str
     version: int
     features: list[str]
+    commit: str = ""
 
 
 def record_key(view: FeatureView) -> EntityKey:

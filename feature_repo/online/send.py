@@ -5,15 +5,16 @@ rows that have to go are gone, so a send that was killed is repeated.
 
 A key is sent if its newest row is new. Each key is sent, older rows replace newer ones, and keys that the
 table lacks are removed, so that what is online is the table's, where that cannot be known: without a record;
-where the table was replaced (overwritten, restored, made anew) or has other features; where rows are missing
-online or are others than were written (evicted, deleted, put back from an older copy), as the store's tallies
-tell.
+where the table was replaced (overwritten, restored, made anew, put back from a copy) or has other features;
+where rows are missing online or are others than were written (evicted, deleted, put back from an older copy),
+as the store's tallies tell.
 """
 
 import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as pads
@@ -33,10 +34,18 @@ from feature_repo.feast_internals import (
     write_online,
 )
 from feature_repo.offline.latest import latest_rows
-from feature_repo.offline.tables import dataset, delta_table, file_source, require_columns, storage_options
+from feature_repo.offline.tables import (
+    dataset,
+    delta_table,
+    file_source,
+    locate,
+    require_columns,
+    storage_options,
+)
 from feature_repo.online.newest import KeepsNewest, microseconds
 from feature_repo.online.record import Record, record_key, rows_missing, sent_record, write_record
 from lake.changes import added_rows
+from lake.tables import commit_digest
 
 BATCH = 10_000
 """Rows that go to the online store at a time."""
@@ -107,11 +116,13 @@ def _send_view(store: FeatureStore, view: FeatureView, on_progress: Progress | N
     source = file_source(view.batch_source)
     table = delta_table(store.config, source)
     held, missing = sent_record(store, view), rows_missing(store, view)
-    goal = Record(str(table.metadata().id), table.version(), [feature.name for feature in view.features])
-    if held == goal and missing is None:
-        return Sent(view.name, held.version, goal.version, 0, 0, 0, 0, time.perf_counter() - started)
+    version, features = table.version(), [feature.name for feature in view.features]
+    folder = Path(locate(store.config, source.path))
+    goal = Record(str(table.metadata().id), version, features, commit_digest(folder, version))
     added = None
-    if held is not None and missing is None and (held.table, held.features) == (goal.table, goal.features):
+    if held is not None and missing is None and _was(held, goal, folder):
+        if held.version == version:
+            return Sent(view.name, version, version, 0, 0, 0, 0, time.perf_counter() - started)
         added = added_rows(table, held.version, storage_options(source))
     newest = newest_rows(store, view, added)
     if added is None:
@@ -130,6 +141,16 @@ def _send_view(store: FeatureStore, view: FeatureView, on_progress: Progress | N
         lost=rows_missing(store, view) or 0,
         seconds=time.perf_counter() - started,
     )
+
+
+def _was(held: Record, goal: Record, folder: Path) -> bool:
+    """Whether what is online is an earlier version of a table, or this one, with the same features.
+
+    Of tables elsewhere than in files the number alone tells.
+    """
+    if (held.table, held.features) != (goal.table, goal.features):
+        return False
+    return held.commit in ("", commit_digest(folder, held.version))
 
 
 def newest_rows(store: FeatureStore, view: FeatureView, among: pads.Dataset | None = None) -> pa.Table:

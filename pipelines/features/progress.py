@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from feature_repo.define.view import View
-from lake.tables import exists, open_table, said_of
+from lake.tables import commit_digests, exists, open_table, said_of
 from pipelines.features.computation import digest, stored_schema
 
 
@@ -16,7 +16,12 @@ def progress(folder: Path, view: View, seen: Mapping[str, int]) -> str:
         folder: of the lake.
         seen: versions of the view's sources, by name.
     """
-    said = {"seen": dict(seen), "tables": identities(folder, seen), "computation": digest(view)}
+    said = {
+        "seen": dict(seen),
+        "tables": identities(folder, seen),
+        "commits": commit_digests(folder, seen),
+        "computation": digest(view),
+    }
     return json.dumps(said)
 
 
@@ -33,7 +38,8 @@ def seen_by(folder: Path, view: View) -> dict[str, int] | None:
 
     Returns:
         None where there is no table, where it does not say, where its rows are stored or were computed
-        otherwise than the view declares now, or where a source is another table.
+        otherwise than the view declares now, where a source is another table, or where it has another commit
+        of that version now.
     """
     if not exists(folder, view.name):
         return None
@@ -41,9 +47,14 @@ def seen_by(folder: Path, view: View) -> dict[str, int] | None:
     if [field.name for field in table.schema().fields] != stored_schema(view).names:
         return None
     said = said_of(folder, view.name)
-    told = json.loads(said) if said else {}
-    if told.get("computation") != digest(view):
+    try:
+        told = json.loads(said) if said else {}
+        if told.get("computation") != digest(view):
+            return None
+        seen = {str(name): int(version) for name, version in told["seen"].items()}
+        tables, commits = told.get("tables"), told.get("commits")
+    except (ValueError, TypeError, KeyError, AttributeError):  # others write what they like
         return None
-    seen = dict(told["seen"])
-    # Older commits do not say which tables they saw.
-    return seen if told.get("tables") in (None, identities(folder, seen)) else None
+    # Older commits do not say which tables they saw, nor which commits of them.
+    same_tables = tables in (None, identities(folder, seen))
+    return seen if same_tables and commits in (None, commit_digests(folder, seen)) else None

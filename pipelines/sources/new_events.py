@@ -31,11 +31,18 @@ def one_event(table: Table, values: Mapping[str, Any], at: datetime, source: str
         values: of its columns but the instant, by name; in the columns' types.
         at: when it happened; aware.
         source: what the quarantine names as its origin.
+
+    Raises:
+        MarqueeError: a number is beyond 64 bits.
     """
     columns = _columns(table)
     typed = {SECONDS if name == EVENT_TIMESTAMP else name: values.get(name, at) for name in columns}
     texts = (v.isoformat() if isinstance(v, datetime) else str(v) for v in typed.values())
-    arrays = {name: pa.chunked_array([_array(value)]) for name, value in typed.items()}
+    try:
+        arrays = {name: pa.chunked_array([_array(value)]) for name, value in typed.items()}
+    except OverflowError as error:
+        beyond = next(name for name, value in values.items() if abs(value) >= 2**63)
+        raise MarqueeError(f"{beyond} is {values[beyond]}, beyond 64 bits: give a smaller number.") from error
     return _raw(table, arrays, source, pa.array([",".join(texts)]))
 
 

@@ -1,6 +1,6 @@
 """Labels with the features of a service, ready to train any of its models on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,17 +139,21 @@ def check_features(table: pa.Table, service: Service, recorded: bool) -> None:
     Raises:
         MarqueeError: names the columns, and says what to run.
     """
-    held = set(table.column_names)
-    missing = [column.name for view in service.views for column in view.columns if column.name not in held]
-    if not missing:
+    names = _lacking(table.column_names, service)
+    if not names:
         return
-    names = f"{', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}"
     if recorded:
         raise MarqueeError(f"The recorded versions of the tables of {service.name} have no {names} yet.")
     raise MarqueeError(
         f"The registry has {service.name} without {names}: run `marquee pipeline run`, then"
         " `marquee features apply`."
     )
+
+
+def _lacking(held: Collection[str], service: Service) -> str:
+    """The columns of a service that are not among these, the first few by name; "" where all are."""
+    missing = [column.name for view in service.views for column in view.columns if column.name not in held]
+    return f"{', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}"
 
 
 def prepare_file(file: Path, domain: Domain, recipe: Recipe, *, block: int = BLOCK) -> Prepared:
@@ -166,6 +170,7 @@ def prepare_file(file: Path, domain: Domain, recipe: Recipe, *, block: int = BLO
     """
     table = read_label_columns(file, domain.events, recipe.task)
     service = service_of(domain, recipe.service)
+    check_joined(file, service)
     return Prepared(
         table=table,
         domain=domain,
@@ -178,6 +183,21 @@ def prepare_file(file: Path, domain: Domain, recipe: Recipe, *, block: int = BLO
         block=block,
         notes=tuple(numbers_without_meaning(file, service)),
     )
+
+
+def check_joined(file: Path, service: Service) -> None:
+    """Refuse a file that lacks a column of a service: other features were joined to its labels.
+
+    Raises:
+        MarqueeError: names the columns, and says what to run.
+    """
+    with opened(file) as parquet:
+        names = _lacking(parquet.schema_arrow.names, service)
+    if names:
+        raise MarqueeError(
+            f"{file} lacks {names}, which {service.name} has: join them by `marquee features dataset"
+            f" --service {service.name}`."
+        )
 
 
 def numbers_without_meaning(file: Path, service: Service) -> Iterator[str]:

@@ -134,7 +134,9 @@ def check_replaceable(folder: Path) -> None:
         MarqueeError: `folder` is a file or below one, or a folder that holds something but no artefact.
     """
     if folder.is_dir():
-        if (folder / MANIFEST).is_file() or not any(folder.iterdir()):
+        held = {path.name for path in folder.iterdir() if path.is_file()}
+        others = [path for path in folder.iterdir() if not _is_ours(path)]
+        if not others and (MANIFEST in held or not held):
             return
     elif not folder.exists():
         folder_to_write(folder)
@@ -142,6 +144,12 @@ def check_replaceable(folder: Path) -> None:
     raise MarqueeError(
         f"{folder} is not empty and no artefact: it is not replaced. Name another folder with --out."
     )
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a path is of the name of a file of an artefact, of this version of Marquee or another."""
+    known = (MANIFEST, INPUTS, METRICS, HISTORY, PREDICTIONS)
+    return path.is_file() and (path.name in known or path.name.startswith("model."))
 
 
 def save(artefact: Artefact, folder: Path) -> None:

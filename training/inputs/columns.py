@@ -94,12 +94,12 @@ def read(table: pa.Table, name: str, kind: Type) -> pa.Array:
     Instants are cut to the microsecond; those without a zone are UTC.
 
     Raises:
-        MarqueeError: it holds a whole number beyond 64 bits.
+        MarqueeError: it holds a whole number beyond 64 bits, or something else altogether.
     """
     exact = kind in (Type.INT64, Type.INT64_LIST)  # another number would be another id
     try:
         column = table[name].cast(ARROW_TYPES[kind], safe=exact)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise MarqueeError(f"Column {name} does not hold {kind.value}: {error}.") from error
     return column.combine_chunks()
 
