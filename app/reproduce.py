@@ -12,7 +12,7 @@ from app.home import refuse_own, writing
 from app.run import new_run, tables_of_run
 from app.sources import DOMAIN_OF, SourceOptions, check_source
 from common.errors import MarqueeError
-from common.files import file_to_write, folder_to_write, remove_partial, write_atomically
+from common.files import file_to_write, folder_to_write, write_atomically
 from common.progress import Stage, Stages
 from common.settings import Settings
 from common.words import count_of
@@ -86,7 +86,6 @@ def reproduce(
     if doc is not None:
         refuse_own(settings.home, doc, "--doc")
     with writing(settings.home):
-        remove_partial(folder)
         truth = tables_in_place(settings, paper.domain, source, stages)
         with stages.stage("table") as stage:
             stage.report("reading labels and features", 0, 0)

@@ -8,7 +8,7 @@ from app.domains import declared
 from app.features import require_features
 from app.home import refuse_own, writing
 from common.errors import MarqueeError
-from common.files import refuse_to_replace, remove_partial_of
+from common.files import refuse_to_replace
 from common.progress import Stage, Stages
 from common.settings import Settings
 from common.words import count_of
@@ -121,7 +121,6 @@ def train(
     elif not domain.fields:
         require_features(settings, domain)
     with writing(settings.home):
-        remove_partial_of(folder)
         return train_stage(settings, domain, recipe, folder, options, stages)
 
 
@@ -182,7 +181,6 @@ def train_again(
         require_features(settings, domain)
     with writing(settings.home), stages.stage(f"train {model} like {run}") as stage:
         stage.report("reading the recorded versions", 0, 0)
-        remove_partial_of(folder)
         again = train_like(
             run,
             settings.lake,

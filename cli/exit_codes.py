@@ -87,8 +87,8 @@ def _refused_output(error: BaseException) -> str | None:
     """Why standard output takes nothing, where that is what went wrong: it was refused to what prints."""
     if not isinstance(error, OSError) or error.filename is not None:
         return None
-    *_, (innermost, _) = traceback.walk_tb(error.__traceback__)
-    prints = innermost.f_globals["__name__"].partition(".")[0] in ("cli", "rich", "typer")
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    prints = bool(frames) and frames[-1].f_globals["__name__"].partition(".")[0] in ("cli", "rich", "typer")
     return error.strerror if prints else None
 
 

@@ -42,7 +42,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_block_gives_the_very_result_of_memory(file: Path, tmp_path: Path) -> None:
     inside = train_on(prepared("din_v1", 420), NEURALCF, tmp_path / "in")
+    killed = tmp_path / ".out.rows.x.partial"
+    killed.mkdir()
     streamed = train_on(from_file(file), NEURALCF, tmp_path / "out")
+    assert not killed.exists()
     assert streamed.metrics == inside.metrics
     tables = [artefacts.read_predictions(run.folder) for run in (inside, streamed)]
     assert tables[0].equals(tables[1])

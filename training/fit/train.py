@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from common.errors import MarqueeError
+from common.files import remove_partial_of
 from feature_repo.define.task import rule_of
 from training.data.labels import row_names
 from training.data.prepared import Prepared
@@ -70,7 +71,8 @@ def train_on(
     """Split, inputs, model, metrics; the artefact is written to `out`.
 
     A network keeps a checkpoint beside `out` until it is done: the same call, after one that was cut off,
-    goes on from there to the result of an unbroken one.
+    goes on from there to the result of an unbroken one. What else one that was killed left beside `out` is
+    removed.
 
     Args:
         prepared: rows that the recipe fits.
@@ -87,6 +89,7 @@ def train_on(
     prepared.check_recipe(recipe)
     if prepared.files:
         check_streams(recipe)
+    remove_partial_of(out)
     objective = objective_of(recipe.task)
     cut = prepared.cut(recipe)
     targets = objective.targets(prepared.table)
