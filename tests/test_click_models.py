@@ -311,6 +311,16 @@ def test_what_was_never_seen_adds_nothing_where_no_id_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("forgotten", [0.0, 0.2])
+@pytest.mark.parametrize("initial", [0.001, 0.5])
+def test_tables_start_as_wide_as_they_are_told_to(forgotten: float, initial: float) -> None:
+    config = {"embedding.dim": 64, "embedding.id_dropout": forgotten, "embedding.initial": initial}
+    settings = model("fm").config_class.of(config)
+    network = model("fm").build(settings, InputSpec.fit(TABLE, "press", VIEWS, settings.inputs))
+    table = network.get_layer("article_embedding").get_weights()[0][UNSEEN_ID + 1 :]
+    assert table.std() == pytest.approx(initial, rel=0.2)
+
+
+@pytest.mark.parametrize("forgotten", [0.0, 0.2])
 def test_tables_of_one_size_start_as_different_ones(forgotten: float) -> None:
     settings = model("fm").config_class.of({"embedding.dim": DIM, "embedding.id_dropout": forgotten})
     network = model("fm").build(settings, InputSpec.fit(TABLE, "press", VIEWS, settings.inputs))

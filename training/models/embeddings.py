@@ -23,6 +23,7 @@ class EmbeddingConfig(Config):
         bucket_dim: of a bucketised number.
         id_dropout: share of ids that become "unseen" while training; at 0 "unseen" starts as zero.
         l2: pulls the embeddings looked up towards 0 (mean over the batch).
+        initial: deviation of the normal values that tables start as.
     """
 
     id_dim: int = Field(default=8, ge=1)
@@ -30,6 +31,7 @@ class EmbeddingConfig(Config):
     bucket_dim: int = Field(default=4, ge=1)
     id_dropout: float = Field(default=0.3, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
+    initial: float = Field(default=0.05, gt=0)
 
 
 def model_inputs(spec: InputSpec) -> dict[str, Any]:
@@ -126,7 +128,8 @@ class Embeddings:
 
 def _initial(config: EmbeddingConfig) -> Any:
     """What a table starts as; each has one of its own, which gives the same values whenever it is asked."""
-    return keras.initializers.RandomNormal(stddev=0.05) if config.id_dropout else KnownRows()
+    kind = keras.initializers.RandomNormal if config.id_dropout else KnownRows
+    return kind(stddev=config.initial)
 
 
 def masked_mean(members: Any, present: Any) -> Any:

@@ -20,11 +20,14 @@ class FieldConfig(Config):
         dim: of every field.
         id_dropout: share of ids that become "unseen" while training.
         l2: pulls the embeddings looked up towards 0 (mean over the batch).
+        initial: deviation of the normal values that tables start as. Where nothing multiplies fields by one
+            another, small ones keep what is rarely seen from adding noise.
     """
 
     dim: int = Field(default=8, ge=1)
     id_dropout: float = Field(default=0.3, ge=0, lt=1)
     l2: float = Field(default=0.0, ge=0)
+    initial: float = Field(default=0.05, gt=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,12 @@ def field_names(item: Input) -> tuple[str, ...]:
 
 def _embedded(spec: InputSpec, inputs: dict[str, Any], config: FieldConfig, dim: int, prefix: str) -> Any:
     widths = EmbeddingConfig(
-        id_dim=dim, list_dim=dim, bucket_dim=dim, id_dropout=config.id_dropout, l2=config.l2
+        id_dim=dim,
+        list_dim=dim,
+        bucket_dim=dim,
+        id_dropout=config.id_dropout,
+        l2=config.l2,
+        initial=config.initial,
     )
     tables = Embeddings(spec, inputs, widths, prefix)
     found = []

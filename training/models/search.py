@@ -22,7 +22,7 @@ def search_rates(trial: "optuna.Trial") -> dict[str, Any]:
 
 
 def search_fields(trial: "optuna.Trial") -> dict[str, Any]:
-    """Rates of a click model's training, and the width and regularisation of its fields' embeddings."""
+    """Rates of a click model's training, and how wide, regularised and small its embeddings begin."""
     return {
         "training.learning_rate": trial.suggest_float("training.learning_rate", 5e-4, 2e-2, log=True),
         "training.weight_decay": trial.suggest_float("training.weight_decay", 0.01, 10.0, log=True),
@@ -31,6 +31,7 @@ def search_fields(trial: "optuna.Trial") -> dict[str, Any]:
         "embedding.dim": trial.suggest_categorical("embedding.dim", [8, 16, 32, 64]),
         "embedding.id_dropout": trial.suggest_categorical("embedding.id_dropout", [0.0, 0.1, 0.3]),
         "embedding.l2": trial.suggest_float("embedding.l2", 1e-5, 0.1, log=True),
+        "embedding.initial": trial.suggest_float("embedding.initial", 1e-4, 0.1, log=True),
     }
 
 
