@@ -7,4 +7,4 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 # A file stays in one process, with the homes and sessions that its tests share; tests/conftest.py orders them.
-exec .venv/bin/pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder "$@"
+exec .venv/bin/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder "$@"

@@ -29,7 +29,7 @@ if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= 8 * 2**30:
     os.environ.setdefault("TMPDIR", str(_MEMORY))
     tempfile.tempdir = None  # it is chosen anew
 
-# Several processes share the cores: threads of their numerics would only wait for each other.
+# Two processes share the cores: threads of their numerics would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Tests are many short jobs: what the JVM's second compiler spends on them is never earned back.
