@@ -131,10 +131,8 @@ def test_nothing_is_replaced_by_what_is_made_from_it(
     ],
 )
 def test_what_a_home_keeps_is_no_place_for_anything_else(command: str, place: str, home: Path) -> None:
-    before = tree(home)
-    assert "P is a place of the home's own".replace("P", str(home / place)) in said_of(
-        command, str(home / place), home
-    )
+    before, path = tree(home), str(home / place)
+    assert f"{path} is a place of the home's own" in said_of(command, path, home)
     assert tree(home) == before
 
 

@@ -134,9 +134,8 @@ def check_replaceable(folder: Path) -> None:
         MarqueeError: `folder` is a file or below one, or a folder that holds something but no artefact.
     """
     if folder.is_dir():
-        held = {path.name for path in folder.iterdir() if path.is_file()}
-        others = [path for path in folder.iterdir() if not _is_ours(path)]
-        if not others and (MANIFEST in held or not held):
+        held = list(folder.iterdir())
+        if not held or (all(map(_is_ours, held)) and folder / MANIFEST in held):
             return
     elif not folder.exists():
         folder_to_write(folder)

@@ -22,7 +22,7 @@ def search_rates(trial: "optuna.Trial") -> dict[str, Any]:
 
 
 def search_fields(trial: "optuna.Trial") -> dict[str, Any]:
-    """Rates of a click model's training, and how wide, regularised and small its embeddings begin."""
+    """Rates of a click model's training; width, regularisation and initial size of its embeddings."""
     return {
         "training.learning_rate": trial.suggest_float("training.learning_rate", 5e-4, 2e-2, log=True),
         "training.weight_decay": trial.suggest_float("training.weight_decay", 0.01, 10.0, log=True),
