@@ -1,6 +1,7 @@
 """What click models read: every input as fields of one width, a first-order term, and a mask."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field
@@ -30,22 +31,43 @@ class FieldConfig(Config):
     initial: float = Field(default=0.05, gt=0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fields:
-    """The fields of a spec.
+    """The fields of a spec, each made when it is first asked for: not every model has a first-order term.
 
     Args:
-        embeddings: eᵢ of each field i, (batch, fields, dim).
-        first_order: Σᵢ wᵢ, (batch, 1); wᵢ is an embedding of width 1 from tables of its own. It has no bias.
-        mask: which fields are there, bool (batch, fields). Numbers and buckets always are: that one is
-            missing says something.
-        sides: of each field: "user", "item" or "context".
+        spec: the inputs.
+        inputs: from `model_inputs`.
+        config: widths and regularisation.
+        prefix: of the layers' names.
     """
 
-    embeddings: Any
-    first_order: Any
-    mask: Any
-    sides: tuple[str, ...]
+    spec: InputSpec
+    inputs: dict[str, Any]
+    config: FieldConfig
+    prefix: str
+
+    @cached_property
+    def embeddings(self) -> Any:
+        """eᵢ of each field i, (batch, fields, dim)."""
+        return _embedded(self.spec, self.inputs, self.config, self.config.dim, self.prefix)
+
+    @cached_property
+    def first_order(self) -> Any:
+        """Σᵢ wᵢ, (batch, 1); wᵢ is an embedding of width 1 from tables of its own. It has no bias."""
+        weights = _embedded(self.spec, self.inputs, self.config, 1, f"{self.prefix}first_")
+        return keras.ops.sum(weights, axis=1)
+
+    @cached_property
+    def mask(self) -> Any:
+        """Which fields are there, bool (batch, fields). Numbers and buckets always are: that one is missing
+        says something."""
+        return _mask(self.spec, self.inputs)
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Of each field: "user", "item" or "context"."""
+        return tuple(item.side for item in self.spec.inputs for _ in field_names(item))
 
     def of_side(self, side: str) -> Any:
         """The embeddings of the fields of one side; of all, where none is of it: (batch, fields, dim)."""
@@ -73,9 +95,6 @@ def fields_of(spec: InputSpec, inputs: dict[str, Any], config: FieldConfig, pref
         config: widths and regularisation.
         prefix: of the layers' names, where a model has several sets of fields.
 
-    Raises:
-        MarqueeError: every kind of input is switched off.
-
     Example:
         ```python
         fields = fields_of(spec, model_inputs(spec), FieldConfig(dim=8))
@@ -85,12 +104,7 @@ def fields_of(spec: InputSpec, inputs: dict[str, Any], config: FieldConfig, pref
     Reference: S. Rendle, Factorization Machines, ICDM 2010, eq. 1; numbers and bags as fields: W. Song
     et al., AutoInt, CIKM 2019, section 4.2.
     """
-    return Fields(
-        embeddings=_embedded(spec, inputs, config, config.dim, prefix),
-        first_order=keras.ops.sum(_embedded(spec, inputs, config, 1, f"{prefix}first_"), axis=1),
-        mask=_mask(spec, inputs),
-        sides=tuple(item.side for item in spec.inputs for _ in field_names(item)),
-    )
+    return Fields(spec, inputs, config, prefix)
 
 
 def field_names(item: Input) -> tuple[str, ...]:
