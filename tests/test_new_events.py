@@ -326,8 +326,8 @@ def test_file_without_rows_says_so(tmp_path: Path, kind: str) -> None:
             b"user_id,userId,movie_id,rating,timestamp\n1,1,1,1,1\n",
             "several columns for user_id",
         ),
-        ("bad.parquet", b"user_id", "cannot be read as Parquet"),
-        ("cut.parquet", b"PAR1 and no more", "cannot be read as Parquet"),
+        ("bad.parquet", b"user_id", "not a Parquet file that can be read"),
+        ("cut.parquet", b"PAR1 and no more", "not a Parquet file that can be read"),
         ("packed.csv", b"PK\x03\x04", "is a zip archive, not text"),
     ],
 )

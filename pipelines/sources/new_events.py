@@ -7,11 +7,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from common.errors import MarqueeError
 from feature_repo.define.column import EVENT_TIMESTAMP, Column, Type
 from feature_repo.define.table import Table
+from lake.parquet import opened
 from pipelines.sources.delimited import fields, find_columns, split_quoted, surplus
 from pipelines.sources.lines import ENCODING, first_lines, line_rows
 from pipelines.sources.plain_types import INSTANT, WHAT, plain
@@ -111,17 +111,10 @@ def _header(line: str) -> list[str]:
 
 
 def _parquet(path: Path, table: Table) -> Raw:
-    try:
-        file = pq.ParquetFile(path)
+    with opened(path) as file:
         names = file.schema_arrow.names
         places = _places(path, names, table)
         read = file.read(columns=[names[place] for place in places.values()])
-    except (OSError, pa.ArrowException, NotImplementedError) as error:
-        raise MarqueeError(
-            f"{path} cannot be read as Parquet: {str(error).splitlines()[0].rstrip('.')}."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise MarqueeError(f"{path} has a column whose name is no text in UTF-8: rename it.") from error
     arrays = {name: read.column(names[place]) for name, place in places.items()}
     return _raw(table, arrays, str(path), path=path)
 

@@ -11,8 +11,8 @@ from common.errors import MarqueeError
 from common.files import cannot_write
 from feature_repo.define.domain import Domain
 from feature_repo.offline.tables import dataset, file_source
+from lake.parquet import check_names, opened
 from training.data.columns import readable_labels
-from training.data.parquet import check_names, opened
 from training.data.service import Service
 
 

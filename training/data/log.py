@@ -12,9 +12,9 @@ from common.errors import MarqueeError
 from feature_repo.define.domain import Domain
 from feature_repo.define.table import Table
 from lake.damage import reading
+from lake.parquet import opened
 from lake.tables import exists, require_rows
 from training.data.labels import row_names, with_label
-from training.data.parquet import opened
 from training.data.prepared import Prepared
 from training.data.service import service_of
 from training.data.storage import BLOCK, READ

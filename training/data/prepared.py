@@ -14,10 +14,10 @@ from feature_repo.define import role
 from feature_repo.define.column import EVENT_TIMESTAMP, Type
 from feature_repo.define.domain import Domain
 from feature_repo.define.task import Task
+from lake.parquet import opened
 from training.data.columns import is_number
 from training.data.fingerprint import fingerprint, fingerprint_of
 from training.data.labels import read_labels
-from training.data.parquet import opened
 from training.data.service import Service, service_of
 from training.data.splits import Split
 from training.data.storage import BLOCK, READ, read_label_columns

@@ -20,9 +20,9 @@ from common.files import PARTIAL, held
 from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.define.table import Table
 from feature_repo.define.task import Task
+from lake.parquet import check_names, opened
 from training.data.columns import readable_labels, without_views
 from training.data.labels import check_events, given_label, row_names, with_label
-from training.data.parquet import check_names, opened
 from training.data.service import Service
 from training.inputs.config import InputConfig
 from training.inputs.spec import Arrays, InputSpec

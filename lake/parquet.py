@@ -20,7 +20,7 @@ def opened(file: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(file) as parquet:
             yield parquet
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, NotImplementedError) as error:
         why = " ".join(str(error).split()).rstrip(".")
         raise MarqueeError(f"{file} is not a Parquet file that can be read: {why}.") from error
     except UnicodeDecodeError as error:
