@@ -20,8 +20,13 @@ from typing import Any, Self
 from tests.steps import put_filter
 
 MODULE = "-m"
-IMPORTED = ("cli.commands", "app.push", "app.run")
-"""They import all that commands have in common; networks come later, with threads that a fork would lack."""
+IMPORTED = (
+    *("cli.commands", "cli.display", "app.features", "app.push", "app.run", "app.train"),
+    *("feature_repo.online.sqlite", "feature_repo.store", "pipelines.features.jobs", "pipelines.ingest"),
+    *("pipelines.sources.new_events", "training.estimators.scikit", "training.fit.train"),
+    *("rich.progress", "rich.table", "sklearn.ensemble", "skops.io", "sqlalchemy.dialects.sqlite"),
+)
+"""They import what commands need; networks come later, with threads that a fork would lack."""
 MOST = 1 << 18
 """Bytes of a message."""
 

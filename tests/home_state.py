@@ -3,7 +3,9 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pyarrow as pa
 from common.settings import Settings
 from feature_repo.define.column import EVENT_TIMESTAMP
 from feature_repo.domains.movies import DOMAIN
+from tests.folders import files_of
 from tests.marquee import content, table
 from tests.view_rows import seen_by_readers
 
@@ -24,12 +27,9 @@ def state(home: Path) -> dict[str, Any]:
 
     Of feature tables what readers see: late events leave rows behind that are not read any more.
     """
-    views = {view.name: view for view in DOMAIN.views}
     found: dict[str, Any] = {}
     for log in sorted(home.glob("lake/*/_delta_log")):
-        name = log.parent.name
-        rows = seen_by_readers(views[name], table(home, name)) if name in views else content(home, name)
-        found[f"table {name}"] = rows
+        found[f"table {log.parent.name}"] = _rows(_Stored(home, log.parent.name, files_of(str(log.parent))))
     if (home / "registry.db").exists():
         found["registry"] = registered(home)
         found["online"] = online(home)
@@ -41,6 +41,24 @@ def state(home: Path) -> dict[str, Any]:
         if file.is_file():
             found[f"file {file.relative_to(home.parent)}"] = hashlib.sha256(file.read_bytes()).hexdigest()
     return found
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A table as it is stored, equal to that of a copy of the home."""
+
+    home: Path = field(compare=False)
+    name: str
+    files: Hashable
+
+
+@lru_cache(maxsize=500)
+def _rows(stored: _Stored) -> list[dict[str, Any]]:
+    """Its rows; of one that no command touched, they are read once."""
+    for view in DOMAIN.views:
+        if view.name == stored.name:
+            return seen_by_readers(view, table(stored.home, stored.name))
+    return content(stored.home, stored.name)
 
 
 def model_state(folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import unittest.mock
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -92,9 +93,15 @@ def table(home: Path, name: str) -> pa.Table:
 
 def query(sql: str, rows: pa.Table) -> pa.Table:
     """What DuckDB answers to a query over `rows`."""
-    with duckdb.connect() as connection:
+    with _database().cursor() as connection:
         connection.register("rows", rows)
         return connection.sql(sql).to_arrow_table()
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One for all queries: to begin one takes longer than to answer."""
+    return duckdb.connect()
 
 
 def content(home: Path, name: str) -> list[dict[str, Any]]:

@@ -194,14 +194,16 @@ time.sleep(60)
 }
 
 
-@pytest.mark.parametrize("number", [CTRL_C, TERM])
 @pytest.mark.parametrize("case", OTHERS)
-def test_whatever_goes_on_the_end_is_one_line_and_the_code(case: str, number: int) -> None:
+def test_whatever_goes_on_the_end_is_one_line_and_the_code(case: str) -> None:
     work = textwrap.indent(OTHERS[case], "    ")
-    process = started(f"try:\n{work}\nexcept BaseException:\n    pass\nsignals.leave(0)")
+    program = f"try:\n{work}\nexcept BaseException:\n    pass\nsignals.leave(0)"
+    processes = {number: started(program) for number in (CTRL_C, TERM)}
     began = time.monotonic()
-    process.send_signal(number)
-    assert not ended(process, began).faults(number)
+    for number, process in processes.items():
+        process.send_signal(number)
+    for number, process in processes.items():
+        assert not ended(process, began).faults(number)
 
 
 @pytest.mark.parametrize("number", [CTRL_C, TERM])

@@ -1,6 +1,5 @@
 """A home and the commands on it, as the command line gives them; none starts Spark."""
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -25,7 +24,7 @@ from pipelines.features.jobs import run_job
 from pipelines.ingest import IngestReport, add, ingest
 from pipelines.sources.movielens import read_movielens
 from pipelines.sources.new_events import read_events
-from tests.folders import until_exit
+from tests.folders import files_of, until_exit
 from tests.promises.model import Film, Rating, Row, Taken
 from tests.raw_rows import no_spark
 from tests.view_rows import seen_by_readers
@@ -186,17 +185,6 @@ class Home:
             rows = read()
             self.read[what] = files, rows
         return rows
-
-
-def files_of(folder: str) -> Hashable:
-    """Names, lengths and instants of all files of a folder, equal to those of a copy of it."""
-    found = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            state = entry.stat()
-            inside = files_of(entry.path) if entry.is_dir() else ()
-            found.append((entry.name, state.st_size, state.st_mtime_ns, inside))
-    return tuple(sorted(found))
 
 
 @cache
