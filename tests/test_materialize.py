@@ -30,6 +30,7 @@ from tests.online_stores import (
     served,
     sqlite,
     stored,
+    view,
     write,
     write_online,
 )
@@ -190,6 +191,18 @@ def test_replaced_table_replaces_what_is_online(store: FeatureStore) -> None:
     write(store, [Event(3, 1, 0)])
     assert send_all(store) == 1
     assert served(store, KEYS) == {3: Event(3, 1, 0)}
+
+
+def test_a_view_that_has_more_features_is_sent_whole(store: FeatureStore) -> None:
+    fewer = view()
+    fewer.features = [feature for feature in fewer.features if feature.name == "said"]
+    store.apply([fewer])
+    write(store, [Event(1, 10, 0), Event(2, 10, 0)])
+    assert send_all(store) == 2
+    store.apply([view()])
+    (sent,) = send_changed(store)
+    assert (sent.since, sent.rows) == (None, 2)
+    assert served(store, KEYS) == newest(stored(store))
 
 
 def test_deleted_rows_are_gone_online(store: FeatureStore) -> None:

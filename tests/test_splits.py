@@ -149,6 +149,13 @@ def test_cuts_in_time_lie_one_block_earlier_each() -> None:
     ]
 
 
+def test_cuts_in_time_go_by_the_column_that_is_asked_for() -> None:
+    table = at(list(range(100)))
+    backwards = table.append_column("position", pa.array(range(100, 0, -1), pa.int64()))
+    for cut in before_test(backwards, "time", 2, by="position"):
+        assert cut.train.min() > cut.valid.max() > cut.valid.min() > cut.later.max() > 19
+
+
 def test_cuts_at_random_are_dealt_by_their_seed_in_blocks_of_one_size() -> None:
     table = at(list(range(100)))
     first, again, other = (before_test(table, "random", 3, seed=seed) for seed in (1, 1, 2))

@@ -1,7 +1,7 @@
 """What a feature table's commits say: which versions of its sources it has seen, and how it was computed."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from feature_repo.define.view import View
@@ -18,16 +18,10 @@ def progress(folder: Path, view: View, seen: Mapping[str, int]) -> str:
     """
     said = {
         "seen": dict(seen),
-        "tables": identities(folder, seen),
         "commits": commit_digests(folder, seen),
         "computation": digest(view),
     }
     return json.dumps(said)
-
-
-def identities(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """What tells tables from others that are made anew under the same names, and count versions from 0."""
-    return {name: str(open_table(folder, name).metadata().id) for name in names if exists(folder, name)}
 
 
 def seen_by(folder: Path, view: View) -> dict[str, int] | None:
@@ -38,8 +32,8 @@ def seen_by(folder: Path, view: View) -> dict[str, int] | None:
 
     Returns:
         None where there is no table, where it does not say, where its rows are stored or were computed
-        otherwise than the view declares now, where a source is another table, or where it has another commit
-        of that version now.
+        otherwise than the view declares now, or where a source has another commit of that version now, as one
+        has that was made anew or put back.
     """
     if not exists(folder, view.name):
         return None
@@ -48,13 +42,11 @@ def seen_by(folder: Path, view: View) -> dict[str, int] | None:
         return None
     said = said_of(folder, view.name)
     try:
-        told = json.loads(said) if said else {}
+        told = json.loads(said or "{}")
         if told.get("computation") != digest(view):
             return None
         seen = {str(name): int(version) for name, version in told["seen"].items()}
-        tables, commits = told.get("tables"), told.get("commits")
     except (ValueError, TypeError, KeyError, AttributeError):  # others write what they like
         return None
-    # Older commits do not say which tables they saw, nor which commits of them.
-    same_tables = tables in (None, identities(folder, seen))
-    return seen if same_tables and commits in (None, commit_digests(folder, seen)) else None
+    # What an earlier Marquee wrote does not say which commits it saw.
+    return seen if told.get("commits") in (None, commit_digests(folder, seen)) else None

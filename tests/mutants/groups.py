@@ -23,12 +23,21 @@ GROUPS = {
     "incremental law and kernels": Group(
         _in(
             "pipelines/features",
-            *("kernels", "pieces", "in_arrow", "incremental", "computation", "comparison", "news"),
+            *(
+                "kernels",
+                "pieces",
+                "in_arrow",
+                "incremental",
+                "computation",
+                "comparison",
+                "news",
+                "progress",
+            ),
         ),
         _in(
             "tests",
             *("test_kernels", "test_comparison", "test_operations", "test_incremental", "test_any_cut"),
-            *("test_feature_jobs", "test_clocks", "test_few_or_many"),
+            *("test_feature_jobs", "test_clocks", "test_few_or_many", "test_put_back"),
         ),
     ),
     "as-of joins": Group(
