@@ -4,7 +4,8 @@ Feast documents what a plug-in implements and what a store is asked. What stands
 version of Feast may change it: this is the file to look at then. Each function says what is needed it for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from sqlite3 import Connection
@@ -50,6 +51,18 @@ def online_store(store: FeatureStore) -> OnlineStore:
 def offline_store(store: FeatureStore) -> OfflineStore:
     """The offline store itself."""
     return store._get_provider().offline_store
+
+
+@contextmanager
+def refreshed_once(store: FeatureStore) -> Iterator[None]:
+    """Read the registry again at the end of the block only: Feast does so at each object that it writes."""
+    registry: Any = store.registry
+    registry.refresh = lambda project=None: None  # noqa: ARG005 (Feast names it)
+    try:
+        yield
+    finally:
+        del registry.refresh
+        registry.refresh()
 
 
 def read_online(

@@ -21,6 +21,7 @@ from feature_repo.applied import applied_views
 from feature_repo.define.column import BEGINNING
 from feature_repo.define.domain import Domain
 from feature_repo.differences import Change, differences, held_objects, wanted_objects
+from feature_repo.feast_internals import refreshed_once
 from feature_repo.lock import registry_lock
 from feature_repo.offline.tables import delta_table, file_source
 from feature_repo.online.send import Sent, send_changed
@@ -108,7 +109,8 @@ def apply(settings: Settings, domain: Domain) -> list[Change]:
         held = held_objects(store)
         changes = differences(held, wanted_objects(objects))
         gone = [held[change.kind, change.name] for change in changes if change.action == "delete"]
-        store.apply(objects.all, objects_to_delete=gone, partial=False)
+        with refreshed_once(store):
+            store.apply(objects.all, objects_to_delete=gone, partial=False)
     return changes
 
 
@@ -129,8 +131,9 @@ def materialize(
     store = open_store(settings)
     now = datetime.now(UTC)
     sent = send_changed(store, views, on_progress)
-    for view in applied_views(store, views):
-        store.registry.apply_materialization(view, store.project, BEGINNING, now)
+    with refreshed_once(store):
+        for view in applied_views(store, views):
+            store.registry.apply_materialization(view, store.project, BEGINNING, now)
     return sent
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
+import typer.main
 from click.testing import CliRunner, Result
 from deltalake import DeltaTable
 
@@ -50,11 +51,16 @@ def in_process(home: Path | str, *arguments: object) -> Refused:
 
     said = io.StringIO()
     with (
+        unittest.mock.patch("typer.main.get_command", _get_command),
         unittest.mock.patch.object(sys, "argv", ["marquee", *map(str, arguments), "--home", str(home)]),
         contextlib.redirect_stderr(said),
     ):
         code = run()
     return Refused(code, said.getvalue().strip().splitlines())
+
+
+_get_command = cache(typer.main.get_command)
+"""Makes a command of its declarations, which a process does once otherwise."""
 
 
 def refused(home: Path | str, *arguments: object) -> str:
