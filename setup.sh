@@ -38,7 +38,7 @@ if ! cmp -s requirements.lock .venv/requirements.lock; then
     echo "Installing into .venv from requirements.lock (a few minutes the first time)"
     [ -x .venv/bin/python ] || "$python" -m venv .venv
     [ -x .venv/bin/uv ] || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
-    .venv/bin/uv pip sync --quiet --python .venv --require-hashes requirements.lock
+    .venv/bin/uv pip sync --quiet --python .venv --require-hashes --compile-bytecode requirements.lock
     .venv/bin/uv pip install --quiet --python .venv --no-deps --editable .
     cp requirements.lock .venv/requirements.lock
 fi
