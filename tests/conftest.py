@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,10 @@ _MEMORY = Path("/dev/shm")
 if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= 8 * 2**30:
     os.environ.setdefault("TMPDIR", str(_MEMORY))
     tempfile.tempdir = None  # it is chosen anew
+
+# Tests start hundreds of processes, which would compile the sources each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Two processes share the cores: threads of their numerics would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
