@@ -23,16 +23,8 @@ GROUPS = {
     "incremental law and kernels": Group(
         _in(
             "pipelines/features",
-            *(
-                "kernels",
-                "pieces",
-                "in_arrow",
-                "incremental",
-                "computation",
-                "comparison",
-                "news",
-                "progress",
-            ),
+            *("kernels", "pieces", "in_arrow", "incremental", "progress"),
+            *("computation", "comparison", "news"),
         ),
         _in(
             "tests",
