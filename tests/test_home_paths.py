@@ -107,7 +107,7 @@ def test_all_that_is_made_lies_in_the_home(lake: Path, tmp_path: Path, name: str
     assert names_in(home / "lake") == {view.name for view in PRESS.views}
 
 
-@pytest.mark.parametrize("name", HOMES[:2])
+@pytest.mark.parametrize("name", HOMES)
 def test_spark_joins_in_such_a_home(lake: Path, tmp_path: Path, name: str, spark: object) -> None:  # noqa: ARG001
     settings = Settings(home=tmp_path / name)
     shutil.copytree(lake, settings.lake)
