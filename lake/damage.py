@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from common.errors import MarqueeError, in_words, is_panic
+from lake.opening import opened
 from lake.write import LOG
 
 ASIDE = ".damaged"
@@ -73,7 +74,7 @@ def fault_of(folder: Path, through: bool = False) -> MarqueeError | None:
     """
     try:
         with reading(folder):
-            table = DeltaTable(folder)
+            table = opened(folder)
             check_files(folder, table)
             for quoted in table.files() if through else ():
                 _read_through(folder, unquote(quoted))

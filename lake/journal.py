@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from common.errors import MarqueeError, in_words
@@ -55,8 +56,6 @@ def roll_back(lake: Path) -> bool:
     journal = lake / JOURNAL
     if not journal.exists():
         return False
-    from lake.tables import open_table
-
     try:
         before = json.loads(journal.read_text())
         if not isinstance(before, dict) or not all(map(_is_noted, before, before.values())):
@@ -66,7 +65,7 @@ def roll_back(lake: Path) -> bool:
                 shutil.rmtree(lake / name, ignore_errors=True)
             elif _version(lake, name) != version:
                 # As it was, word for word: of another protocol deltalake says what Spark does not read.
-                open_table(lake, name).restore(version, protocol_downgrade_allowed=True)
+                DeltaTable(lake / name).restore(version, protocol_downgrade_allowed=True)
     except (MarqueeError, ValueError, DeltaError) as error:
         raise MarqueeError(
             f"What a killed command wrote cannot be undone ({in_words(error)}): remove {journal}, and read"

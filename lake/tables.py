@@ -13,6 +13,7 @@ from deltalake.exceptions import DeltaError
 from common.errors import MarqueeError
 from common.files import REFUSALS, cannot_write
 from lake.damage import check_files, put_aside, reading
+from lake.opening import opened
 from lake.write import LOG, write
 
 PROPERTIES = {
@@ -51,7 +52,7 @@ def open_table(lake: Path, name: str, version: int | None = None) -> DeltaTable:
     """
     require(lake, name)
     with reading(lake / name, version):
-        return DeltaTable(lake / name, version=version)
+        return opened(lake / name, version)
 
 
 def rows_of(lake: Path, name: str, version: int | None = None) -> pads.Dataset:

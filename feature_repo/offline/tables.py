@@ -22,6 +22,7 @@ from common.errors import MarqueeError
 from feature_repo.define.column import STATE
 from feature_repo.home import placed_for_feast
 from lake.damage import check_files, reading
+from lake.opening import opened
 from lake.stamps import later_than
 from lake.write import LOG, write
 
@@ -91,7 +92,7 @@ def delta_table(config: RepoConfig, source: FileSource) -> DeltaTable:
 def _local_table(folder: Path, version: int | None) -> DeltaTable:
     """A Delta table of which every data file is there."""
     with reading(folder, version):
-        table = DeltaTable(folder, version=version)
+        table = opened(folder, version)
     check_files(folder, table, version)
     return table
 
