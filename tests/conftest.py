@@ -38,7 +38,10 @@ sys.dont_write_bytecode = False
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Tests are many short jobs: what the JVM's second compiler spends on them is never earned back.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Java would leave the first one little room, and compile again and again what it had to drop.
+os.environ.setdefault(
+    "SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+)
 
 # Tests train the same small networks again and again, many in processes of their own: compile each once.
 _COMPILED = TemporaryDirectory(prefix="marquee-tests-compiled-", ignore_cleanup_errors=True)
