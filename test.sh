@@ -5,5 +5,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 ./setup.sh
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-# A file stays in one process, with the homes and sessions that its tests share; tests/conftest.py orders them.
+# A file stays in one process, with the homes that its tests share. tests/conftest.py orders them.
 exec .venv/bin/pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder "$@"

@@ -1,6 +1,5 @@
 """The lake's tables compacted, clustered, and rid of old versions that nothing needs."""
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from app.home import writing
 from app.spark import spark_stage
 from common.errors import MarqueeError, unknown
+from common.files import is_whole, json_in
 from common.progress import Stages
 from common.settings import Settings
 from common.words import count_of
@@ -131,12 +131,14 @@ def _versions_of(record: Path) -> dict[str, int]:
     Raises:
         OSError, ValueError: it cannot be read.
     """
-    from app.summary import FILE
+    from app.summary import FILE, FIRST_FIELDS
 
-    said = json.loads(record.read_text())
+    said = json_in(record.read_text())
     if not isinstance(said, dict):
         raise ValueError("no object")
-    if record.name == FILE and "versions" not in said:
+    if not is_whole(said):
+        raise ValueError("not what was written")
+    if record.name == FILE and said.keys() == FIRST_FIELDS:
         return {}  # of an earlier version of Marquee, which kept none
     versions = said.get("versions")
     if not isinstance(versions, dict) or not all(type(version) is int for version in versions.values()):

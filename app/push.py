@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from feast import FeatureStore
 
-from common.files import write_atomically
+from common.files import json_in, write_atomically
 from common.progress import Progress, ignore
 from common.settings import Settings
 from feature_repo.applied import applied_views
@@ -73,7 +73,7 @@ def _keep(home: Path, pending: Mapping[datetime, Mapping[str, Any]]) -> None:
 def _pending(home: Path) -> dict[datetime, Any]:
     """By their instants; none where the file is damaged, which costs no more than what it is for."""
     try:
-        told = json.loads((home / PENDING).read_text())
+        told = json_in((home / PENDING).read_text())
         found = {datetime.fromisoformat(at): dict(values) for at, values in told.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -12,7 +12,7 @@ from app.home import refuse_own, writing
 from app.run import new_run, tables_of_run
 from app.sources import DOMAIN_OF, SourceOptions, check_source
 from common.errors import MarqueeError
-from common.files import file_to_write, folder_to_write, write_atomically
+from common.files import file_to_write, folder_to_write, json_in, write_atomically
 from common.progress import Stage, Stages
 from common.settings import Settings
 from common.words import count_of
@@ -117,7 +117,7 @@ def tables_in_place(
     asked = options.identity
     mark = settings.home / (f"{domain.name}.{MARK}" if domain.fields else MARK)
     try:
-        found = json.loads(mark.read_text())
+        found = json_in(mark.read_text())
     except (OSError, ValueError):
         found = None
     now = {"asked": asked, "versions": _versions(settings, domain)}

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import MarqueeError
-from common.files import write_atomically
+from common.files import digest_of, is_whole, json_in, write_atomically
 from common.progress import StageCost
 
 FILE = "summary.json"
+FIRST_FIELDS = frozenset({"run", "options", "tables", "models", "stages"})
+"""What the first summaries had, which did not say of which versions of the tables they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Summary:
 
 def write(summary: Summary, folder: Path) -> None:
     """Write the summary into the run's folder."""
-    write_atomically(folder / FILE, json.dumps(asdict(summary), indent=2) + "\n")
+    values = asdict(summary)
+    write_atomically(folder / FILE, json.dumps({**values, "digest": digest_of(values)}, indent=2) + "\n")
 
 
 def read(folder: Path) -> Summary:
@@ -57,7 +60,10 @@ def read(folder: Path) -> Summary:
         MarqueeError: the folder holds none, or one that is damaged or of an earlier version of Marquee.
     """
     try:
-        found = json.loads((folder / FILE).read_text())
+        found = json_in((folder / FILE).read_text())
+        if not is_whole(found):
+            raise ValueError("it is not what was written")
+        found.pop("digest", None)
         found["tables"] = {name: TableCount(**table) for name, table in found["tables"].items()}
         found["stages"] = [StageCost(**cost) for cost in found["stages"]]
         return Summary(**found)

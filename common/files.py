@@ -3,6 +3,8 @@
 import ctypes
 import errno
 import fcntl
+import hashlib
+import json
 import os
 import shutil
 import sys
@@ -10,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from common.errors import MarqueeError
 
@@ -46,6 +49,29 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise cannot_write(path, error) from error
+
+
+def json_in(text: str | bytes) -> Any:
+    """What a JSON text says.
+
+    Raises:
+        ValueError: it is none, or is nested more deeply than anybody writes.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """SHA-256 of what a JSON file says, all but its `digest`, by which a reader sees that it is whole."""
+    said = {name: value for name, value in values.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def is_whole(values: Mapping[str, Any]) -> bool:
+    """Whether a JSON file says what was written, by its `digest`; older files have none and are believed."""
+    return values.get("digest", "") in ("", digest_of(values))
 
 
 @contextmanager

@@ -56,6 +56,15 @@ def take() -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     threading.Thread(target=_watch, args=(heard,), daemon=True).start()
+    # First, hence done last of all that is done at the end.
+    atexit.register(_be_deaf)
+
+
+def _be_deaf() -> None:
+    """Ignore signals: all is done and said, and Python, as it takes itself apart, would end by a signal's own
+    code without our line."""
+    for number in WORDS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def at_once(do: Callable[[], object]) -> None:

@@ -62,6 +62,12 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def double_in_words(value: str) -> str:
+    """SQL of a double's text for people, who are told where it has more decimals than are shown."""
+    is_cut = f"abs({value}) < 1e9 AND floor(abs({value}) * 1e6 + 0.5) / 1e6 <> abs({value})"
+    return f"CASE WHEN {is_cut} THEN 'about ' ELSE '' END || {double_as_text(value)}"
+
+
 def double_as_text(value: str) -> str:
     """SQL of a double's text: at least one decimal and at most six, as "7.0" or "-0.25".
 

@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from common.errors import MarqueeError, in_words
-from common.files import write_atomically
+from common.files import json_in, write_atomically
 
 JOURNAL = ".unfinished.json"
 """In the lake's folder: the version of each table before, null for one that was not there."""
@@ -57,7 +57,7 @@ def roll_back(lake: Path) -> bool:
     if not journal.exists():
         return False
     try:
-        before = json.loads(journal.read_text())
+        before = json_in(journal.read_text())
         if not isinstance(before, dict) or not all(map(_is_noted, before, before.values())):
             raise ValueError("it holds no versions of tables")
         for name, version in before.items():

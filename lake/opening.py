@@ -32,7 +32,8 @@ def opened(folder: Path, version: int | None = None) -> DeltaTable:
     entries = _entries(folder / LOG)
     kept = _open.pop(key, None)
     table = kept[1] if kept and kept[0] == entries else DeltaTable(folder, version=version)
-    _open[key] = entries, table
+    if _entries(folder / LOG) == entries:  # else it may be of a commit that came meanwhile
+        _open[key] = entries, table
     if len(_open) > _MOST:
         _open.popitem(last=False)
     return table
@@ -45,5 +46,5 @@ def _entries(log: Path) -> _Entries:
         for file in files:
             with suppress(FileNotFoundError):  # a writer's own file, which has its name by now
                 kind = file.stat()
-                found.add((file.name, kind.st_ino, kind.st_size, kind.st_mtime_ns))
+                found.add((file.name, kind.st_ino, kind.st_size, kind.st_ctime_ns))
     return frozenset(found)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import settings as hypothesis_settings
 from pyspark.sql import SparkSession
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from lake.session import StartSpark
 from tests.raw_rows import ENGINES, engine_named
@@ -75,6 +78,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker("process" if "redis" in asked else "unit")
     most = {item.path: kind_of(item) for item in sorted(items, key=kind_of)}
     items.sort(key=lambda item: -most[item.path])
+
+
+class _Sharing(LoadScopeScheduling):
+    """Shares the files out to processes; but all that use Spark stay in one, and all that train networks.
+
+    A session of Spark becomes quicker for minutes, and what networks share is compiled once a process.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        text = (self.config.rootpath / file).read_text()
+        return next((name for name, sign in TOGETHER.items() if re.search(sign, text)), file)
+
+
+TOGETHER = {"on Spark": r"spark: SparkSession|StartSpark|ENGINES", "training": r"pytest\.mark\.training"}
+"""What stays in one process, by a pattern that its files have in their text."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return _Sharing(config, log)
 
 
 def kind_of(item: pytest.Item) -> int:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from common.errors import MarqueeError
 from feature_repo.arrow import arrow_schema, arrow_schema_of
 from feature_repo.define.table import QUARANTINE, QUARANTINE_COLUMNS
 from feature_repo.domains.movies import DOMAIN
@@ -278,6 +279,15 @@ def test_roll_back_that_is_killed_goes_on_with_the_next(grown: Path) -> None:
     assert roll_back(lake)
     assert state(lake) == before
     assert set(json.loads(journal)) == {*(table.name for table in DOMAIN.sources), QUARANTINE}
+
+
+@pytest.mark.parametrize("said", ["", "[]", '{"ratings": "1"}', '{"../ratings": null}', "[" * 200_000])
+def test_a_journal_that_is_none_is_one_sentence(grown: Path, said: str) -> None:
+    before = state(grown / "lake")
+    (grown / "lake" / JOURNAL).write_text(said)
+    with pytest.raises(MarqueeError, match=r"cannot be undone \(.+\): remove .*unfinished"):
+        roll_back(grown / "lake")
+    assert state(grown / "lake") == before
 
 
 # --- another domain ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from feature_repo.define.column import Column, Type
 from feature_repo.define.rule import column_rules
-from lake.dialect import double_as_text, for_duckdb, literal, teach
+from lake.dialect import double_as_text, double_in_words, for_duckdb, literal, teach
 from lake.duckdb import connection
 from pipelines.ingest.judge import value_as_text
 from pipelines.sources.delimited import fields
@@ -83,9 +83,13 @@ def test_nasty_texts_are_typed_alike(request: pytest.FixtureRequest) -> None:
 
 
 def test_nasty_numbers_are_typed_and_shown_alike(request: pytest.FixtureRequest) -> None:
-    query = f"{typed(DOUBLE_READINGS)}, {double_as_text('x')} AS shown"
+    query = f"{typed(DOUBLE_READINGS)}, {double_in_words('x')} AS told, {double_as_text('x')} AS shown"
     found = assert_alike(request, query, pa.table({"x": pa.array(DOUBLES, pa.float64())}))
     shown = {str(double): row[-1] for double, row in zip(DOUBLES, found, strict=True)}
+    told = {str(double): row[-2] for double, row in zip(DOUBLES, found, strict=True)}
+    about = {"1e-07", "5e-07", "0.30000000000000004", "123456789.12345679", "5e-324", "2.5000005"}
+    about |= {"0.49999995", "999999999.9999999"}
+    assert told == {double: f"about {text}" if double in about else text for double, text in shown.items()}
     assert shown["7.25"] == "7.25"
     assert shown["10.0"] == "10.0"
     assert shown["-3.3"] == "-3.3"
@@ -104,7 +108,7 @@ def test_any_text_is_typed_alike(request: pytest.FixtureRequest, texts: list[str
 @given(st.lists(st.floats(), min_size=100, max_size=300))
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_number_is_typed_and_shown_alike(request: pytest.FixtureRequest, doubles: list[float]) -> None:
-    query = f"{typed(DOUBLE_READINGS)}, {double_as_text('x')} AS shown"
+    query = f"{typed(DOUBLE_READINGS)}, {double_in_words('x')} AS shown"
     assert_alike(request, query, pa.table({"x": pa.array(doubles, pa.float64())}))
 
 

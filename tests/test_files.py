@@ -1,5 +1,6 @@
 """Files and folders are whole or absent."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,11 @@ import pytest
 from common.errors import MarqueeError
 from common.files import (
     PARTIAL,
+    digest_of,
     folder_atomically,
     held,
+    is_whole,
+    json_in,
     remove_partial,
     remove_partial_of,
     write_atomically,
@@ -35,6 +39,20 @@ def test_file_below_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MarqueeError, match=r"Cannot write .*MARQUEE_HOME"):
         write_atomically(tmp_path / "file" / "page", "")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 200_000, '{"a": ' * 200_000])
+def test_what_is_no_json_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        json_in(text)
+
+
+def test_a_digest_tells_of_any_change_to_what_a_file_says() -> None:
+    said = {"a": 1, "b": {"c": [2.5, None, "é"]}}
+    written = json.dumps({**said, "digest": digest_of(said)})
+    assert is_whole(json_in(written)) and is_whole(said)
+    assert not is_whole(json_in(written.replace("2.5", "2.25")))
+    assert not is_whole(json_in(written.replace('"a"', '"d"')))
 
 
 def test_folder_replaces_the_old_one_as_a_whole(tmp_path: Path) -> None:

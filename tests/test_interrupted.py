@@ -218,6 +218,23 @@ def test_a_command_whose_work_is_over_ends_at_once(number: int) -> None:
     assert ending.seconds < 1
 
 
+@pytest.mark.parametrize("number", [CTRL_C, TERM])
+def test_a_signal_while_python_takes_itself_apart_changes_nothing(number: int) -> None:
+    process = started(
+        """
+import os
+class Last:
+    def __del__(self, say=os.write, wait=time.sleep):
+        say(1, b"ready\\n")
+        wait(1)
+last = Last()
+signals.leave(2)"""
+    )
+    process.send_signal(number)
+    assert process.wait(GRACE) == 2
+    assert process.stderr is not None and process.stderr.read() == ""
+
+
 def test_ctrl_c_that_is_ignored_stays_so() -> None:
     """As for what a shell runs behind."""
     process = started("print('ready')\ntime.sleep(1)\nsignals.leave(0)", answer=signal.SIG_IGN)

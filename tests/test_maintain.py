@@ -13,7 +13,9 @@ from pyspark.sql import SparkSession
 
 from app import maintain as app_maintain
 from app.maintain import maintain_lake, recorded_versions, space_line
+from app.summary import FIRST_FIELDS
 from common.errors import MarqueeError
+from common.files import digest_of
 from common.progress import Stages
 from common.settings import Settings
 from feature_repo.domains.movies import DOMAIN
@@ -131,7 +133,7 @@ def test_the_oldest_version_that_a_model_or_a_run_names_is_found_whatever_wrote_
     record(tmp_path, "reproduce/p/cells/honest/din/0/manifest.json", {"ratings": 3})
     record(tmp_path, "runs/r/summary.json", {"movies": 1, "quarantine": 5})
     (tmp_path / "runs/old").mkdir()
-    (tmp_path / "runs/old/summary.json").write_text(json.dumps({"run": "of an earlier version"}))
+    (tmp_path / "runs/old/summary.json").write_text(json.dumps(dict.fromkeys(FIRST_FIELDS)))
     record(tmp_path, "lake/ratings/manifest.json", {"ratings": 0})
     assert recorded_versions(tmp_path) == ({"ratings": 3, "movies": 1, "quarantine": 5}, [])
 
@@ -152,7 +154,21 @@ NO_RECORD: dict[str, Callable[[Path], object]] = {
     "a list": lambda file: file.write_text("[]"),
     "versions of nothing": lambda file: file.write_text('{"versions": null}'),
     "versions in words": lambda file: file.write_text('{"versions": {"ratings": "3"}}'),
+    "another word for versions": lambda file: file.write_text(
+        file.read_text().replace("versions", "verskons")
+    ),
+    "nothing": lambda file: file.write_text("{}"),
+    "nested too deeply": lambda file: file.write_text("[" * 200_000),
+    "another version": lambda file: file.write_text(
+        with_digest(file).replace('"ratings": 3', '"ratings": 8')
+    ),
 }
+
+
+def with_digest(file: Path) -> str:
+    """What a record says, with the digest that newer ones have."""
+    said = json.loads(file.read_text())
+    return json.dumps({**said, "digest": digest_of(said)})
 
 
 @pytest.mark.parametrize("damage", NO_RECORD)

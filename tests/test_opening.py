@@ -3,11 +3,13 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+from lake import opening
 from lake.opening import opened
 from lake.write import LOG
 
@@ -73,6 +75,20 @@ def test_a_log_that_changed_is_read_again(folder: Path, how: str) -> None:
     after = opened(folder)
     assert after is not before
     assert values(after) == found
+
+
+def test_a_commit_that_came_while_the_log_was_read_and_went_again_is_not_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_late(*given: Any, **named: Any) -> DeltaTable:
+        add(folder, 5)
+        return DeltaTable(*given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "DeltaTable", read_late)
+        assert values(opened(folder)) == [1, 2, 5]
+    newest(folder).unlink()
+    assert values(opened(folder)) == [1, 2]
 
 
 def test_a_log_that_is_damaged_is_not_taken_for_the_one_before(folder: Path) -> None:

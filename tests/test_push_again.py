@@ -62,7 +62,7 @@ def test_a_push_that_could_not_say_what_it_did_counts_once_when_typed_again(home
 
 
 @pytest.mark.parametrize(
-    "text", ['{"2026-01-02T03:04:05": {"user_id": 1}}', '{"2026-01-02": [1]}', "[]", "{"]
+    "text", ['{"2026-01-02T03:04:05": {"user_id": 1}}', '{"2026-01-02": [1]}', "[]", "{", "[" * 200_000]
 )
 def test_a_note_that_is_none_is_left_aside(home: Path, text: str) -> None:  # noqa: F811
     stored, served = ratings_of_1(home)

@@ -142,6 +142,8 @@ def _sentence(cls: type[Config], error: ValidationError) -> str:
         return f"{cls.__name__}: {first['ctx']['error']}."
     place = [str(part) for part in first["loc"]]
     name = ".".join(place)
+    if first["type"] == "missing":
+        return f"{name} is missing."
     if first["type"] != "extra_forbidden":
         return f"{cls.__name__}: {name} = {first['input']!r} is not allowed: {first['msg'].lower()}."
     section: type[BaseModel] = cls

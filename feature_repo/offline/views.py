@@ -109,8 +109,8 @@ def check_outputs(label_columns: Sequence[str], views: Sequence[RetrievedView]) 
         clash = sorted(taken.intersection(view.outputs))
         if clash:
             raise MarqueeError(
-                f"The labels and view {view.name} both have {', '.join(clash)}: rename the labels' columns or"
-                " ask for full feature names."
+                f"The labels and view {view.name} both have {', '.join(clash)}: rename the labels' columns,"
+                " or ask Feast for full_feature_names."
             )
         taken.update(view.outputs)
 

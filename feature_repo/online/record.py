@@ -12,6 +12,7 @@ from feast import FeatureStore, FeatureView
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
+from common.files import json_in
 from feature_repo.feast_internals import (
     OnlineRow,
     entity_key,
@@ -52,7 +53,7 @@ def sent_record(store: FeatureStore, view: FeatureView) -> Record | None:
     """What a view's online rows are up to date with; None if it was never sent."""
     ((_, values),) = read_online(store, view, [record_key(view)], [RECORD])
     text = values[RECORD].string_val if values and RECORD in values else ""
-    return Record(**json.loads(text)) if text else None
+    return Record(**json_in(text)) if text else None
 
 
 def write_record(store: FeatureStore, view: FeatureView, record: Record | None) -> None:

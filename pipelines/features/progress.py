@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from common.files import json_in
 from feature_repo.define.view import View
 from lake.tables import commit_digests, exists, open_table, said_of
 from pipelines.features.computation import digest, stored_schema
@@ -42,7 +43,7 @@ def seen_by(folder: Path, view: View) -> dict[str, int] | None:
         return None
     said = said_of(folder, view.name)
     try:
-        told = json.loads(said or "{}")
+        told = json_in(said or "{}")
         if told.get("computation") != digest(view):
             return None
         seen = {str(name): int(version) for name, version in told["seen"].items()}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from feature_repo.define.column import Column, Type, quoted
 from feature_repo.define.table import Table
-from lake.dialect import double_as_text, literal
+from lake.dialect import double_in_words, literal
 from pipelines.sources.readings import given, shown
 from pipelines.sources.source import ORIGIN, Fault, Raw
 
@@ -80,11 +80,11 @@ def value_as_text(value: str, column: Column) -> str:
     if column.type is Type.STRING:
         return value
     if column.type is Type.FLOAT64:
-        return double_as_text(value)
+        return double_in_words(value)
     if column.type is Type.TIMESTAMP:
         return f"CAST(CAST({value} AS TIMESTAMP) AS STRING)"
     if column.type.is_list:
-        text = double_as_text("x") if column.type is Type.FLOAT64_LIST else "CAST(x AS STRING)"
+        text = double_in_words("x") if column.type is Type.FLOAT64_LIST else "CAST(x AS STRING)"
         texts = f"transform({value}, x -> coalesce({text}, 'nothing'))"
         return f"'[' || array_join({texts}, ', ') || ']'"
     return f"CAST({value} AS STRING)"

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import httpx
 
 from common.errors import MarqueeError
-from common.files import cannot_write, folder_atomically, write_atomically
+from common.files import cannot_write, folder_atomically, json_in, write_atomically
 from common.locks import BusyError, locked
 from common.progress import Progress, ignore
 
@@ -132,7 +132,7 @@ class _Part:
 
     def validator(self) -> str:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return str(json.loads(self._validator_path.read_text())["validator"])
+            return str(json_in(self._validator_path.read_text())["validator"])
         return ""
 
     def begin(self, validator: str) -> None:

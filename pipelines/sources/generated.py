@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from common.errors import MarqueeError
-from common.files import cannot_write, folder_atomically, write_atomically
+from common.files import cannot_write, folder_atomically, json_in, write_atomically
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -22,7 +22,7 @@ MARKER = "synthetic.json"
 def made_from(folder: Path) -> dict[str, Any] | None:
     """The marker of a finished folder; None where there is none."""
     try:
-        marker = json.loads((folder / MARKER).read_text())
+        marker = json_in((folder / MARKER).read_text())
     except (OSError, ValueError):
         return None
     return marker if isinstance(marker, dict) and "config" in marker else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from feature_repo.define.column import quoted
-from lake.dialect import LARGEST_DOUBLE, double_as_text
+from lake.dialect import LARGEST_DOUBLE, double_in_words
 from pipelines.sources import written_instants
 
 Kind = Literal["text", "whole", "fraction", "instant"]
@@ -82,7 +82,7 @@ def shown(name: str, of: Kind) -> str:
     """SQL of a raw value as text, for people."""
     if of == "text":
         return name
-    return double_as_text(name) if of == "fraction" else f"CAST({name} AS STRING)"
+    return double_in_words(name) if of == "fraction" else f"CAST({name} AS STRING)"
 
 
 def whole_number(column: str, raw: str = "", of: Kind = "text", kind: str = WHOLE_NUMBER) -> Reading:

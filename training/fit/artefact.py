@@ -14,7 +14,6 @@ The folder is whole or absent.
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,7 +25,7 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from common.errors import MarqueeError, in_words
-from common.files import folder_atomically, folder_to_write
+from common.files import digest_of, folder_atomically, folder_to_write, is_whole, json_in
 from training.config import checked, first_fault
 from training.estimators import Blueprint, Estimator, estimator_of
 from training.fit.curve import Curve
@@ -166,7 +165,7 @@ def save(artefact: Artefact, folder: Path) -> None:
         artefact.estimator.save(temporary)
         files = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
         manifest = replace(artefact.manifest, files=files).as_json()
-        _write_json(temporary / MANIFEST, {**manifest, "digest": _digest_of(manifest)})
+        _write_json(temporary / MANIFEST, {**manifest, "digest": digest_of(manifest)})
 
 
 def load(folder: Path) -> Artefact:
@@ -215,7 +214,7 @@ def read_manifest(folder: Path) -> Manifest:
             f"The artefact {folder} has format {values.get('format')}, this version reads {FORMAT}: "
             "train the model again."
         )
-    if values.get("digest", "") not in ("", _digest_of(values)):
+    if not is_whole(values):
         raise _changed(folder / MANIFEST)
     try:
         recipe = Recipe.from_json(values["recipe"])
@@ -271,12 +270,6 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _digest_of(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of a manifest's values but `digest`."""
-    values = {name: value for name, value in manifest.items() if name != "digest"}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-
-
 def _damaged(path: Path, why: object) -> MarqueeError:
     return MarqueeError(f"{path} is damaged: {why}. Train the model again.")
 
@@ -302,8 +295,8 @@ def _read(folder: Path, name: str) -> str:
 
 def _read_json(folder: Path, name: str) -> dict[str, Any]:
     try:
-        value = json.loads(_read(folder, name))
-    except (ValueError, RecursionError) as error:  # numbers may be too long for Python, and lists too deep
+        value = json_in(_read(folder, name))
+    except ValueError as error:  # numbers may be too long for Python, too
         raise _damaged(folder / name, error) from error
     if not isinstance(value, dict):
         raise _damaged(folder / name, "it holds no object")

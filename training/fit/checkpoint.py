@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.files import write_atomically
+from common.files import json_in, write_atomically
 from training.fit.curve import Curve
 
 Arrays = list[np.ndarray]
@@ -76,7 +76,7 @@ class Checkpoint:
         """The state of this very training; None where there is none, or the file cannot be read."""
         try:
             with np.load(self.path, allow_pickle=False) as file:
-                meta = json.loads(str(file["meta"]))
+                meta = json_in(str(file["meta"]))
                 if meta["of"] != self.of:
                     return None
                 groups = {

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from common.errors import MarqueeError
-from common.files import write_atomically
+from common.files import json_in, write_atomically
 from training.evaluate.bootstrap import Interval
 from training.evaluate.metrics import attainable_share
 
@@ -138,7 +138,7 @@ def read_results(out: Path) -> Results:
     """
     path = out / RESULTS
     try:
-        found = json.loads(path.read_text())
+        found = json_in(path.read_text())
         intervals = ("difference", "ablated")
         return Results(
             rows=tuple(
