@@ -141,3 +141,5 @@ def test_bad_files_are_refused(tmp_path: Path, text: str, sentence: str) -> None
         read_configuration(path, "gbt")
     with pytest.raises(MarqueeError, match="no readable configuration"):
         read_configuration(tmp_path / "none.yaml")
+    with pytest.raises(MarqueeError, match="/dev/zero is a device"):
+        read_configuration(Path("/dev/zero"))

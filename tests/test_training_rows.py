@@ -176,6 +176,7 @@ def test_bad_files_are_refused(file: Path, tmp_path: Path) -> None:
         (changed(table, "event_timestamp", pa.array(np.arange(420))), "event_timestamp holds int64"),
         (changed(table, "user_id", pa.array([1, None, *[2] * 418])), "1 of 420 rows have no user_id, row 2"),
         (rated(table, [4.0, 7.0, *[2.0] * 418]), r"rating, row 2, is 7, outside \[0.5, 5\]"),
+        (rated(table, [4.25, *[2.0] * 419]), r"rating, row 1, is 4.25, no multiple of 0.5"),
         (rated(table, [4.0, 3.0, 0.0, *[2.0] * 417]), r"rating, row 3, is 0, outside \[0.5, 5\]"),
     ):
         pq.write_table(other, bad)

@@ -122,12 +122,13 @@ def flag_values(values: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
         MarqueeError: it holds anything else, or a row has no label.
     """
     numbers = number_values(values, name)
-    row = _first(pc.invert(pc.is_in(numbers, pa.array([0.0, 1.0]))))
+    true = pc.equal(numbers, 1.0)
+    row = _first(pc.invert(pc.or_(true, pc.equal(numbers, 0.0))))  # -0.0, too
     if row is not None:
         raise MarqueeError(
-            f"Column {name}, row {row + 1}, is {numbers[row].as_py():g}: a label is true or false, 1 or 0."
+            f"Column {name}, row {row + 1}, is {numbers[row].as_py():.17g}: a label is true or false, 1 or 0."
         )
-    return pc.equal(numbers, 1.0)
+    return true
 
 
 def decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:

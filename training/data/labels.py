@@ -124,7 +124,8 @@ def check_events(rows: pa.Table, events: Table, value: str | None = None) -> Non
         value: the column that labels are made of, where they are not there already.
 
     Raises:
-        MarqueeError: a row lacks a key, or its value is outside the declared range; names column and row.
+        MarqueeError: a row lacks a key, or its value is outside the declared range or between steps; names
+            the column and the row.
     """
     for key in events.key:
         if (missing := rows[key.name].null_count) > 0:
@@ -144,6 +145,15 @@ def check_events(rows: pa.Table, events: Table, value: str | None = None) -> Non
         raise MarqueeError(
             f"Column {value}, row {row + 1}, is {values[row].as_py():g}, outside {interval(column)}: mend or"
             " remove the row."
+        )
+    if column.step is None:
+        return
+    steps = pc.divide(values, column.step)
+    row = pc.index(pc.equal(steps, pc.floor(steps)), False).as_py()
+    if row >= 0:
+        raise MarqueeError(
+            f"Column {value}, row {row + 1}, is {values[row].as_py():.17g}, no multiple of {column.step:g}:"
+            " mend or remove the row."
         )
 
 

@@ -58,6 +58,8 @@ def read_configuration(path: Path, model: str | None = None) -> ConfigurationFil
         MarqueeError: no such file, no YAML, an unknown key (the sentence names the nearest) or one that is
             given twice, a value out of range, or another model's.
     """
+    if path.is_char_device() or path.is_block_device():  # which may have no end
+        raise MarqueeError(f"{path} is a device: a configuration is a file.")
     try:
         values = read_once(path.read_text())
     except OSError as error:
