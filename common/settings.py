@@ -60,6 +60,13 @@ class Settings(BaseSettings):
             raise ValueError(why)
         return place
 
+    @field_validator("duckdb_memory")
+    @classmethod
+    def _limit(cls, limit: str) -> str:
+        if limit.lstrip().startswith("-"):  # which DuckDB takes for no limit
+            raise ValueError(f"{limit} is no size, as 2GB is")
+        return limit
+
     @property
     def lake(self) -> Path:
         """The Delta tables."""

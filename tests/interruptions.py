@@ -110,10 +110,14 @@ class Ending:
     seconds: float
     left: tuple[str, ...]
     early: bool = False
+    spoke: bool = False
+    """Whether a line of it had come before the signal."""
 
     def is_young(self, number: int) -> bool:
         """Whether the command ended before any code of ours ran: the system ends it, without a line, and the
         interpreter, while it starts, with a traceback of its own."""
+        if self.spoke:
+            return False
         if not self.errors:
             return self.code == -number
         ours = any(place in line for place in (str(ROOT), "<string>") for line in self.errors)
@@ -178,7 +182,7 @@ def interrupted(command: Sequence[str], home: Path, number: int, delay: float, a
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     told = tuple(errors.strip().splitlines())
-    return Ending(process.returncode, told, seconds, tuple(left.values()), early=over)
+    return Ending(process.returncode, told, seconds, tuple(left.values()), early=over, spoke=bool(after))
 
 
 def still_running(mark: str) -> dict[int, str]:

@@ -38,6 +38,21 @@ def test_values_are_the_same_that_python_says_are(kind: str, data: st.DataObject
     assert same(one, other).tolist() == [repr(a) == repr(b) for a, b in pairs[cut:]]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([("a", 1)], [("b", 1)]),
+        ([("a", 1)], [("a", 2)]),
+        ([("a", 1)], []),
+        ([], None),
+        ([("a", 1), ("b", 1)], [("b", 1), ("a", 1)]),
+    ],
+)
+def test_maps_differ_by_keys_values_and_length(one: Any, other: Any) -> None:
+    kind = pa.map_(pa.string(), pa.int64())
+    assert same(pa.array([one, one], kind), pa.array([one, other], kind)).tolist() == [True, False]
+
+
 rows = st.dictionaries(
     st.tuples(st.integers(1, 3), st.sampled_from("ab")), st.none() | st.integers(0, 1), max_size=6
 )

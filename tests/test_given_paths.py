@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from common.errors import MarqueeError
+from common.settings import load_settings
 from tests.marquee import in_process, refused
 from tests.small_home import dataset, small_home
 
@@ -173,13 +175,16 @@ def test_a_home_that_cannot_be_used_is_refused(
 def test_a_home_that_the_environment_leaves_empty_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from common.errors import MarqueeError
-    from common.settings import load_settings
-
     monkeypatch.setenv("MARQUEE_HOME", "")
     with pytest.raises(MarqueeError, match=r"MARQUEE_HOME='' cannot be used: .*empty"):
         load_settings()
     assert load_settings(tmp_path).home == tmp_path
+
+
+def test_a_memory_limit_below_nothing_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MARQUEE_DUCKDB_MEMORY", "-5GB")
+    with pytest.raises(MarqueeError, match=r"MARQUEE_DUCKDB_MEMORY='-5GB' cannot be used: -5GB is no size"):
+        load_settings(tmp_path)
 
 
 READING = (
