@@ -34,7 +34,7 @@ MARK = "MARQUEE_TEST_PROCESSES"
 """A variable by which all processes of a command are known, whoever their parent is."""
 PATIENCE = 3.0
 """Seconds in which children must have ended, too."""
-AT_ITS_END = 0.1
+AT_ITS_END = 1.0
 """Seconds that a command whose work is done takes to end."""
 ON_SPARK = "import lake.session\nlake.session.FEW = 0\nfrom cli.main import main\nmain()"
 """The command where few rows are many."""
