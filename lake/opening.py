@@ -31,11 +31,14 @@ def opened(folder: Path, version: int | None = None) -> DeltaTable:
     key = folder, version
     entries = _entries(folder / LOG)
     kept = _open.pop(key, None)
-    table = kept[1] if kept and kept[0] == entries else DeltaTable(folder, version=version)
+    if kept is not None and kept[0] == entries:
+        _open[key] = kept
+        return kept[1]
+    table = DeltaTable(folder, version=version)
     if _entries(folder / LOG) == entries:  # else it may be of a commit that came meanwhile
         _open[key] = entries, table
-    if len(_open) > _MOST:
-        _open.popitem(last=False)
+        if len(_open) > _MOST:
+            _open.popitem(last=False)
     return table
 
 

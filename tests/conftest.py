@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +20,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from lake.session import StartSpark
 from tests.raw_rows import ENGINES, engine_named
-from tests.servers import redis_in
+from tests.servers import SHORT_JOBS, redis_in
 
 # A busy machine makes any example slow, and that says nothing about the code.
 hypothesis_settings.register_profile("marquee", deadline=None)
@@ -40,11 +41,7 @@ sys.dont_write_bytecode = False
 # Two processes share the cores: threads of their numerics would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Tests are many short jobs: what the JVM's second compiler spends on them is never earned back.
-# Java would leave the first one little room, and compile again and again what it had to drop.
-os.environ.setdefault(
-    "SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
-)
+os.environ.setdefault("SPARK_SUBMIT_OPTS", SHORT_JOBS)
 
 # Tests train the same small networks again and again, many in processes of their own: compile each once.
 _COMPILED = TemporaryDirectory(prefix="marquee-tests-compiled-", ignore_cleanup_errors=True)
@@ -87,9 +84,14 @@ class _Sharing(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        text = (self.config.rootpath / file).read_text()
-        return next((name for name, sign in TOGETHER.items() if re.search(sign, text)), file)
+        return _shared_by(self.config.rootpath / nodeid.partition("::")[0])
+
+
+@cache  # asked for each test, twice
+def _shared_by(file: Path) -> str:
+    """What a file has in common with those that stay in its process; itself, where it stays alone."""
+    text = file.read_text()
+    return next((name for name, sign in TOGETHER.items() if re.search(sign, text)), str(file))
 
 
 TOGETHER = {"on Spark": r"spark: SparkSession|StartSpark|ENGINES", "training": r"pytest\.mark\.training"}

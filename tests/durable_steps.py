@@ -34,6 +34,7 @@ from tests.forks import Forks
 from tests.home_state import differences, made_ready, online_differs, remains, state
 from tests.marquee import COMMAND, ROOT, Refused, environment, in_process
 from tests.reliability import record
+from tests.servers import SHORT_JOBS
 from tests.small_home import dataset, small_home
 from tests.small_movielens import write_small_movielens
 from tests.steps import (
@@ -312,7 +313,7 @@ def main() -> None:
     asked.add_argument("--json", help="where to write what was found", type=Path)
     options = asked.parse_args()
     os.environ.setdefault("MARQUEE_SPARK_SHUFFLE_PARTITIONS", "2")
-    os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+    os.environ.setdefault("SPARK_SUBMIT_OPTS", SHORT_JOBS)
     tried: Counter[tuple[str, str]] = Counter()
     wrong: Counter[tuple[str, str]] = Counter()
     missed = 0

@@ -18,6 +18,11 @@ from redis import Redis
 
 from tests.marquee import ROOT
 
+# Tests are many short jobs: what the JVM's second compiler spends on them is never earned back. Java would
+# leave the first one little room, and compile again and again what it had to drop.
+SHORT_JOBS = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+"""What Java is told that runs Spark for a test."""
+
 
 @dataclass(frozen=True)
 class Servers:
@@ -70,7 +75,7 @@ def servers_at_scale(*what: str) -> Iterator[Servers]:
         "MARQUEE_SERVERS": str(folder),
         "PYTHON": sys.executable,
         "PYTHONPATH": str(ROOT),
-        # Spark's own processes, and those of its workers, are as short as ours: see `tests.conftest`.
+        # Spark's own processes, and those of its workers, are as short as ours.
         "JAVA_TOOL_OPTIONS": os.environ.get("SPARK_SUBMIT_OPTS", ""),
     }
     try:

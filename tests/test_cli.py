@@ -278,7 +278,8 @@ def test_summary_reads_back_as_it_was_written(tmp_path: Path) -> None:
     values = json.loads((tmp_path / summary.FILE).read_text())
     assert values["tables"]["ratings"]["quarantined"] == 1
     other = {**values, "versions": {"ratings": 2}}
-    for damaged in ("{", "[]", "{}", "[" * 200_000, json.dumps({"stages": [{}]}), json.dumps(other)):
+    stages = {**values, "stages": [{}], "digest": ""}
+    for damaged in ("{", "[]", "{}", "[" * 200_000, json.dumps(stages), json.dumps(other)):
         (tmp_path / summary.FILE).write_text(damaged)
         with pytest.raises(MarqueeError, match="is damaged, or of an earlier version"):
             summary.read(tmp_path)

@@ -19,7 +19,7 @@ from tests.raw_rows import no_spark
 from tests.test_incremental import NOW, content
 
 TABLES = ("movie_rating_stats", "user_rating_stats", "user_recent_likes")
-DELIVERIES = int(os.environ.get("MARQUEE_TEST_DELIVERIES", "6"))
+DELIVERIES = int(os.environ.get("MARQUEE_TEST_DELIVERIES", "12"))
 """Months are put together into so many deliveries of about as many ratings, or stay as they are if fewer."""
 LATE = 0.01
 """Share of ratings that come a delivery late."""

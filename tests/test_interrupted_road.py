@@ -13,7 +13,7 @@ from tests.marquee import COMMAND, ROOT, content, environment, marquee, newest_s
 from tests.small_movielens import write_small_movielens
 
 pytestmark = pytest.mark.process
-MODELS = ("gbt", "logistic")
+MODELS = ("gbt", "neuralcf")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_run_after_three_kills_equals_an_undisturbed_one(
     small: tuple[Path, Path], clean: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    for stage in ("ingest", "features", "train logistic"):
+    for stage in ("ingest", "features", "train neuralcf"):
         kill_at(home, small, stage)
     done = marquee(home, *arguments(small))
     assert done.returncode == 0, done.stdout + done.stderr

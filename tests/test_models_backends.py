@@ -34,10 +34,9 @@ from training.estimators.network import Network
 from training.models import model
 from training.tasks import objective_of
 settings = {{"training.epochs": 3, "training.batch_size": 64, "training.averaging": 0.9}}
-entry = model("embedding_mlp")
-table, config = toy_table(500, entry.service), entry.config_class.of(settings)
-spec, objective = toy_spec(table, entry.service, config.inputs), objective_of(LIKED)
-network = Network(Blueprint(entry, config, spec, objective))
+table, config = toy_table(500, "din_v1"), model("din").config_class.of(settings)
+spec, objective = toy_spec(table, "din_v1", config.inputs), objective_of(LIKED)
+network = Network(Blueprint(model("din"), config, spec, objective))
 rows = Examples(spec.apply(table), objective.targets(table))
 curve = network.fit(rows, rows, seed=5)
 numpy.savez(sys.argv[1], scores=network.predict(rows.arrays), losses=[epoch.loss for epoch in curve.epochs])
